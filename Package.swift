@@ -1,0 +1,73 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .treatAllWarnings(as: .error),
+]
+
+func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .testTarget(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+let package = Package(
+  name: "apus",
+  products: [
+    .library(name: "ApusClient", targets: ["ApusClient"]),
+    .executable(name: "apus", targets: ["apus"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+  ],
+  targets: [
+    // Layer 0: C libraries and generated messages.
+    .target(name: "CLinux"),
+    .systemLibrary(name: "CProtobufC", pkgConfig: "libprotobuf-c", providers: [.apt(["libprotobuf-c-dev"])]),
+    .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+    .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+    .target(name: "CApusProto", dependencies: ["CProtobufC"]),
+
+    // Layers 1 to 5: each imports only from above; Tests/HygieneTests checks it.
+    module("ApusBase", ["CLinux"]),
+    module("ApusWire", ["ApusBase", "CApusProto"]),
+    module("ApusIO", ["ApusBase", "CLinux"]),
+    module("ApusEngine", ["ApusBase", "COpenBLAS"]),
+    module("ApusFormats", ["ApusBase", "ApusEngine"]),
+    module("ApusModels", ["ApusBase", "ApusEngine", "ApusFormats", "COpenSSL", "Yams"]),
+    module("ApusClient", ["ApusBase", "ApusWire", "ApusIO"]),
+    module("ApusServer", ["ApusBase", "ApusWire", "ApusIO", "ApusEngine", "ApusModels"]),
+
+    // Layer 7: the command line.
+    .executableTarget(
+      name: "apus",
+      dependencies: [
+        "ApusBase", "ApusClient", "ApusServer", "ApusModels", "ApusWire", "ApusIO",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "Histogram", package: "hdrhistogram-swift"),
+        .product(name: "Logging", package: "swift-log"),
+      ],
+      swiftSettings: settings
+    ),
+
+    tests("ApusBaseTests", ["ApusBase"]),
+    tests("ApusWireTests", ["ApusWire", "ApusBase", "CApusProto"]),
+    tests("ApusIOTests", ["ApusIO", "ApusBase", "CLinux"]),
+    tests("ApusEngineTests", ["ApusEngine", "ApusBase"]),
+    tests("ApusFormatsTests", ["ApusFormats", "ApusEngine", "ApusBase"]),
+    tests("ApusModelsTests", ["ApusModels", "ApusFormats", "ApusEngine", "ApusBase"]),
+    tests("ApusClientTests", ["ApusClient", "ApusWire", "ApusIO", "ApusBase"]),
+    // Real processes: builds nothing of its own, starts the `apus` that was built beside it.
+    tests("ServerTests", ["apus", "ApusClient", "ApusWire", "ApusIO", "ApusBase"]),
+    tests("HygieneTests", []),
+  ]
+)

@@ -1,0 +1,36 @@
+/// Every bound that holds in a server or client: what the peer may send, and how much memory a pool takes.
+///
+/// The memory of a server is, at most,
+/// `reactors × (answerBufferBytes + pendingCalls × 64 B) + connections × (receiveRingBytes + backlog)
+/// + large frames in flight (slabBytes in all)`.
+package struct Limits: Sendable {
+  /// Longest metadata of one frame, in bytes.
+  package var metadataBytes = 64 << 10
+  /// Longest body of one frame, in bytes.
+  package var bodyBytes = 64 << 20
+  /// Calls that one connection may have in flight; further ones wait in the socket.
+  package var callsInFlight = 1024
+  /// Inputs of one call that are computed together.
+  package var batchRows = 65_536
+  /// Connections that one server holds.
+  package var connections = 16_384
+  /// Receive ring of one connection, in bytes: a power of two, a multiple of the page size. A frame over half
+  /// of it goes to a slab.
+  package var receiveRingBytes = 256 << 10
+  /// Buffer of one reactor in which answers are made, in bytes.
+  package var answerBufferBytes = 256 << 10
+  /// Arena of one decoded metadata, in bytes: decoded fields are larger than their encoding.
+  package var metadataArenaBytes = 256 << 10
+  /// Bytes of all large frames that a reactor holds at one time.
+  package var slabBytes = 256 << 20
+  /// A frame that has begun must be whole within this time, in nanoseconds.
+  package var frameTimeoutNanoseconds: UInt64 = 10_000_000_000
+  /// A peer that does not read its answers for so long is closed, in nanoseconds.
+  package var writeTimeoutNanoseconds: UInt64 = 30_000_000_000
+  /// Time for running calls after SIGTERM, in nanoseconds.
+  package var drainNanoseconds: UInt64 = 10_000_000_000
+  /// Time for reading and discarding after the last answer of a closing connection, in nanoseconds.
+  package var lingerNanoseconds: UInt64 = 1_000_000_000
+
+  package init() {}
+}

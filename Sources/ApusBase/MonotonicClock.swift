@@ -1,0 +1,27 @@
+import CLinux
+
+/// A point on the machine's monotonic clock (`CLOCK_MONOTONIC`), in nanoseconds.
+package struct Instant: Comparable, Sendable {
+  package var nanoseconds: UInt64
+
+  @inlinable package init(nanoseconds: UInt64) { self.nanoseconds = nanoseconds }
+
+  /// The time now.
+  package static var now: Instant { Instant(nanoseconds: clinux_monotonic_ns()) }
+
+  /// The end of time: a deadline that never passes.
+  @inlinable package static var never: Instant { Instant(nanoseconds: .max) }
+
+  @inlinable package static func < (left: Instant, right: Instant) -> Bool { left.nanoseconds < right.nanoseconds }
+
+  /// Nanoseconds from `earlier` to here; 0 when `earlier` is later.
+  @inlinable package func since(_ earlier: Instant) -> UInt64 {
+    nanoseconds > earlier.nanoseconds ? nanoseconds - earlier.nanoseconds : 0
+  }
+
+  /// This time and so many nanoseconds more, or `never` where that overflows.
+  @inlinable package func advanced(by nanoseconds: UInt64) -> Instant {
+    let (sum, overflow) = self.nanoseconds.addingReportingOverflow(nanoseconds)
+    return overflow ? .never : Instant(nanoseconds: sum)
+  }
+}

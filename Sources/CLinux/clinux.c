@@ -1,0 +1,237 @@
+#define _GNU_SOURCE
+#include "clinux.h"
+
+#include <fcntl.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+static inline long result(long value) { return value < 0 ? -errno : value; }
+
+int clinux_epoll_create(void) { return (int)result(epoll_create1(EPOLL_CLOEXEC)); }
+
+static int control(int epoll, int operation, int fd, uint32_t events, uint64_t data) {
+  struct epoll_event event = {.events = events, .data.u64 = data};
+  return (int)result(epoll_ctl(epoll, operation, fd, &event));
+}
+
+int clinux_epoll_add(int epoll, int fd, uint32_t events, uint64_t data) {
+  return control(epoll, EPOLL_CTL_ADD, fd, events, data);
+}
+
+int clinux_epoll_modify(int epoll, int fd, uint32_t events, uint64_t data) {
+  return control(epoll, EPOLL_CTL_MOD, fd, events, data);
+}
+
+int clinux_epoll_remove(int epoll, int fd) { return control(epoll, EPOLL_CTL_DEL, fd, 0, 0); }
+
+int clinux_epoll_wait(int epoll, clinux_event *events, int capacity, int64_t timeout_ns) {
+  struct epoll_event raw[256];
+  if (capacity > 256) capacity = 256;
+  long count;
+  do {
+    if (timeout_ns <= 0) {
+      count = epoll_wait(epoll, raw, capacity, timeout_ns < 0 ? -1 : 0);
+    } else {
+      int milliseconds = timeout_ns > 3600000000000LL ? 3600000 : (int)((timeout_ns + 999999) / 1000000);
+      count = epoll_wait(epoll, raw, capacity, milliseconds);
+    }
+  } while (count < 0 && errno == EINTR);
+  for (long i = 0; i < count; i++) {
+    events[i].events = raw[i].events;
+    events[i].data = raw[i].data.u64;
+  }
+  return (int)result(count);
+}
+
+int clinux_eventfd(void) { return (int)result(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)); }
+
+int clinux_eventfd_signal(int fd) {
+  uint64_t one = 1;
+  return (int)result(write(fd, &one, sizeof one));
+}
+
+int clinux_eventfd_drain(int fd) {
+  uint64_t count;
+  return (int)result(read(fd, &count, sizeof count));
+}
+
+void *clinux_mirror_map(size_t bytes) {
+  int fd = memfd_create("apus-ring", MFD_CLOEXEC);
+  if (fd < 0) return NULL;
+  void *base = NULL;
+  if (ftruncate(fd, (off_t)bytes) == 0) {
+    base = mmap(NULL, 2 * bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (base == MAP_FAILED) base = NULL;
+  }
+  if (base != NULL) {
+    int both = PROT_READ | PROT_WRITE;
+    void *first = mmap(base, bytes, both, MAP_SHARED | MAP_FIXED, fd, 0);
+    void *second = mmap((char *)base + bytes, bytes, both, MAP_SHARED | MAP_FIXED, fd, 0);
+    if (first == MAP_FAILED || second == MAP_FAILED) {
+      int saved = errno;
+      munmap(base, 2 * bytes);
+      errno = saved;
+      base = NULL;
+    }
+  }
+  int saved = errno;
+  close(fd);
+  errno = saved;
+  return base;
+}
+
+void clinux_mirror_unmap(void *base, size_t bytes) { munmap(base, 2 * bytes); }
+
+int clinux_accept(int listener) {
+  int fd;
+  do {
+    fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+  } while (fd < 0 && errno == EINTR);
+  return (int)result(fd);
+}
+
+static long receive(int fd, void *buffer, size_t length, int flags) {
+  long count;
+  do {
+    count = recv(fd, buffer, length, flags);
+  } while (count < 0 && errno == EINTR);
+  return result(count);
+}
+
+long clinux_recv(int fd, void *buffer, size_t length) { return receive(fd, buffer, length, MSG_DONTWAIT); }
+
+long clinux_recv_blocking(int fd, void *buffer, size_t length) { return receive(fd, buffer, length, 0); }
+
+static long transmit(int fd, const void *buffer, size_t length, int flags) {
+  long count;
+  do {
+    count = send(fd, buffer, length, flags | MSG_NOSIGNAL);
+  } while (count < 0 && errno == EINTR);
+  return result(count);
+}
+
+long clinux_send(int fd, const void *buffer, size_t length) { return transmit(fd, buffer, length, MSG_DONTWAIT); }
+
+long clinux_send_blocking(int fd, const void *buffer, size_t length) { return transmit(fd, buffer, length, 0); }
+
+long clinux_send_gathered(int fd, const struct iovec *pieces, int count) {
+  struct msghdr message = {.msg_iov = (struct iovec *)pieces, .msg_iovlen = (size_t)count};
+  long sent;
+  do {
+    sent = sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+  } while (sent < 0 && errno == EINTR);
+  return result(sent);
+}
+
+int clinux_peer_credentials(int fd, uint32_t *pid, uint32_t *uid, uint32_t *gid) {
+  struct ucred credentials;
+  socklen_t length = sizeof credentials;
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length) < 0) return -errno;
+  *pid = (uint32_t)credentials.pid;
+  *uid = credentials.uid;
+  *gid = credentials.gid;
+  return 0;
+}
+
+int clinux_send_descriptor(int fd, int descriptor) {
+  char byte = 0;
+  struct iovec piece = {.iov_base = &byte, .iov_len = 1};
+  union {
+    struct cmsghdr header;
+    char bytes[CMSG_SPACE(sizeof(int))];
+  } control = {0};
+  struct msghdr message = {
+      .msg_iov = &piece, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+  struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof(int));
+  memcpy(CMSG_DATA(header), &descriptor, sizeof(int));
+  return (int)result(sendmsg(fd, &message, MSG_NOSIGNAL));
+}
+
+int clinux_receive_descriptor(int fd) {
+  char byte;
+  struct iovec piece = {.iov_base = &byte, .iov_len = 1};
+  union {
+    struct cmsghdr header;
+    char bytes[CMSG_SPACE(sizeof(int))];
+  } control;
+  struct msghdr message = {
+      .msg_iov = &piece, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+  long count = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
+  if (count < 0) return -errno;
+  struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+  if (header == NULL || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) return -EBADMSG;
+  int descriptor;
+  memcpy(&descriptor, CMSG_DATA(header), sizeof(int));
+  return descriptor;
+}
+
+uint64_t clinux_monotonic_ns(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+void clinux_pause(void) {
+#if defined(__x86_64__)
+  _mm_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+void clinux_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
+
+int clinux_pin_thread(int processor) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(processor, &set);
+  return (int)result(sched_setaffinity(0, sizeof set, &set));
+}
+
+int clinux_processors(void) {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) < 0) return 1;
+  return CPU_COUNT(&set);
+}
+
+int clinux_raise_descriptor_limit(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return -errno;
+  limit.rlim_cur = limit.rlim_max;
+  if (setrlimit(RLIMIT_NOFILE, &limit) < 0) return -errno;
+  return limit.rlim_cur > 1000000 ? 1000000 : (int)limit.rlim_cur;
+}
+
+int clinux_signal_descriptor(void) {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGHUP);
+  signal(SIGPIPE, SIG_IGN);
+  int error = pthread_sigmask(SIG_BLOCK, &set, NULL);
+  if (error != 0) return -error;
+  return (int)result(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+}
+
+int clinux_read_signal(int fd) {
+  struct signalfd_siginfo info;
+  long count = read(fd, &info, sizeof info);
+  if (count < 0) return -errno;
+  return count == sizeof info ? (int)info.ssi_signo : -EBADMSG;
+}

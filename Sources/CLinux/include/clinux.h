@@ -1,0 +1,65 @@
+// Linux system calls and macros that Swift's Glibc module does not show: epoll, memfd, eventfd, accept4,
+// SO_PEERCRED, SCM_RIGHTS, thread names and affinity. Every function returns what the kernel returned, or
+// the negated errno.
+#pragma once
+#include <errno.h>
+#include <stdint.h>
+#include <stddef.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+
+// A word of epoll_event.data; the packed C struct stays on this side.
+typedef struct {
+  uint32_t events;
+  uint64_t data;
+} clinux_event;
+
+enum {
+  CLINUX_EPOLLIN = EPOLLIN,
+  CLINUX_EPOLLOUT = EPOLLOUT,
+  CLINUX_EPOLLERR = EPOLLERR,
+  CLINUX_EPOLLHUP = EPOLLHUP,
+  CLINUX_EPOLLRDHUP = EPOLLRDHUP,
+};
+
+int clinux_epoll_create(void);
+int clinux_epoll_add(int epoll, int fd, uint32_t events, uint64_t data);
+int clinux_epoll_modify(int epoll, int fd, uint32_t events, uint64_t data);
+int clinux_epoll_remove(int epoll, int fd);
+// Waits at most timeout_ns (negative: without end) for up to capacity (at most 256) events.
+int clinux_epoll_wait(int epoll, clinux_event *events, int capacity, int64_t timeout_ns);
+
+int clinux_eventfd(void);
+int clinux_eventfd_signal(int fd);
+int clinux_eventfd_drain(int fd);
+
+// Maps bytes (a multiple of the page size) of anonymous shared memory twice in a row; NULL sets errno.
+void *clinux_mirror_map(size_t bytes);
+void clinux_mirror_unmap(void *base, size_t bytes);
+
+int clinux_accept(int listener);
+long clinux_recv(int fd, void *buffer, size_t length);
+long clinux_recv_blocking(int fd, void *buffer, size_t length);
+long clinux_send(int fd, const void *buffer, size_t length);
+long clinux_send_blocking(int fd, const void *buffer, size_t length);
+// Up to 64 pieces in one call, without blocking.
+long clinux_send_gathered(int fd, const struct iovec *pieces, int count);
+int clinux_peer_credentials(int fd, uint32_t *pid, uint32_t *uid, uint32_t *gid);
+// Sends or takes one descriptor with one byte (SCM_RIGHTS).
+int clinux_send_descriptor(int fd, int descriptor);
+int clinux_receive_descriptor(int fd);
+
+uint64_t clinux_monotonic_ns(void);
+void clinux_pause(void);
+void clinux_name_thread(const char *name);
+// Pins the calling thread to one processor.
+int clinux_pin_thread(int processor);
+// Processors that this process may run on.
+int clinux_processors(void);
+int clinux_raise_descriptor_limit(void);
+// Blocks SIGINT, SIGTERM and SIGHUP for this thread and its children and gives a signalfd for them; SIGPIPE is ignored.
+int clinux_signal_descriptor(void);
+int clinux_read_signal(int fd);
