@@ -1,0 +1,42 @@
+# make run, make test: on a fresh Debian machine with Swift these install what is missing and then do the work.
+.DEFAULT_GOAL := help
+.PHONY: help setup build proto proto-check test
+
+PACKAGES := libprotobuf-c-dev protobuf-c-compiler libopenblas-dev libssl-dev pkg-config
+SWIFT_RELEASE := swift build -c release --static-swift-stdlib
+
+help:
+	@echo "make test    build and run every test"
+	@echo "make build   build the release executable"
+	@echo "make setup   install the Debian packages that are missing"
+	@echo "make proto   generate the protobuf-c code from proto/apus.proto"
+
+setup:
+	@missing=""; for package in $(PACKAGES); do \
+	  dpkg -s $$package >/dev/null 2>&1 || missing="$$missing $$package"; done; \
+	if [ -n "$$missing" ]; then \
+	  echo "setup: installing$$missing"; \
+	  sudo=""; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	  $$sudo apt-get update -qq && $$sudo apt-get install -y -qq $$missing >/dev/null; \
+	fi
+
+build: setup
+	$(SWIFT_RELEASE) --product apus
+
+# Generated code is committed, so that a build needs no generator.
+proto: setup
+	@rm -rf .build/proto && mkdir -p .build/proto
+	protoc-c --proto_path=proto --c_out=.build/proto proto/apus.proto
+	cp .build/proto/apus.pb-c.c Sources/CApusProto/
+	cp .build/proto/apus.pb-c.h Sources/CApusProto/include/
+
+proto-check: setup
+	@rm -rf .build/proto && mkdir -p .build/proto
+	@protoc-c --proto_path=proto --c_out=.build/proto proto/apus.proto
+	@cmp .build/proto/apus.pb-c.c Sources/CApusProto/apus.pb-c.c && \
+	 cmp .build/proto/apus.pb-c.h Sources/CApusProto/include/apus.pb-c.h || \
+	 { echo "proto-check: the generated code is not current; run make proto"; exit 1; }
+
+test: proto-check
+	swift build --build-tests
+	swift test --skip-build

@@ -1,0 +1,125 @@
+package import ApusBase
+import CApusProto
+
+/// Which version of a model a request names. The name's bytes are valid until the arena is reset.
+package struct ModelSelector {
+  package let name: UnsafeRawBufferPointer
+  /// 0: what the alias, or the default, points to.
+  package let version: UInt64
+  package let alias: UnsafeRawBufferPointer
+}
+
+/// A decoded `ClassifyRequest`, valid until the arena is reset.
+package struct ClassifyRequest {
+  package let model: ModelSelector
+  package let topK: Int
+  /// 0: no limit.
+  package let timeoutNanoseconds: UInt64
+  package let wantScores: Bool
+  package let wantLabels: Bool
+  package let wantDigest: Bool
+  /// The one input.
+  package let input: InputPart
+
+  /// - Throws: `Status`, INVALID_ARGUMENT, when the bytes are no `ClassifyRequest` or break the rules for parts.
+  package init(
+    decoding metadata: UnsafeRawBufferPointer, bodyBytes: Int, arena: borrowing MetadataArena
+  ) throws(Status) {
+    let message: UnsafeMutablePointer<Apus__V1__ClassifyRequest> = try unpack(
+      metadata, arena, apus__v1__classify_request__unpack)
+    let request = message.pointee
+    model = ModelSelector(name: bytes(request.model), version: request.version, alias: bytes(request.alias))
+    guard model.version == 0 || model.alias.isEmpty else {
+      throw Status(.invalidArgument, "VERSION_AND_ALIAS", "a call names a version or an alias, not both")
+    }
+    topK = Int(request.top_k)
+    timeoutNanoseconds = request.timeout_ns
+    wantScores = request.want_scores != 0
+    wantLabels = request.want_labels != 0
+    wantDigest = request.want_digest != 0
+    guard request.n_inputs == 1, let part = request.inputs?.pointee else {
+      throw Status(
+        .invalidArgument, "INPUT_COUNT", "this model takes one input; the call holds \(request.n_inputs)")
+    }
+    input = try InputPart(part.pointee, bodyBytes: bodyBytes)
+  }
+}
+
+/// A checked input: where its numbers lie in the body.
+package struct InputPart {
+  package let dtype: DataType
+  /// Row-major; the first dimension is the batch. Valid until the arena is reset.
+  package let shape: UnsafeBufferPointer<UInt64>
+  /// From the start of the body; a multiple of 64.
+  package let offset: Int
+  package let byteCount: Int
+
+  init(_ part: Apus__V1__Part, bodyBytes: Int) throws(Status) {
+    guard let dtype = DataType(rawValue: UInt32(part.dtype.rawValue)) else {
+      throw Status(.invalidArgument, "DTYPE_UNKNOWN", "data type \(part.dtype.rawValue) is not known")
+    }
+    guard part.region == 0 else {
+      throw Status(.invalidArgument, "REGION_UNKNOWN", "region \(part.region) is not registered here")
+    }
+    guard part.offset % 64 == 0 else {
+      throw Status(.invalidArgument, "PART_OFFSET", "a part begins at \(part.offset), not a multiple of 64")
+    }
+    let (end, overflow) = part.offset.addingReportingOverflow(part.length)
+    guard !overflow, end <= UInt64(bodyBytes) else {
+      throw Status(
+        .invalidArgument, "PART_OUTSIDE_BODY",
+        "a part of \(part.length) bytes at \(part.offset) is outside the body of \(bodyBytes) bytes")
+    }
+    self.dtype = dtype
+    shape = UnsafeBufferPointer(start: part.shape, count: part.n_shape)
+    offset = Int(part.offset)
+    byteCount = Int(part.length)
+    guard dtype.byteCount == 0 || part.n_lengths == 0 else {
+      throw Status(.invalidArgument, "LENGTHS_NOT_ALLOWED", "only texts and byte strings have lengths")
+    }
+    if dtype.byteCount > 0 { try checkLength() }
+  }
+
+  private func checkLength() throws(Status) {
+    var expected = UInt64(dtype.byteCount)
+    var overflow = false
+    for dimension in shape {
+      let (product, over) = expected.multipliedReportingOverflow(by: dimension)
+      expected = product
+      overflow = overflow || over
+    }
+    guard !overflow, expected == UInt64(byteCount), !shape.isEmpty else {
+      throw Status(
+        .invalidArgument, "PART_LENGTH",
+        "a part of shape \(describe(shape)) and type \(dtype.name) does not take \(byteCount) bytes")
+    }
+  }
+}
+
+/// A shape for a message, for example `(2, 64)`; long ones are cut.
+package func describe(_ shape: UnsafeBufferPointer<UInt64>) -> String {
+  let shown = shape.prefix(8).map { String($0) }.joined(separator: ", ")
+  return shape.count > 8 ? "(\(shown), …)" : "(\(shown))"
+}
+
+/// A C string's bytes without the terminator.
+func bytes(_ text: UnsafeMutablePointer<CChar>?) -> UnsafeRawBufferPointer {
+  guard let text else { return UnsafeRawBufferPointer(start: nil, count: 0) }
+  var count = 0
+  while text[count] != 0 { count += 1 }
+  return UnsafeRawBufferPointer(start: text, count: count)
+}
+
+/// Runs one of protobuf-c's unpack functions on the arena, which is reset first.
+func unpack<Message>(
+  _ metadata: UnsafeRawBufferPointer, _ arena: borrowing MetadataArena,
+  _ function: (UnsafeMutablePointer<ProtobufCAllocator>?, Int, UnsafePointer<UInt8>?)
+    -> UnsafeMutablePointer<Message>?
+) throws(Status) -> UnsafeMutablePointer<Message> {
+  arena.reset()
+  let start = metadata.baseAddress?.assumingMemoryBound(to: UInt8.self)
+  guard let message = function(arena.allocator, metadata.count, start) else {
+    throw Status(.invalidArgument, "METADATA_BROKEN", "the metadata is not the message that the method takes")
+  }
+  return message
+}
