@@ -1,0 +1,120 @@
+import CLinux
+import Glibc
+
+/// Where a server listens or a client connects: `unix:PATH` or `tcp://HOST:PORT`.
+package enum Address: Hashable, Sendable, CustomStringConvertible {
+  case unix(path: String)
+  case tcp(host: String, port: UInt16)
+
+  /// Why a text is no address.
+  package struct Invalid: Error, Equatable, Sendable, CustomStringConvertible {
+    package let description: String
+  }
+
+  package init(_ text: String) throws(Invalid) {
+    if text.hasPrefix("unix:") {
+      let path = String(text.dropFirst(5))
+      guard !path.isEmpty, path.utf8.count < 108, !path.utf8.contains(0) else {
+        throw Invalid(description: "'\(text)': a socket path has 1 to 107 bytes")
+      }
+      self = .unix(path: path)
+    } else if text.hasPrefix("tcp://") {
+      let rest = text.dropFirst(6)
+      guard let colon = rest.lastIndex(of: ":"), let port = UInt16(rest[rest.index(after: colon)...]),
+        colon > rest.startIndex
+      else { throw Invalid(description: "'\(text)': write tcp://HOST:PORT, for example tcp://127.0.0.1:7070") }
+      var host = rest[..<colon]
+      if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
+      self = .tcp(host: String(host), port: port)
+    } else {
+      throw Invalid(description: "'\(text)' is no address; write unix:PATH or tcp://HOST:PORT")
+    }
+  }
+
+  package var description: String {
+    switch self {
+    case .unix(let path): "unix:\(path)"
+    case .tcp(let host, let port): host.contains(":") ? "tcp://[\(host)]:\(port)" : "tcp://\(host):\(port)"
+    }
+  }
+
+  /// Whether only this machine can reach it.
+  package var isLocal: Bool {
+    switch self {
+    case .unix: true
+    case .tcp(let host, _): host == "localhost" || host == "::1" || host.hasPrefix("127.")
+    }
+  }
+}
+
+extension Address {
+  /// Opens a socket for each resolved form of the address until `use` takes one.
+  func withSocket(
+    passive: Bool, _ operation: String,
+    _ use: (borrowing Descriptor, UnsafePointer<sockaddr>, socklen_t) -> Int32
+  ) throws(SystemError) -> Descriptor {
+    switch self {
+    case .unix(let path): try unixSocket(path, operation, use)
+    case .tcp(let host, let port): try tcpSocket(host, port, passive: passive, operation, use)
+    }
+  }
+
+  private func unixSocket(
+    _ path: String, _ operation: String, _ use: (borrowing Descriptor, UnsafePointer<sockaddr>, socklen_t) -> Int32
+  ) throws(SystemError) -> Descriptor {
+    let number = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+    let descriptor = Descriptor(owning: try check(number < 0 ? -errno : number, operation))
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+    let result = withUnsafePointer(to: &address) { pointer in
+      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        use(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+      }
+    }
+    _ = try check(result, operation)
+    return descriptor
+  }
+
+  private func tcpSocket(
+    _ host: String, _ port: UInt16, passive: Bool, _ operation: String,
+    _ use: (borrowing Descriptor, UnsafePointer<sockaddr>, socklen_t) -> Int32
+  ) throws(SystemError) -> Descriptor {
+    var hints = addrinfo()
+    hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+    hints.ai_flags = AI_NUMERICSERV | (passive ? AI_PASSIVE : 0)
+    var list: UnsafeMutablePointer<addrinfo>?
+    let code = getaddrinfo(host, String(port), &hints, &list)
+    guard code == 0 else {
+      throw SystemError("\(operation): \(String(cString: gai_strerror(code)))", errorNumber: EADDRNOTAVAIL)
+    }
+    defer { freeaddrinfo(list) }
+    var last = EADDRNOTAVAIL
+    var entry = list
+    while let info = entry {
+      entry = info.pointee.ai_next
+      let number = socket(info.pointee.ai_family, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+      guard number >= 0 else { last = errno; continue }
+      let descriptor = Descriptor(owning: number)
+      let result = use(descriptor, info.pointee.ai_addr, info.pointee.ai_addrlen)
+      if result >= 0 { return descriptor }
+      last = -result
+    }
+    throw SystemError(operation, errorNumber: last)
+  }
+
+  /// Sends each answer at once instead of waiting for more (TCP_NODELAY).
+  package static func setNoDelay(_ descriptor: borrowing Descriptor) {
+    var on: Int32 = 1
+    _ = setsockopt(descriptor.number, Int32(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<Int32>.size))
+  }
+
+  /// Connects, blocking.
+  package func connect() throws(SystemError) -> Descriptor {
+    let descriptor = try withSocket(passive: false, "connect to \(self)") { socket, address, length in
+      Glibc.connect(socket.number, address, length) < 0 ? -errno : 0
+    }
+    if case .tcp = self { Self.setNoDelay(descriptor) }
+    return descriptor
+  }
+}

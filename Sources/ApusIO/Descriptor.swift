@@ -1,0 +1,60 @@
+import CLinux
+import Glibc
+
+/// Owner of a file descriptor: closes it at its end.
+package struct Descriptor: ~Copyable, Sendable {
+  package let number: Int32
+
+  package init(owning number: Int32) { self.number = number }
+
+  deinit { _ = close(number) }
+
+  /// Gives the descriptor away without closing it.
+  package consuming func release() -> Int32 {
+    let number = number
+    discard self
+    return number
+  }
+}
+
+/// What a receive or a send came to.
+package enum Transfer: Equatable, Sendable {
+  case bytes(Int)
+  /// The kernel has nothing now, or no room.
+  case wouldBlock
+  /// The peer has closed its sending side.
+  case end
+  /// The connection is broken; the number is the kernel's.
+  case failed(Int32)
+}
+
+extension Descriptor {
+  /// Receives without blocking. `buffer` is not empty.
+  @inline(__always)
+  package func receive(into buffer: UnsafeMutableRawBufferPointer) -> Transfer {
+    let count = clinux_recv(number, buffer.baseAddress, buffer.count)
+    if count > 0 { return .bytes(count) }
+    if count == 0 { return .end }
+    return count == Int(-EAGAIN) ? .wouldBlock : .failed(Int32(-count))
+  }
+
+  /// Receives, waiting until something comes or the socket's receive time-out passes.
+  @inline(__always)
+  package func receiveBlocking(into buffer: UnsafeMutableRawBufferPointer) -> Transfer {
+    let count = clinux_recv_blocking(number, buffer.baseAddress, buffer.count)
+    if count > 0 { return .bytes(count) }
+    if count == 0 { return .end }
+    return count == Int(-EAGAIN) ? .wouldBlock : .failed(Int32(-count))
+  }
+
+  /// Sends what the kernel has room for, without blocking.
+  @inline(__always)
+  package func send(_ bytes: UnsafeRawBufferPointer) -> Transfer {
+    let count = clinux_send(number, bytes.baseAddress, bytes.count)
+    if count >= 0 { return .bytes(count) }
+    return count == Int(-EAGAIN) ? .wouldBlock : .failed(Int32(-count))
+  }
+
+  /// Says to the peer that nothing more will come.
+  package func shutdownWriting() { _ = shutdown(number, Int32(SHUT_WR)) }
+}

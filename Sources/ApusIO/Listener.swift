@@ -1,0 +1,66 @@
+import CLinux
+import Glibc
+
+/// A listening socket. A Unix socket's file is made with the given mode, an old one is removed only when nobody listens
+/// on it, and the file is unlinked when the listener ends.
+package struct Listener: ~Copyable, Sendable {
+  package let descriptor: Descriptor
+  /// With the port the kernel chose, where 0 was asked for.
+  package let address: Address
+
+  package init(_ address: Address, mode: UInt32 = 0o660) throws(SystemError) {
+    if case .unix(let path) = address { try Self.removeStale(path) }
+    descriptor = try address.withSocket(passive: true, "listen on \(address)") { socket, name, length in
+      var on: Int32 = 1
+      _ = setsockopt(socket.number, SOL_SOCKET, SO_REUSEADDR, &on, socklen_t(MemoryLayout<Int32>.size))
+      // The file must never be open to more than its mode says, not even for a moment.
+      let old = umask(mode_t(0o777 & ~mode))
+      defer { _ = umask(old) }
+      guard bind(socket.number, name, length) == 0 else { return -errno }
+      return listen(socket.number, 4096) < 0 ? -errno : 0
+    }
+    self.address = Self.bound(descriptor, address)
+    _ = fcntl(descriptor.number, F_SETFL, O_NONBLOCK)
+  }
+
+  deinit {
+    if case .unix(let path) = address { _ = unlink(path) }
+  }
+
+  /// A file that nobody listens on is what a killed server left. Anything but a socket is left alone.
+  private static func removeStale(_ path: String) throws(SystemError) {
+    var information = stat()
+    guard lstat(path, &information) == 0 else { return }
+    guard information.st_mode & S_IFMT == S_IFSOCK else {
+      throw SystemError("listen on unix:\(path), which is a file but no socket", errorNumber: EEXIST)
+    }
+    do throws(SystemError) {
+      _ = try Address.unix(path: path).connect()
+      throw SystemError("listen on unix:\(path), where a server is running", errorNumber: EADDRINUSE)
+    } catch where error.errorNumber == ECONNREFUSED {
+      _ = unlink(path)
+    } catch {
+      throw error
+    }
+  }
+
+  private static func bound(_ descriptor: borrowing Descriptor, _ address: Address) -> Address {
+    guard case .tcp(let host, _) = address else { return address }
+    var storage = sockaddr_storage()
+    var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+    let port: UInt16? = withUnsafeMutablePointer(to: &storage) { pointer in
+      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { name in
+        guard getsockname(descriptor.number, name, &length) == 0 else { return nil }
+        // The port stands at the same place in IPv4 and IPv6 addresses.
+        return name.withMemoryRebound(to: sockaddr_in.self, capacity: 1) { UInt16(bigEndian: $0.pointee.sin_port) }
+      }
+    }
+    return port.map { .tcp(host: host, port: $0) } ?? address
+  }
+
+  /// The next connection that waits, or nil.
+  package func accept() -> Descriptor? {
+    let number = clinux_accept(descriptor.number)
+    return number >= 0 ? Descriptor(owning: number) : nil
+  }
+}

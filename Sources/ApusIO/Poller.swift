@@ -1,0 +1,86 @@
+import CLinux
+import Glibc
+
+/// What happened on a descriptor.
+package struct Readiness: OptionSet, Sendable {
+  package let rawValue: UInt32
+  package init(rawValue: UInt32) { self.rawValue = rawValue }
+
+  package static let readable = Readiness(rawValue: UInt32(CLINUX_EPOLLIN))
+  package static let writable = Readiness(rawValue: UInt32(CLINUX_EPOLLOUT))
+  /// The peer is gone or the socket is broken: always reported.
+  package static let failed = Readiness(rawValue: UInt32(CLINUX_EPOLLERR | CLINUX_EPOLLHUP))
+}
+
+/// An epoll instance. Each descriptor carries a word of the caller's, a slot's key and never a pointer.
+///
+/// Invariant of the unsafe code here: `events` has room for `capacity` events and lives as long as the poller.
+package struct Poller: ~Copyable {
+  private let epoll: Descriptor
+  private let events: UnsafeMutablePointer<clinux_event>
+  private static let capacity = 256
+
+  package init() throws(SystemError) {
+    epoll = Descriptor(owning: try check(clinux_epoll_create(), "create an epoll instance"))
+    events = .allocate(capacity: Self.capacity)
+  }
+
+  deinit { events.deallocate() }
+
+  package func add(_ descriptor: borrowing Descriptor, _ interest: Readiness, word: UInt64) throws(SystemError) {
+    let result = clinux_epoll_add(epoll.number, descriptor.number, interest.rawValue, word)
+    _ = try check(result, "watch a descriptor")
+  }
+
+  package func change(_ descriptor: borrowing Descriptor, _ interest: Readiness, word: UInt64) {
+    _ = clinux_epoll_modify(epoll.number, descriptor.number, interest.rawValue, word)
+  }
+
+  package func remove(_ descriptor: borrowing Descriptor) {
+    _ = clinux_epoll_remove(epoll.number, descriptor.number)
+  }
+
+  /// Waits for events, at most so long (negative: without end, 0: not at all).
+  ///
+  /// - Returns: how many there are, to be read with `event(_:)`.
+  package func wait(timeoutNanoseconds: Int64) -> Int {
+    max(0, Int(clinux_epoll_wait(epoll.number, events, Int32(Self.capacity), timeoutNanoseconds)))
+  }
+
+  package func event(_ index: Int) -> (word: UInt64, readiness: Readiness) {
+    (events[index].data, Readiness(rawValue: events[index].events))
+  }
+}
+
+/// Wakes a thread that waits in a poller.
+package struct WakeUp: ~Copyable, Sendable {
+  package let descriptor: Descriptor
+
+  package init() throws(SystemError) {
+    descriptor = Descriptor(owning: try check(clinux_eventfd(), "create an eventfd"))
+  }
+
+  package func signal() { _ = clinux_eventfd_signal(descriptor.number) }
+  package func drain() { _ = clinux_eventfd_drain(descriptor.number) }
+}
+
+/// The signals that end or reload a process, as a descriptor. Made before any other thread, which then inherits the
+/// mask; SIGPIPE is ignored.
+package struct SignalSource: ~Copyable, Sendable {
+  package let descriptor: Descriptor
+
+  package init() throws(SystemError) {
+    descriptor = Descriptor(owning: try check(clinux_signal_descriptor(), "create a signalfd"))
+  }
+
+  /// Waits for SIGINT, SIGTERM or SIGHUP and gives its number, or 0 when the time has passed.
+  package func wait(timeoutMilliseconds: Int32 = -1) -> Int32 {
+    var entry = pollfd(fd: descriptor.number, events: Int16(POLLIN), revents: 0)
+    while true {
+      let count = poll(&entry, 1, timeoutMilliseconds)
+      if count == 0 { return 0 }
+      if count > 0 { return max(0, clinux_read_signal(descriptor.number)) }
+      if errno != EINTR { return 0 }
+    }
+  }
+}
