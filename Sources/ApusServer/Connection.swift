@@ -1,0 +1,111 @@
+import ApusBase
+import ApusIO
+import ApusWire
+
+/// A Classify request's metadata in decoded form, with the answer's metadata made for it. In steady traffic a
+/// connection's calls differ only in ids and numbers, so this is made once.
+struct PreparedCall {
+  var modelIndex = 0
+  var rows = 0
+  var topK = 0
+  var timeoutNanoseconds: UInt64 = 0
+  var wantLabels = false
+  var wantDigest = false
+  /// Of the numbers, from the start of the body.
+  var inputOffset = 0
+  var form = AnswerForm(rows: 0, classes: 0, allClasses: 0, hasIndices: false, hasScores: false, version: 0)
+  /// Metadata of the answer before its time account.
+  var prefixBytes = 0
+  /// Of the whole answer, time account included.
+  var layout = FrameLayout(metadataBytes: 0, bodyBytes: 0)
+}
+
+/// Room for the last request's metadata and for the beginning of its answer's.
+struct PreparedMemory: ~Copyable {
+  static let requestCapacity = 512
+  static let answerCapacity = 512
+  private let memory = AlignedBuffer(byteCount: requestCapacity + answerCapacity)
+
+  /// Bytes of the remembered request metadata; -1: none.
+  var requestBytes = -1
+  var bodyBytes = -1
+
+  var request: UnsafeMutableRawPointer { memory.baseAddress }
+  var answer: UnsafeMutableRawBufferPointer {
+    UnsafeMutableRawBufferPointer(start: memory.baseAddress + Self.requestCapacity, count: Self.answerCapacity)
+  }
+}
+
+/// Bytes that the peer has not taken yet. While there are any, nothing more is read from it.
+struct Backlog: ~Copyable {
+  let memory: MappedBuffer
+  var sent = 0
+  let byteCount: Int
+
+  /// Keeps a copy of what is left of an answer buffer.
+  init?(copying bytes: UnsafeRawBufferPointer) {
+    guard let memory = MappedBuffer(byteCount: bytes.count), let source = bytes.baseAddress else { return nil }
+    memory.baseAddress.copyMemory(from: source, byteCount: bytes.count)
+    self.memory = memory
+    byteCount = bytes.count
+  }
+
+  /// Takes a large answer over as it is.
+  init(taking memory: consuming MappedBuffer, byteCount: Int, sent: Int) {
+    self.memory = memory
+    self.byteCount = byteCount
+    self.sent = sent
+  }
+
+  var rest: UnsafeRawBufferPointer {
+    UnsafeRawBufferPointer(start: memory.baseAddress + sent, count: byteCount - sent)
+  }
+}
+
+/// A frame over half a receive ring, read straight into memory of its own.
+struct LargeFrame: ~Copyable {
+  let memory: MappedBuffer
+  let byteCount: Int
+  var received = 0
+
+  init?(byteCount: Int) {
+    guard let memory = MappedBuffer(byteCount: byteCount) else { return nil }
+    self.memory = memory
+    self.byteCount = byteCount
+  }
+}
+
+/// One client.
+struct Connection: ~Copyable {
+  enum Phase {
+    case open
+    /// What is owed is still sent; nothing more is read.
+    case finishing
+    /// The sending side is shut; what comes is discarded until the peer closes or the time is over, so that no answer
+    /// is lost to a reset.
+    case lingering
+  }
+
+  let descriptor: Descriptor
+  var ring: MirroredRing
+  var phase = Phase.open
+  var backlog: Backlog?
+  var large: LargeFrame?
+  /// Bytes that have come in.
+  var receivedBytes: UInt64 = 0
+  /// When the first byte of what has not been answered came.
+  var oldest = Instant.never
+  /// When the connection is closed if nothing changes; `never`: there is no frame half received or half sent.
+  var deadline = Instant.never
+  /// The last frame was large: read only the beginning of the next, so that its body lands where it stays.
+  var expectsLarge = false
+  var peerEnded = false
+  var goawaySent = false
+  var prepared = PreparedCall()
+  var memory = PreparedMemory()
+
+  init(descriptor: consuming Descriptor, ring: consuming MirroredRing) {
+    self.descriptor = descriptor
+    self.ring = ring
+  }
+}
