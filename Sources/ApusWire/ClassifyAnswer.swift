@@ -35,10 +35,11 @@ package struct AnswerForm: Equatable, Sendable {
 
 /// Packs a `ClassifyResponse` without its time account, which is written behind it when the time is known.
 ///
+/// - Parameter labels: C strings that the caller keeps; rows × classes, or none.
 /// - Returns: bytes written, or nil when they do not fit into `output`.
 package func encodeClassifyAnswer(
-  _ form: AnswerForm, labels: [String], digest: [UInt8], into output: UnsafeMutableRawBufferPointer,
-  arena: borrowing MetadataArena
+  _ form: AnswerForm, labels: UnsafeMutableBufferPointer<UnsafeMutablePointer<CChar>?>, digest: [UInt8],
+  into output: UnsafeMutableRawBufferPointer, arena: borrowing MetadataArena
 ) -> Int? {
   arena.reset()
   var response = Apus__V1__ClassifyResponse()
@@ -59,14 +60,8 @@ package func encodeClassifyAnswer(
       form.rows * form.allClasses * 4)
   }
   if !digest.isEmpty { response.digest = arena.binary(digest) }
-  if !labels.isEmpty {
-    guard let strings: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?> = arena.pointers(labels.count) else {
-      return nil
-    }
-    for (index, label) in labels.enumerated() { strings[index] = arena.string(label) }
-    response.labels = strings
-    response.n_labels = labels.count
-  }
+  response.labels = labels.baseAddress
+  response.n_labels = labels.count
   guard apus__v1__classify_response__get_packed_size(&response) <= output.count else { return nil }
   return apus__v1__classify_response__pack(&response, output.baseAddress?.assumingMemoryBound(to: UInt8.self))
 }

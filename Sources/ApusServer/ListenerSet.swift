@@ -1,0 +1,49 @@
+package import ApusIO
+
+/// The sockets on which a server waits for clients. Every reactor may look at it; one accepts.
+package struct ListenerSet: ~Copyable {
+  private let listeners: UnsafeMutableBufferPointer<Listener>
+
+  /// Opens all of them or none.
+  package init(_ addresses: [Address], mode: UInt32) throws(SystemError) {
+    let places = UnsafeMutableBufferPointer<Listener>.allocate(capacity: addresses.count)
+    var opened = 0
+    do throws(SystemError) {
+      for address in addresses {
+        places.initializeElement(at: opened, to: try Listener(address, mode: mode))
+        opened += 1
+      }
+    } catch {
+      for index in 0..<opened { (places.baseAddress.unsafelyUnwrapped + index).deinitialize(count: 1) }
+      places.deallocate()
+      throw error
+    }
+    listeners = places
+  }
+
+  /// Closes them and unlinks the socket files.
+  deinit {
+    for index in 0..<listeners.count { (listeners.baseAddress.unsafelyUnwrapped + index).deinitialize(count: 1) }
+    listeners.deallocate()
+  }
+
+  /// With the ports that the kernel chose.
+  package var addresses: [Address] { (0..<listeners.count).map { listeners[$0].address } }
+
+  func watch(by poller: borrowing Poller) {
+    for index in 0..<listeners.count {
+      try? poller.add(listeners[index].descriptor, .readable, word: Reactor.listenerWord + UInt64(index))
+    }
+  }
+
+  func unwatch(by poller: borrowing Poller) {
+    for index in 0..<listeners.count { poller.remove(listeners[index].descriptor) }
+  }
+
+  /// A connection that waits on one of them.
+  func accept(_ index: Int) -> (descriptor: Int32, isTCP: Bool)? {
+    guard let descriptor = listeners[index].accept() else { return nil }
+    if case .tcp = listeners[index].address { return (descriptor.release(), true) }
+    return (descriptor.release(), false)
+  }
+}

@@ -1,0 +1,375 @@
+import ApusBase
+import ApusEngine
+import ApusWire
+
+/// Classify: a run of equal requests is one matrix as it lies in the receive ring, read there by BLAS, and the last layer
+/// writes into the answers.
+extension Reactor {
+  /// Answers the request at `index` and those right behind it that are equal but for ids and numbers.
+  ///
+  /// - Returns: how many requests are answered; nil when the connection was closed.
+  mutating func classify(
+    from index: Int, of count: Int, _ base: UnsafeRawPointer, _ key: SlotKey,
+    _ connection: UnsafeMutablePointer<Connection>, at now: Instant
+  ) -> Int? {
+    let first = pending[index]
+    do throws(Status) {
+      try prepare(first, base, connection)
+    } catch {
+      refuse(first, error)
+      return 1
+    }
+    let call = connection.pointee.prepared
+    guard let model = catalog.models[call.modelIndex].plan else { return 1 }
+    if call.timeoutNanoseconds > 0,
+      Instant.now.since(min(connection.pointee.oldest, now)) >= call.timeoutNanoseconds
+    {
+      recorder.refused(model: call.modelIndex, .deadlineExceeded)
+      refuse(first, Status(.deadlineExceeded, "DEADLINE_EXCEEDED", "the call's time was over before it began"))
+      return 1
+    }
+    if call.wantLabels { return classifyLabelled(first, call, model, base, key, connection, at: now) }
+    let room = limits.answerBufferBytes - answerBytes
+    if call.layout.frameBytes > room {
+      if answerBytes > 0 {
+        guard flush(key, connection) else { return nil }
+        if connection.pointee.backlog != nil { return 0 }
+      }
+      if call.layout.frameBytes > limits.answerBufferBytes {
+        return classifyLarge(first, call, model, base, key, connection, at: now)
+      }
+    }
+    let most = min(call.rows == 1 ? model.blockRows : 1, (limits.answerBufferBytes - answerBytes) / call.layout.frameBytes)
+    let run = runLength(from: index, of: count, base, most: most)
+    recorder.add(.requests, UInt64(run - 1))
+    let output = answers.baseAddress + answerBytes
+    let times = compute(first, run: run, call, model, base, output, connection, at: now)
+    finishAnswers(index, run, call, output, times, connection.pointee.memory.answer)
+    answerBytes += run * call.layout.frameBytes
+    return run
+  }
+
+  /// Requests from `index` on that lie right behind each other with the same metadata and body length.
+  private func runLength(from index: Int, of count: Int, _ base: UnsafeRawPointer, most: Int) -> Int {
+    let first = pending[index]
+    let metadata = base + first.offset + FrameHeader.byteCount
+    var run = 1
+    while run < most, index + run < count {
+      let next = pending[index + run]
+      guard next.layout == first.layout, next.header.kind == first.header.kind,
+        next.header.method == first.header.method, !next.cancelled,
+        equal(metadata, base + next.offset + FrameHeader.byteCount, first.layout.metadataBytes)
+      else { break }
+      run += 1
+    }
+    return run
+  }
+
+  // MARK: Metadata
+
+  /// Decodes the request's metadata into `connection.prepared`, unless it is the last one's byte for byte.
+  private mutating func prepare(
+    _ frame: Pending, _ base: UnsafeRawPointer, _ connection: UnsafeMutablePointer<Connection>
+  ) throws(Status) {
+    let metadata = UnsafeRawBufferPointer(
+      start: base + frame.offset + FrameHeader.byteCount, count: frame.layout.metadataBytes)
+    if connection.pointee.memory.requestBytes == metadata.count,
+      connection.pointee.memory.bodyBytes == frame.layout.bodyBytes,
+      equal(connection.pointee.memory.request, metadata.baseAddress.unsafelyUnwrapped, metadata.count)
+    {
+      return
+    }
+    connection.pointee.memory.requestBytes = -1
+    let request = try ClassifyRequest(decoding: metadata, bodyBytes: frame.layout.bodyBytes, arena: arena)
+    let index = try catalog.find(request.model)
+    connection.pointee.prepared = try prepared(request, index)
+    guard !request.wantLabels else { return }
+    let digest = request.wantDigest ? catalog.models[index].digest : []
+    let none = UnsafeMutableBufferPointer<UnsafeMutablePointer<CChar>?>(start: nil, count: 0)
+    guard
+      let prefix = encodeClassifyAnswer(
+        connection.pointee.prepared.form, labels: none, digest: digest, into: connection.pointee.memory.answer,
+        arena: arena)
+    else { throw Status(.internal, "ANSWER_TOO_LARGE", "the answer's metadata is over its limit") }
+    connection.pointee.prepared.prefixBytes = prefix
+    connection.pointee.prepared.layout = FrameLayout(
+      metadataBytes: prefix + TimeAccount.encodedBytes, bodyBytes: connection.pointee.prepared.form.bodyBytes)
+    remember(metadata, frame, connection)
+  }
+
+  private func remember(
+    _ metadata: UnsafeRawBufferPointer, _ frame: Pending, _ connection: UnsafeMutablePointer<Connection>
+  ) {
+    guard metadata.count <= PreparedMemory.requestCapacity, let source = metadata.baseAddress else { return }
+    connection.pointee.memory.request.copyMemory(from: source, byteCount: metadata.count)
+    connection.pointee.memory.requestBytes = metadata.count
+    connection.pointee.memory.bodyBytes = frame.layout.bodyBytes
+  }
+
+  /// Holds the request against the model.
+  private func prepared(_ request: ClassifyRequest, _ index: Int) throws(Status) -> PreparedCall {
+    let model = catalog.models[index]
+    guard let plan = model.plan else { throw Status(.unavailable, "MODEL_FAILED", "the model is not ready") }
+    let input = request.input
+    guard input.dtype == .float32 else {
+      throw Status(
+        .invalidArgument, "DTYPE_MISMATCH", "model '\(model.name)' takes float32; the call holds \(input.dtype.name)")
+    }
+    let rows = try rowCount(input, model, plan)
+    guard rows <= min(model.batchMaximum, limits.batchRows) else {
+      throw Status(
+        .invalidArgument, "BATCH_TOO_LARGE",
+        "model '\(model.name)' takes at most \(min(model.batchMaximum, limits.batchRows)) rows in a call; this one has \(rows)")
+    }
+    let classes = request.topK == 0 ? plan.outputs : min(request.topK, plan.outputs)
+    var call = PreparedCall()
+    call.modelIndex = index
+    call.rows = rows
+    call.topK = request.topK == 0 ? 0 : classes
+    call.timeoutNanoseconds = request.timeoutNanoseconds
+    call.wantLabels = request.wantLabels
+    call.wantDigest = request.wantDigest
+    call.inputOffset = input.offset
+    call.form = AnswerForm(
+      rows: rows, classes: classes, allClasses: plan.outputs, hasIndices: request.topK > 0,
+      hasScores: request.wantScores, version: model.version)
+    guard call.form.bodyBytes <= limits.bodyBytes else {
+      throw Status(.resourceExhausted, "ANSWER_TOO_LARGE", "the answer would be over the limit; send fewer rows")
+    }
+    return call
+  }
+
+  /// Rows of the batch: the first dimension; the others multiply to the model's inputs.
+  private func rowCount(_ input: InputPart, _ model: ServedModel, _ plan: Plan) throws(Status) -> Int {
+    let width = plan.inputs * 4
+    let rows = input.shape.first.map { Int($0) } ?? 0
+    guard input.shape.count >= 2, rows > 0, input.byteCount == rows * width else {
+      let expected = (["rows"] + model.inputShape.map { String($0) }).joined(separator: ", ")
+      throw Status(
+        .invalidArgument, "SHAPE_MISMATCH",
+        "model '\(model.name)' takes float32 of shape (\(expected)); the call holds \(describe(input.shape))")
+    }
+    return rows
+  }
+
+  // MARK: Arithmetic
+
+  struct Times {
+    var firstByte: Instant
+    var received: Instant
+    var begun: Instant
+    var computed: Instant
+    var rows: Int
+  }
+
+  /// Fills the bodies of `run` answers, a frame apart from `output` on.
+  private mutating func compute(
+    _ first: Pending, run: Int, _ call: PreparedCall, _ plan: Plan, _ base: UnsafeRawPointer,
+    _ output: UnsafeMutableRawPointer, _ connection: UnsafeMutablePointer<Connection>, at now: Instant
+  ) -> Times {
+    let input = (base + first.offset + first.layout.bodyOffset + call.inputOffset).assumingMemoryBound(to: Float.self)
+    let inputStride = call.rows == 1 ? first.layout.frameBytes / 4 : plan.inputs
+    let rows = call.rows * run
+    let begun = Instant.now
+    let bodies = output + call.layout.bodyOffset
+    if call.form.hasIndices || call.form.hasScores {
+      computeParts(input, inputStride, rows, call, plan, bodies)
+    } else {
+      let probabilities = bodies.assumingMemoryBound(to: Float.self)
+      let stride = call.rows == 1 ? call.layout.frameBytes / 4 : plan.outputs
+      plan.logits(
+        input: input, inputStride: inputStride, rows: rows, output: probabilities, outputStride: stride,
+        workspace: workspace.floats)
+      plan.probabilities(
+        logits: probabilities, logitsStride: stride, rows: rows, output: probabilities, outputStride: stride)
+    }
+    return Times(
+      firstByte: min(connection.pointee.oldest, now), received: now, begun: begun, computed: .now, rows: rows)
+  }
+
+  /// Scores, probabilities and the best classes, where an answer is more than its probabilities in index order.
+  private func computeParts(
+    _ input: UnsafePointer<Float>, _ inputStride: Int, _ rows: Int, _ call: PreparedCall, _ plan: Plan,
+    _ bodies: UnsafeMutableRawPointer
+  ) {
+    let classes = plan.outputs
+    var done = 0
+    while done < rows {
+      let count = min(plan.blockRows, rows - done)
+      plan.logits(
+        input: input + done * inputStride, inputStride: inputStride, rows: count, output: scratch.floats,
+        outputStride: classes, workspace: workspace.floats)
+      for row in 0..<count {
+        let whole = done + row
+        let frame = call.rows == 1 ? whole : 0
+        let rowInFrame = call.rows == 1 ? 0 : whole
+        let scores = scratch.floats + row * classes
+        let body = bodies + frame * call.layout.frameBytes
+        if call.form.hasScores {
+          (body + call.form.scoresOffset + rowInFrame * classes * 4)
+            .copyMemory(from: scores, byteCount: classes * 4)
+        }
+        plan.probabilities(logits: scores, logitsStride: classes, rows: 1, output: scores, outputStride: classes)
+        let kept = (body + rowInFrame * call.form.classes * 4).assumingMemoryBound(to: Float.self)
+        if call.form.hasIndices {
+          let indices = (body + call.form.indicesOffset + rowInFrame * call.form.classes * 4)
+            .assumingMemoryBound(to: UInt32.self)
+          selectBest(scores, count: classes, into: kept, indices, most: call.form.classes)
+        } else {
+          kept.update(from: scores, count: classes)
+        }
+      }
+      done += count
+    }
+  }
+
+  // MARK: Answers
+
+  /// Writes header, metadata and padding around the bodies, and the account of where the time went.
+  private mutating func finishAnswers(
+    _ index: Int, _ run: Int, _ call: PreparedCall, _ output: UnsafeMutableRawPointer, _ times: Times,
+    _ prefix: UnsafeMutableRawBufferPointer
+  ) {
+    let layout = call.layout
+    let metadataEnd = FrameHeader.byteCount + layout.metadataBytes
+    var header = FrameHeader(
+      kind: .answer, method: Method.classify.rawValue, requestID: 0, metadataBytes: layout.metadataBytes,
+      bodyBytes: layout.bodyBytes)
+    for position in 0..<run {
+      let frame = output + position * layout.frameBytes
+      header.requestID = pending[index + position].header.requestID
+      header.write(to: frame)
+      (frame + FrameHeader.byteCount).copyMemory(
+        from: prefix.baseAddress.unsafelyUnwrapped, byteCount: call.prefixBytes)
+      zero(frame, metadataEnd, layout.bodyOffset)
+      zero(frame, layout.bodyOffset + layout.bodyBytes, layout.frameBytes)
+      zeroBetweenParts(frame + layout.bodyOffset, call.form)
+    }
+    var account = TimeAccount()
+    let written = Instant.now
+    account.receive = times.received.since(times.firstByte)
+    account.queue = times.begun.since(times.received)
+    account.compute = times.computed.since(times.begun)
+    account.encode = written.since(times.computed)
+    account.total = written.since(times.firstByte)
+    account.batchRows = UInt32(times.rows)
+    for position in 0..<run {
+      account.write(to: output + position * layout.frameBytes + FrameHeader.byteCount + call.prefixBytes)
+    }
+    recorder.batch(
+      model: call.modelIndex, calls: run, rows: times.rows, queue: account.queue, compute: account.compute,
+      total: account.total)
+  }
+
+  private func zeroBetweenParts(_ body: UnsafeMutableRawPointer, _ form: AnswerForm) {
+    guard form.hasIndices || form.hasScores else { return }
+    zero(body, form.probabilitiesBytes, form.indicesOffset)
+    if form.hasIndices && form.hasScores { zero(body, form.indicesOffset + form.probabilitiesBytes, form.scoresOffset) }
+  }
+
+  /// An answer over the answers' buffer gets memory of its own.
+  private mutating func classifyLarge(
+    _ frame: Pending, _ call: PreparedCall, _ plan: Plan, _ base: UnsafeRawPointer, _ key: SlotKey,
+    _ connection: UnsafeMutablePointer<Connection>, at now: Instant
+  ) -> Int? {
+    guard let memory = MappedBuffer(byteCount: call.layout.frameBytes) else {
+      refuse(frame, Status(.resourceExhausted, "MEMORY_EXHAUSTED", "there is no memory for the answer"))
+      return 1
+    }
+    let times = compute(frame, run: 1, call, plan, base, memory.baseAddress, connection, at: now)
+    pending[0].header = frame.header
+    finishAnswers(0, 1, call, memory.baseAddress, times, connection.pointee.memory.answer)
+    return send(memory, byteCount: call.layout.frameBytes, key, connection) ? 1 : nil
+  }
+
+  /// Labels depend on the result where there is a top-k, so the metadata is made after the arithmetic and the body is
+  /// moved behind it.
+  private mutating func classifyLabelled(
+    _ frame: Pending, _ call: PreparedCall, _ plan: Plan, _ base: UnsafeRawPointer, _ key: SlotKey,
+    _ connection: UnsafeMutablePointer<Connection>, at now: Instant
+  ) -> Int? {
+    let count = call.form.rows * call.form.classes
+    let mostBytes = roundedUpTo64(FrameHeader.byteCount + limits.metadataBytes) + roundedUpTo64(call.form.bodyBytes)
+    guard count <= Self.labelCapacity, let memory = MappedBuffer(byteCount: mostBytes),
+      let body = MappedBuffer(byteCount: call.form.bodyBytes)
+    else {
+      refuse(frame, Status(.resourceExhausted, "LABELS_TOO_MANY", "\(count) labels are too many for an answer; use top_k"))
+      return 1
+    }
+    var call = call
+    call.layout = FrameLayout(metadataBytes: 0, bodyBytes: call.form.bodyBytes)
+    let times = compute(
+      frame, run: 1, call, plan, base, body.baseAddress - call.layout.bodyOffset, connection, at: now)
+    fillLabels(call, body.baseAddress)
+    let prefix = UnsafeMutableRawBufferPointer(
+      start: memory.baseAddress + FrameHeader.byteCount, count: limits.metadataBytes - TimeAccount.encodedBytes)
+    let digest = call.wantDigest ? catalog.models[call.modelIndex].digest : []
+    guard
+      let prefixBytes = encodeClassifyAnswer(
+        call.form, labels: UnsafeMutableBufferPointer(rebasing: labels[..<count]), digest: digest, into: prefix,
+        arena: arena)
+    else {
+      refuse(frame, Status(.resourceExhausted, "LABELS_TOO_MANY", "the labels do not fit into an answer; use top_k"))
+      return 1
+    }
+    call.prefixBytes = prefixBytes
+    call.layout = FrameLayout(
+      metadataBytes: prefixBytes + TimeAccount.encodedBytes, bodyBytes: call.form.bodyBytes)
+    (memory.baseAddress + call.layout.bodyOffset).copyMemory(
+      from: body.baseAddress, byteCount: call.form.bodyBytes)
+    guard flush(key, connection) else { return nil }
+    if connection.pointee.backlog != nil { return 0 }
+    pending[0].header = frame.header
+    finishAnswers(0, 1, call, memory.baseAddress, times, prefix)
+    return send(memory, byteCount: call.layout.frameBytes, key, connection) ? 1 : nil
+  }
+
+  private func fillLabels(_ call: PreparedCall, _ body: UnsafeMutableRawPointer) {
+    let names = catalog.models[call.modelIndex].labelStrings
+    let indices = (body + call.form.indicesOffset).assumingMemoryBound(to: UInt32.self)
+    for position in 0..<(call.form.rows * call.form.classes) {
+      labels[position] =
+        names[call.form.hasIndices ? Int(indices[position]) : position % call.form.classes]
+    }
+  }
+}
+
+/// The `most` largest of `count` numbers, largest first; equal ones by index, NaN last.
+func selectBest(
+  _ values: UnsafePointer<Float>, count: Int, into best: UnsafeMutablePointer<Float>,
+  _ indices: UnsafeMutablePointer<UInt32>, most: Int
+) {
+  var kept = 0
+  for index in 0..<count {
+    let value = values[index]
+    if kept == most, !(value > best[most - 1]) && !best[most - 1].isNaN { continue }
+    if kept == most, value.isNaN { continue }
+    var place = kept < most ? kept : most - 1
+    while place > 0, value > best[place - 1] || (best[place - 1].isNaN && !value.isNaN) {
+      best[place] = best[place - 1]
+      indices[place] = indices[place - 1]
+      place -= 1
+    }
+    best[place] = value
+    indices[place] = UInt32(index)
+    if kept < most { kept += 1 }
+  }
+}
+
+/// Whether two pieces of memory hold the same bytes.
+@inline(__always)
+func equal(_ left: UnsafeRawPointer, _ right: UnsafeRawPointer, _ byteCount: Int) -> Bool {
+  var offset = 0
+  while offset + 8 <= byteCount {
+    let a = left.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+    let b = right.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+    if a != b { return false }
+    offset += 8
+  }
+  while offset < byteCount {
+    let a = left.load(fromByteOffset: offset, as: UInt8.self)
+    if a != right.load(fromByteOffset: offset, as: UInt8.self) { return false }
+    offset += 1
+  }
+  return true
+}

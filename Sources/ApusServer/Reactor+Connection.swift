@@ -1,0 +1,328 @@
+import ApusBase
+import ApusIO
+import ApusWire
+
+/// The life of a connection: reading, sending, closing.
+extension Reactor {
+  /// Goes on with a connection on which something happened.
+  mutating func advance(_ key: SlotKey, _ readiness: Readiness, at now: Instant) {
+    guard let connection = connections.pointer(to: key) else { return }
+    if readiness.contains(.writable) {
+      guard sendBacklog(key, connection) else { return }
+      // What waited in the ring while the peer did not read.
+      if connection.pointee.phase == .open { processReceived(key, connection, at: now) }
+      guard connections.pointer(to: key) != nil else { return }
+    }
+    guard !readiness.isDisjoint(with: [.readable, .failed]) else { return }
+    switch connection.pointee.phase {
+    case .open where connection.pointee.backlog == nil: read(key, connection, at: now)
+    case .open, .finishing: if readiness.contains(.failed) { close(key) }
+    case .lingering: discard(key, connection)
+    }
+  }
+
+  /// One receive on the busy connection; true when something came.
+  mutating func pollDirectly(_ key: SlotKey) -> Bool {
+    guard let connection = connections.pointer(to: key), connection.pointee.phase == .open,
+      connection.pointee.backlog == nil
+    else {
+      hot = nil
+      return false
+    }
+    let before = connection.pointee.receivedBytes
+    read(key, connection, at: nil)
+    guard let after = connections.pointer(to: key) else {
+      hot = nil
+      return true
+    }
+    return after.pointee.receivedBytes != before
+  }
+
+  /// Receives until the socket is empty, four times at most, so that a busy peer does not starve others.
+  private mutating func read(_ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>, at time: Instant?) {
+    for _ in 0..<4 {
+      let space = receiveSpace(connection)
+      recorder.add(.systemCalls)
+      switch connection.pointee.descriptor.receive(into: space) {
+      case .bytes(let count):
+        recorder.add(.receivedBytes, UInt64(count))
+        connection.pointee.receivedBytes &+= UInt64(count)
+        let now = time ?? Instant.now
+        if connection.pointee.oldest == .never { connection.pointee.oldest = now }
+        take(count, key, connection, at: now)
+        guard let still = connections.pointer(to: key), still.pointee.phase == .open,
+          still.pointee.backlog == nil, count == space.count
+        else { return }
+      case .wouldBlock:
+        recorder.add(.polls)
+        return
+      case .end:
+        connection.pointee.peerEnded = true
+        return finish(key, connection)
+      case .failed:
+        return close(key)
+      }
+    }
+  }
+
+  /// Where the next bytes go: the rest of a large frame, or the ring.
+  private func receiveSpace(_ connection: UnsafeMutablePointer<Connection>) -> UnsafeMutableRawBufferPointer {
+    if let memory = connection.pointee.largeRest { return memory }
+    let space = connection.pointee.ring.writable
+    let expectsBeginning = connection.pointee.expectsLarge && connection.pointee.ring.count == 0
+    return expectsBeginning ? UnsafeMutableRawBufferPointer(rebasing: space.prefix(4096)) : space
+  }
+
+  private mutating func take(
+    _ count: Int, _ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>, at now: Instant
+  ) {
+    if connection.pointee.large != nil {
+      connection.pointee.large?.received += count
+      if connection.pointee.largeRest?.isEmpty == true { processLarge(key, connection, at: now) }
+    } else {
+      connection.pointee.ring.received(count)
+      processReceived(key, connection, at: now)
+    }
+  }
+
+  /// Answers all whole frames in the ring and sends the answers.
+  mutating func processReceived(_ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>, at now: Instant) {
+    while connection.pointee.phase == .open, connection.pointee.backlog == nil {
+      let bytes = UnsafeRawBufferPointer(connection.pointee.ring.readable)
+      let (consumed, ending) = process(bytes, key, connection, at: now)
+      if case .closed = ending { return }
+      connection.pointee.ring.consume(consumed)
+      guard settle(ending, key, connection, at: now), consumed > 0, connection.pointee.ring.count > 0 else { return }
+    }
+  }
+
+  private mutating func processLarge(
+    _ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>, at now: Instant
+  ) {
+    guard let frame = connection.pointee.large.take() else { return }
+    largeBytes -= frame.byteCount
+    connection.pointee.expectsLarge = true
+    let (_, ending) = process(UnsafeRawBufferPointer(frame.memory.bytes), key, connection, at: now)
+    _ = settle(ending, key, connection, at: now)
+  }
+
+  /// Sends what was made and acts on how the frames ended; false when the connection is no longer open.
+  private mutating func settle(
+    _ ending: Ending, _ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>, at now: Instant
+  ) -> Bool {
+    if case .closed = ending { return false }
+    guard flush(key, connection) else { return false }
+    switch ending {
+    case .whole:
+      connection.pointee.oldest = connection.pointee.ring.count > 0 ? now : .never
+      updateDeadline(connection, at: now, partial: false)
+    case .partial(let frameBytes):
+      updateDeadline(connection, at: now, partial: true)
+      if frameBytes > limits.receiveRingBytes / 2 { return beginLarge(frameBytes, key, connection) }
+      connection.pointee.expectsLarge = false
+    case .blocked, .closed:
+      break
+    case .broken:
+      finish(key, connection)
+      return false
+    }
+    return true
+  }
+
+  /// The time-out runs inside a frame, never between frames.
+  private mutating func updateDeadline(
+    _ connection: UnsafeMutablePointer<Connection>, at now: Instant, partial: Bool
+  ) {
+    if connection.pointee.backlog != nil { return }
+    if partial {
+      let oldest = min(connection.pointee.oldest, now)
+      setDeadline(connection, oldest.advanced(by: limits.frameTimeoutNanoseconds))
+    } else {
+      setDeadline(connection, connection.pointee.goawaySent ? now.advanced(by: Self.quietNanoseconds) : .never)
+    }
+  }
+
+  /// Moves the beginning of a large frame, which the ring has received, to memory that holds all of it. The next frame's
+  /// beginning is read alone, so that only the first of a run of large frames is moved by more than 4 KiB.
+  private mutating func beginLarge(
+    _ frameBytes: Int, _ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>
+  ) -> Bool {
+    guard frameBytes <= limits.slabBytes - largeBytes, var frame = LargeFrame(byteCount: frameBytes) else {
+      let id = FrameHeader(reading: connection.pointee.ring.readable.baseAddress.unsafelyUnwrapped).requestID
+      appendStatus(
+        Status(
+          .resourceExhausted, "MEMORY_EXHAUSTED", "too many large calls are under way; try again",
+          retryAfterNanoseconds: 100_000_000), method: Method.classify.rawValue, requestID: id)
+      if flush(key, connection) { finish(key, connection) }
+      return false
+    }
+    largeBytes += frameBytes
+    let begun = connection.pointee.ring.readable
+    frame.memory.baseAddress.copyMemory(from: begun.baseAddress.unsafelyUnwrapped, byteCount: begun.count)
+    recorder.add(.tensorCopies)
+    recorder.add(.tensorCopiedBytes, UInt64(begun.count))
+    frame.received = begun.count
+    connection.pointee.ring.consume(begun.count)
+    connection.pointee.large = consume frame
+    return true
+  }
+
+  // MARK: Sending
+
+  /// Sends the answers made for this connection; what the peer does not take is kept, and reading stops until it does.
+  ///
+  /// - Returns: false when the connection was closed.
+  mutating func flush(_ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>) -> Bool {
+    guard answerBytes > 0 else { return true }
+    let bytes = UnsafeRawBufferPointer(start: answers.baseAddress, count: answerBytes)
+    answerBytes = 0
+    guard let sent = transmit(bytes, connection) else {
+      close(key)
+      return false
+    }
+    guard sent < bytes.count else { return true }
+    guard let backlog = Backlog(copying: UnsafeRawBufferPointer(rebasing: bytes[sent...])) else {
+      close(key)
+      return false
+    }
+    keep(backlog, key, connection)
+    return true
+  }
+
+  /// Sends an answer that has memory of its own.
+  mutating func send(
+    _ memory: consuming MappedBuffer, byteCount: Int, _ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>
+  ) -> Bool {
+    let bytes = UnsafeRawBufferPointer(start: memory.baseAddress, count: byteCount)
+    guard let sent = transmit(bytes, connection) else {
+      close(key)
+      return false
+    }
+    if sent < byteCount { keep(Backlog(taking: memory, byteCount: byteCount, sent: sent), key, connection) }
+    return true
+  }
+
+  private mutating func keep(
+    _ backlog: consuming Backlog, _ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>
+  ) {
+    connection.pointee.backlog = consume backlog
+    recorder.add(.systemCalls)
+    poller.change(connection.pointee.descriptor, .writable, word: key.rawValue)
+    setDeadline(connection, Instant.now.advanced(by: limits.writeTimeoutNanoseconds))
+  }
+
+  /// Sends until the kernel has no room; nil when the connection is broken.
+  private func transmit(
+    _ bytes: UnsafeRawBufferPointer, _ connection: UnsafeMutablePointer<Connection>
+  ) -> Int? {
+    var sent = 0
+    while sent < bytes.count {
+      recorder.add(.systemCalls)
+      switch connection.pointee.descriptor.send(UnsafeRawBufferPointer(rebasing: bytes[sent...])) {
+      case .bytes(let count): sent += count
+      case .wouldBlock, .end:
+        recorder.add(.sentBytes, UInt64(sent))
+        return sent
+      case .failed: return nil
+      }
+    }
+    recorder.add(.sentBytes, UInt64(sent))
+    return sent
+  }
+
+  /// - Returns: true when all is sent and the connection is open for more.
+  private mutating func sendBacklog(_ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>) -> Bool {
+    guard let rest = connection.pointee.backlog?.rest else { return true }
+    guard let sent = transmit(rest, connection) else {
+      close(key)
+      return false
+    }
+    connection.pointee.backlog?.sent += sent
+    setDeadline(connection, Instant.now.advanced(by: limits.writeTimeoutNanoseconds))
+    guard sent == rest.count else { return false }
+    connection.pointee.backlog = nil
+    poller.change(connection.pointee.descriptor, .readable, word: key.rawValue)
+    setDeadline(connection, .never)
+    if connection.pointee.phase == .finishing { finish(key, connection) }
+    return connections.pointer(to: key) != nil && connection.pointee.phase == .open
+  }
+
+  // MARK: Ending
+
+  /// Ends a connection once all that it is owed has been sent: shut the sending side, then wait for the peer's end.
+  mutating func finish(_ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>) {
+    connection.pointee.phase = .finishing
+    guard connection.pointee.backlog == nil else { return }
+    if connection.pointee.peerEnded { return close(key) }
+    connection.pointee.descriptor.shutdownWriting()
+    connection.pointee.phase = .lingering
+    setDeadline(connection, Instant.now.advanced(by: limits.lingerNanoseconds))
+  }
+
+  private mutating func discard(_ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>) {
+    // No answer is being made now, so the answers' buffer takes what is thrown away.
+    let space = UnsafeMutableRawBufferPointer(
+      start: answers.baseAddress, count: limits.answerBufferBytes)
+    switch connection.pointee.descriptor.receive(into: space) {
+    case .bytes, .wouldBlock: return
+    case .end, .failed: close(key)
+    }
+  }
+
+  /// A time-out has passed.
+  mutating func expire(_ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>) {
+    switch connection.pointee.phase {
+    case .open where connection.pointee.backlog == nil && connection.pointee.goawaySent:
+      finish(key, connection)
+    case .open where connection.pointee.backlog == nil:
+      recorder.add(.protocolErrors)
+      appendStatus(
+        Status(.deadlineExceeded, "FRAME_TIMEOUT", "a frame was begun and not ended in time"), method: 0,
+        requestID: 0)
+      if flush(key, connection) { finish(key, connection) }
+    default:
+      close(key)
+    }
+  }
+
+  mutating func sayGoaway(_ key: SlotKey) {
+    guard let connection = connections.pointer(to: key), connection.pointee.phase == .open else { return }
+    connection.pointee.goawaySent = true
+    guard connection.pointee.backlog == nil else { return }
+    appendGoaway()
+    if flush(key, connection) {
+      setDeadline(connection, Instant.now.advanced(by: Self.quietNanoseconds))
+    }
+  }
+
+  mutating func close(_ key: SlotKey) {
+    guard let connection = connections.pointer(to: key) else { return }
+    setDeadline(connection, .never)
+    if let bytes = connection.pointee.large?.byteCount { largeBytes -= bytes }
+    connections.remove(key)
+    recorder.subtract(.connectionsOpen)
+    answerBytes = 0
+  }
+}
+
+/// How the frames in a receive buffer ended.
+enum Ending {
+  case whole
+  /// The last one is not whole; it takes so many bytes in all.
+  case partial(frameBytes: Int)
+  /// The peer does not take its answers; the rest waits.
+  case blocked
+  /// The bytes are no frames; a status has been made.
+  case broken
+  /// The connection was found broken and closed.
+  case closed
+}
+
+extension Connection {
+  /// Where the rest of a large frame goes; nil when there is none under way.
+  var largeRest: UnsafeMutableRawBufferPointer? {
+    guard let received = large?.received, let total = large?.byteCount, let start = large?.memory.baseAddress
+    else { return nil }
+    return UnsafeMutableRawBufferPointer(start: start + received, count: total - received)
+  }
+}

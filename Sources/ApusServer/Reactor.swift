@@ -1,0 +1,245 @@
+import ApusBase
+import ApusIO
+import ApusWire
+import Glibc
+
+/// What all reactors share.
+final class Fleet: Sendable {
+  let catalog: Catalog
+  let limits: Limits
+  let recorders: [Recorder]
+  let mailboxes: [Mailbox]
+  let started: Instant
+
+  init(catalog: Catalog, limits: Limits, reactors: Int) throws(SystemError) {
+    self.catalog = catalog
+    self.limits = limits
+    recorders = (0..<reactors).map { _ in Recorder(models: catalog.models.count) }
+    var mailboxes: [Mailbox] = []
+    for _ in 0..<reactors { mailboxes.append(try Mailbox()) }
+    self.mailboxes = mailboxes
+    started = .now
+  }
+
+  /// The reactor with the fewest connections.
+  func leastLoaded() -> Int {
+    recorders.indices.min { recorders[$0].value(.connectionsOpen) < recorders[$1].value(.connectionsOpen) } ?? 0
+  }
+}
+
+/// A request in the receive ring, found but not yet answered.
+struct Pending {
+  var offset: Int
+  var header: FrameHeader
+  var layout: FrameLayout
+  var cancelled: Bool
+}
+
+/// One thread's whole world: it reads the requests of its connections, computes and answers, and shares nothing with the
+/// other reactors but counters. All its memory is taken here; a call takes none.
+///
+/// Invariant of the unsafe code in this struct and its extensions: a pointer to a `Connection` comes from `connections`
+/// and is not used after `close`; `pending` holds `limits.callsInFlight` places; `answers` holds what was made for the
+/// connection at hand and is empty between two connections.
+struct Reactor: ~Copyable {
+  let fleet: Fleet
+  let index: Int
+  let recorder: Recorder
+  let catalog: Catalog
+  let limits: Limits
+  let decoder: FrameDecoder
+  let poller: Poller
+  var connections: SlotTable<Connection>
+  let arena: MetadataArena
+  let answers: AlignedBuffer
+  var answerBytes = 0
+  let pending: UnsafeMutablePointer<Pending>
+  let workspace: AlignedBuffer
+  /// Probabilities of one block of rows, where they do not go straight into the answer.
+  let scratch: AlignedBuffer
+  let labels: UnsafeMutableBufferPointer<UnsafeMutablePointer<CChar>?>
+  var polling: AdaptivePolling
+  var largeBytes = 0
+  var timedConnections = 0
+  var slotsUsed = 0
+  var nextSweep = Instant.never
+  var draining = false
+  var drainDeadline = Instant.never
+  /// The only connection that was active in the last turn, which is then polled directly.
+  var hot: SlotKey?
+
+  static let listenerWord: UInt64 = 0xFFFF_FFFF_0000_0000
+  static let mailboxWord = UInt64.max
+  static let sweepNanoseconds: UInt64 = 20_000_000
+  static let quietNanoseconds: UInt64 = 200_000_000
+  static let labelCapacity = 16_384
+
+  init(fleet: Fleet, index: Int, spinNanoseconds: UInt64) throws(SystemError) {
+    self.fleet = fleet
+    self.index = index
+    recorder = fleet.recorders[index]
+    catalog = fleet.catalog
+    limits = fleet.limits
+    decoder = FrameDecoder(reader: .server, limits: fleet.limits)
+    poller = try Poller()
+    connections = SlotTable(capacity: fleet.limits.connections)
+    arena = MetadataArena(byteCount: fleet.limits.metadataArenaBytes)
+    answers = AlignedBuffer(byteCount: fleet.limits.answerBufferBytes)
+    pending = .allocate(capacity: fleet.limits.callsInFlight)
+    let plans = fleet.catalog.models.compactMap(\.plan)
+    workspace = AlignedBuffer(byteCount: 4 * (plans.map(\.workspaceFloats).max() ?? 0))
+    scratch = AlignedBuffer(byteCount: 4 * (plans.map { $0.outputs * $0.blockRows }.max() ?? 0))
+    labels = .allocate(capacity: Self.labelCapacity)
+    polling = AdaptivePolling(maximumNanoseconds: spinNanoseconds)
+    try poller.add(fleet.mailboxes[index].wakeUp.descriptor, .readable, word: Self.mailboxWord)
+  }
+
+  deinit {
+    pending.deallocate()
+    labels.deallocate()
+  }
+
+  /// Serves until a drain has ended.
+  mutating func run(accepting listeners: borrowing ListenerSet) {
+    listeners.watch(by: poller)
+    while !isFinished {
+      let count = waitForEvents()
+      let now = Instant.now
+      hot = nil
+      for position in 0..<count { handle(poller.event(position), of: count, at: now, listeners) }
+      if now >= nextSweep { sweep(at: now) }
+    }
+    for slot in 0..<slotsUsed { if let key = connections.key(at: slot) { close(key) } }
+  }
+
+  private var isFinished: Bool { draining && (connections.count == 0 || Instant.now >= drainDeadline) }
+
+  private mutating func handle(
+    _ event: (word: UInt64, readiness: Readiness), of count: Int, at now: Instant,
+    _ listeners: borrowing ListenerSet
+  ) {
+    if event.word == Self.mailboxWord {
+      for message in fleet.mailboxes[index].take() { receive(message, listeners) }
+    } else if event.word >= Self.listenerWord {
+      accept(from: listeners, Int(event.word - Self.listenerWord))
+    } else {
+      let key = SlotKey(rawValue: event.word)
+      if count == 1 { hot = key }
+      advance(key, event.readiness, at: now)
+    }
+  }
+
+  // MARK: Waiting
+
+  /// Polls for the adaptive window, then sleeps.
+  private mutating func waitForEvents() -> Int {
+    if polling.windowNanoseconds > 0 {
+      let count = poll()
+      if count > 0 {
+        polling.succeeded()
+        return count
+      }
+      polling.failed()
+    }
+    let slept = Instant.now
+    recorder.add(.sleeps)
+    recorder.add(.systemCalls)
+    let count = poller.wait(timeoutNanoseconds: timeoutNanoseconds(at: slept))
+    polling.woke(afterNanoseconds: Instant.now.since(slept))
+    return count
+  }
+
+  /// Looks for events without sleeping. The one busy connection is read directly, which saves asking epoll first; every
+  /// eighth look is epoll's, so that nobody else waits.
+  private mutating func poll() -> Int {
+    var end = Instant.now.advanced(by: polling.windowNanoseconds)
+    var looks = 0
+    while true {
+      looks += 1
+      if let key = hot, looks & 7 != 0 {
+        if pollDirectly(key) {
+          polling.succeeded()
+          end = Instant.now.advanced(by: polling.windowNanoseconds)
+        }
+      } else {
+        recorder.add(.systemCalls)
+        let count = poller.wait(timeoutNanoseconds: 0)
+        if count > 0 { return count }
+        recorder.add(.polls)
+      }
+      let now = Instant.now
+      if now >= end || now >= nextSweep { return 0 }
+    }
+  }
+
+  private func timeoutNanoseconds(at now: Instant) -> Int64 {
+    let next = min(nextSweep, drainDeadline)
+    return next == .never ? -1 : Int64(min(next.since(now), 1 << 60))
+  }
+
+  // MARK: Time-outs
+
+  /// Gives a connection a time-out, or takes it away.
+  mutating func setDeadline(_ connection: UnsafeMutablePointer<Connection>, _ deadline: Instant) {
+    let had = connection.pointee.deadline != .never
+    connection.pointee.deadline = deadline
+    let has = deadline != .never
+    if had != has { timedConnections += has ? 1 : -1 }
+    if has, nextSweep == .never { nextSweep = Instant.now.advanced(by: Self.sweepNanoseconds) }
+  }
+
+  private mutating func sweep(at now: Instant) {
+    for slot in 0..<slotsUsed {
+      guard let key = connections.key(at: slot), let connection = connections.pointer(to: key),
+        connection.pointee.deadline <= now
+      else { continue }
+      expire(key, connection)
+    }
+    nextSweep = timedConnections > 0 ? now.advanced(by: Self.sweepNanoseconds) : .never
+  }
+
+  // MARK: Messages and new connections
+
+  private mutating func receive(_ message: Message, _ listeners: borrowing ListenerSet) {
+    switch message {
+    case .connection(let number, let isTCP):
+      adopt(Descriptor(owning: number), isTCP: isTCP)
+    case .drain:
+      guard !draining else { return }
+      draining = true
+      listeners.unwatch(by: poller)
+      drainDeadline = Instant.now.advanced(by: limits.drainNanoseconds)
+      for slot in 0..<slotsUsed { if let key = connections.key(at: slot) { sayGoaway(key) } }
+    }
+  }
+
+  private mutating func accept(from listeners: borrowing ListenerSet, _ which: Int) {
+    for _ in 0..<64 {
+      guard let (descriptor, isTCP) = listeners.accept(which) else { return }
+      recorder.add(.systemCalls)
+      let target = fleet.leastLoaded()
+      if target == index {
+        adopt(Descriptor(owning: descriptor), isTCP: isTCP)
+      } else {
+        fleet.mailboxes[target].post(.connection(descriptor, isTCP: isTCP))
+      }
+    }
+  }
+
+  private mutating func adopt(_ descriptor: consuming Descriptor, isTCP: Bool) {
+    guard !draining, connections.count < connections.capacity,
+      let ring = MirroredRing(capacity: limits.receiveRingBytes)
+    else { return }
+    if isTCP { Address.setNoDelay(descriptor) }
+    let key = connections.insert(Connection(descriptor: descriptor, ring: ring))
+    slotsUsed = max(slotsUsed, key.index + 1)
+    guard let connection = connections.pointer(to: key) else { return }
+    do throws(SystemError) {
+      try poller.add(connection.pointee.descriptor, .readable, word: key.rawValue)
+      recorder.add(.connectionsOpen)
+      recorder.add(.connectionsTotal)
+    } catch {
+      connections.remove(key)
+    }
+  }
+}
