@@ -11,6 +11,7 @@ package struct MetadataArena: ~Copyable {
     var memory: UnsafeMutableRawPointer
     var capacity: Int
     var used = 0
+    var isExhausted = false
   }
 
   private let memory: AlignedBuffer
@@ -32,7 +33,13 @@ package struct MetadataArena: ~Copyable {
   }
 
   /// Gives all memory back.
-  package func reset() { state.pointee.used = 0 }
+  package func reset() {
+    state.pointee.used = 0
+    state.pointee.isExhausted = false
+  }
+
+  /// Whether anything was refused since the last `reset`: a message built then is not whole.
+  var isExhausted: Bool { state.pointee.isExhausted }
 
   /// Bytes aligned to 16, or nil when the arena is full.
   func allocate(_ byteCount: Int) -> UnsafeMutableRawPointer? { allocateFromArena(state, byteCount) }
@@ -88,7 +95,10 @@ private var emptyString: UnsafeMutablePointer<CChar> {
 private func allocateFromArena(_ data: UnsafeMutableRawPointer?, _ byteCount: Int) -> UnsafeMutableRawPointer? {
   guard let state = data?.assumingMemoryBound(to: MetadataArena.State.self), byteCount >= 0 else { return nil }
   let start = state.pointee.used
-  guard byteCount <= state.pointee.capacity - start else { return nil }
+  guard byteCount <= state.pointee.capacity - start else {
+    state.pointee.isExhausted = true
+    return nil
+  }
   state.pointee.used = min(state.pointee.capacity, (start + byteCount + 15) & ~15)
   return state.pointee.memory + start
 }
