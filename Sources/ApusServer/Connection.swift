@@ -73,6 +73,11 @@ struct LargeFrame: ~Copyable {
     self.memory = memory
     self.byteCount = byteCount
   }
+
+  /// Where the next bytes go.
+  var rest: UnsafeMutableRawBufferPointer {
+    UnsafeMutableRawBufferPointer(start: memory.baseAddress + received, count: byteCount - received)
+  }
 }
 
 /// One client.

@@ -1,7 +1,9 @@
 package import ApusIO
 
 /// The sockets on which a server waits for clients. Every reactor may look at it; one accepts.
-package struct ListenerSet: ~Copyable {
+///
+/// Invariant of the unsafe code here: `listeners` is filled before the set is shared and never changes after that.
+package struct ListenerSet: ~Copyable, @unchecked Sendable {
   private let listeners: UnsafeMutableBufferPointer<Listener>
 
   /// Opens all of them or none.

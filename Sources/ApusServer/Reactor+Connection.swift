@@ -321,8 +321,9 @@ enum Ending {
 extension Connection {
   /// Where the rest of a large frame goes; nil when there is none under way.
   var largeRest: UnsafeMutableRawBufferPointer? {
-    guard let received = large?.received, let total = large?.byteCount, let start = large?.memory.baseAddress
-    else { return nil }
-    return UnsafeMutableRawBufferPointer(start: start + received, count: total - received)
+    switch large {
+    case .some(let frame): frame.rest
+    case .none: nil
+    }
   }
 }

@@ -108,8 +108,8 @@ extension Reactor {
         guard let done = classify(from: index, of: count, base, key, connection, at: now) else { return nil }
         index += done
       } else {
-        answer(frame.pointee, base, at: now)
-        index += 1
+        guard let done = answer(frame.pointee, base, key, connection, at: now) else { return nil }
+        if done { index += 1 }
       }
       if answerBytes > limits.answerBufferBytes / 2, !flush(key, connection) { return nil }
     }
@@ -140,17 +140,23 @@ extension Reactor {
     _ kind: FrameKind, method: UInt16, requestID: UInt64, flags: FrameFlags,
     _ encode: (UnsafeMutableRawBufferPointer, borrowing MetadataArena) -> Int
   ) {
-    let start = answers.baseAddress + answerBytes
-    let room = limits.answerBufferBytes - answerBytes - FrameHeader.byteCount
-    let output = UnsafeMutableRawBufferPointer(
-      start: start + FrameHeader.byteCount, count: min(room, limits.metadataBytes))
-    let metadataBytes = encode(output, arena)
+    let room = min(limits.answerBufferBytes - answerBytes - 2 * FrameHeader.byteCount, limits.metadataBytes)
+    answerBytes += writeFrame(
+      at: answers.baseAddress + answerBytes, room: room, kind, method: method, requestID: requestID, flags: flags, encode)
+  }
+
+  /// Writes a frame without a body and gives its length. Behind `room` bytes of metadata there is room for padding.
+  func writeFrame(
+    at start: UnsafeMutableRawPointer, room: Int, _ kind: FrameKind, method: UInt16, requestID: UInt64,
+    flags: FrameFlags, _ encode: (UnsafeMutableRawBufferPointer, borrowing MetadataArena) -> Int
+  ) -> Int {
+    let metadataBytes = encode(
+      UnsafeMutableRawBufferPointer(start: start + FrameHeader.byteCount, count: room), arena)
     let layout = FrameLayout(metadataBytes: metadataBytes, bodyBytes: 0)
-    let header = FrameHeader(
-      kind: kind, method: method, requestID: requestID, metadataBytes: metadataBytes, flags: flags)
-    header.write(to: start)
+    FrameHeader(kind: kind, method: method, requestID: requestID, metadataBytes: metadataBytes, flags: flags)
+      .write(to: start)
     zero(start, FrameHeader.byteCount + metadataBytes, layout.frameBytes)
-    answerBytes += layout.frameBytes
+    return layout.frameBytes
   }
 
   /// Padding is zero.

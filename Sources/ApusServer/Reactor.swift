@@ -1,4 +1,5 @@
 import ApusBase
+import ApusEngine
 import ApusIO
 import ApusWire
 import Glibc
@@ -75,13 +76,15 @@ struct Reactor: ~Copyable {
   static let labelCapacity = 16_384
 
   init(fleet: Fleet, index: Int, spinNanoseconds: UInt64) throws(SystemError) {
+    let poller = try Poller()
+    try poller.add(fleet.mailboxes[index].wakeUp.descriptor, .readable, word: Self.mailboxWord)
+    self.poller = poller
     self.fleet = fleet
     self.index = index
     recorder = fleet.recorders[index]
     catalog = fleet.catalog
     limits = fleet.limits
     decoder = FrameDecoder(reader: .server, limits: fleet.limits)
-    poller = try Poller()
     connections = SlotTable(capacity: fleet.limits.connections)
     arena = MetadataArena(byteCount: fleet.limits.metadataArenaBytes)
     answers = AlignedBuffer(byteCount: fleet.limits.answerBufferBytes)
@@ -91,7 +94,6 @@ struct Reactor: ~Copyable {
     scratch = AlignedBuffer(byteCount: 4 * (plans.map { $0.outputs * $0.blockRows }.max() ?? 0))
     labels = .allocate(capacity: Self.labelCapacity)
     polling = AdaptivePolling(maximumNanoseconds: spinNanoseconds)
-    try poller.add(fleet.mailboxes[index].wakeUp.descriptor, .readable, word: Self.mailboxWord)
   }
 
   deinit {

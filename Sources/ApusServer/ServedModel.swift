@@ -1,5 +1,5 @@
 package import ApusEngine
-package import ApusWire
+import ApusWire
 import Glibc
 
 /// One version of a model as the reactors see it. It never changes after it was made.

@@ -1,0 +1,66 @@
+import ApusBase
+import ApusEngine
+import ApusWire
+
+/// Sums of all reactors' counters, read while they count.
+extension Fleet {
+  private func sum(_ counter: Counter) -> UInt64 { recorders.reduce(0) { $0 &+ $1.value(counter) } }
+
+  func serverStats() -> ServerStats {
+    var stats = ServerStats()
+    stats.version = serverVersion
+    stats.uptimeNanoseconds = Instant.now.since(started)
+    stats.reactors = UInt32(recorders.count)
+    stats.connectionsOpen = sum(.connectionsOpen)
+    stats.connectionsTotal = sum(.connectionsTotal)
+    stats.requestsTotal = sum(.requests)
+    stats.receivedBytesTotal = sum(.receivedBytes)
+    stats.sentBytesTotal = sum(.sentBytes)
+    stats.systemCallsTotal = sum(.systemCalls)
+    stats.tensorCopiesTotal = sum(.tensorCopies)
+    stats.tensorCopiedBytesTotal = sum(.tensorCopiedBytes)
+    stats.pollsTotal = sum(.polls)
+    stats.sleepsTotal = sum(.sleeps)
+    stats.protocolErrorsTotal = sum(.protocolErrors)
+    stats.codes = codeCounts { recorder, code in recorder.answers(code) }
+    stats.blasCore = blasCoreName
+    return stats
+  }
+
+  func modelStats(_ index: Int) -> ModelStats {
+    var stats = ModelStats()
+    stats.model = catalog.models[index].name
+    stats.version = catalog.models[index].version
+    stats.requestsTotal = recorders.reduce(0) { $0 + $1.requests(model: index) }
+    stats.rowsTotal = recorders.reduce(0) { $0 + $1.rows(model: index) }
+    stats.codes = codeCounts { recorder, code in recorder.answers(model: index, code) }
+    stats.total = latency(index, stage: 0)
+    stats.queue = latency(index, stage: 1)
+    stats.compute = latency(index, stage: 2)
+    for bucket in 0..<Recorder.batchSizes {
+      let count = recorders.reduce(0) { $0 + $1.batches(model: index, bucket) }
+      if count > 0 { stats.batches.append(BatchCount(rows: 1 << UInt32(bucket), count: count)) }
+    }
+    return stats
+  }
+
+  private func codeCounts(_ read: (Recorder, StatusCode) -> UInt64) -> [CodeCount] {
+    StatusCode.allCases.compactMap { code in
+      let count = recorders.reduce(0) { $0 + read($1, code) }
+      return count > 0 ? CodeCount(code: code.rawValue, count: count) : nil
+    }
+  }
+
+  private func latency(_ index: Int, stage: Int) -> LatencySummary {
+    var sum = DurationSummary()
+    for recorder in recorders { sum.add(recorder.histogram(index, stage)) }
+    var latency = LatencySummary()
+    latency.count = sum.count
+    latency.p50Nanoseconds = sum.nanoseconds(atQuantile: 0.5)
+    latency.p90Nanoseconds = sum.nanoseconds(atQuantile: 0.9)
+    latency.p99Nanoseconds = sum.nanoseconds(atQuantile: 0.99)
+    latency.p999Nanoseconds = sum.nanoseconds(atQuantile: 0.999)
+    latency.maximumNanoseconds = sum.maximumNanoseconds
+    return latency
+  }
+}

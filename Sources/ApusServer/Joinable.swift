@@ -1,0 +1,31 @@
+import ApusIO
+import Synchronization
+
+/// The threads that a server must wait for.
+final class Joinable: Sendable {
+  private let joins = Mutex<[@Sendable () -> Void]>([])
+
+  func add(_ thread: consuming Thread) {
+    let owned = Owned(thread)
+    joins.withLock { $0.append { owned.join() } }
+  }
+
+  /// Waits for all of them; a second call returns at once.
+  func join() {
+    let waiting = joins.withLock { joins in
+      let taken = joins
+      joins.removeAll()
+      return taken
+    }
+    for join in waiting { join() }
+  }
+
+  private final class Owned: Sendable {
+    private let thread: Mutex<Thread?>
+    init(_ thread: consuming Thread) { self.thread = Mutex(thread) }
+    func join() {
+      let taken = thread.withLock { $0.take() }
+      taken?.join()
+    }
+  }
+}

@@ -1,0 +1,151 @@
+import ApusBase
+import ApusEngine
+import ApusWire
+
+/// Every method but Classify: rare, so clarity comes before speed here.
+extension Reactor {
+  /// Answers one request; nil when the connection was closed, false when the request must wait for the peer to read.
+  mutating func answer(
+    _ frame: Pending, _ base: UnsafeRawPointer, _ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>,
+    at now: Instant
+  ) -> Bool? {
+    let metadata = UnsafeRawBufferPointer(
+      start: base + frame.offset + FrameHeader.byteCount, count: frame.layout.metadataBytes)
+    do throws(Status) {
+      switch Method(rawValue: frame.header.method) {
+      case .hello: try hello(frame, metadata)
+      case .health: try health(frame, metadata)
+      case .getModel: try getModel(frame, metadata)
+      case .stats, .listModels: return try answerInPages(frame, metadata, key, connection)
+      case .classify, nil:
+        throw Status(
+          .unimplemented, "METHOD_UNKNOWN",
+          "method 0x\(String(frame.header.method, radix: 16)) is not known to this server")
+      }
+    } catch {
+      refuse(frame, error)
+    }
+    return true
+  }
+
+  private mutating func hello(_ frame: Pending, _ metadata: UnsafeRawBufferPointer) throws(Status) {
+    let request = try HelloRequest(decoding: metadata, arena: arena)
+    guard request.minimumVersion <= 1, request.maximumVersion >= 1 else {
+      throw Status(
+        .unimplemented, "VERSION_UNSUPPORTED",
+        "protocol versions \(request.minimumVersion) to \(request.maximumVersion) are not spoken here; 1 to 1 are")
+    }
+    let response = HelloResponse(
+      server: serverVersion, metadataBytes: limits.metadataBytes, bodyBytes: limits.bodyBytes,
+      callsInFlight: limits.callsInFlight)
+    succeed(frame) { output, arena in response.encode(into: output, arena: arena) }
+  }
+
+  private mutating func health(_ frame: Pending, _ metadata: UnsafeRawBufferPointer) throws(Status) {
+    let request = try ModelNameRequest(decoding: metadata, arena: arena)
+    let response = healthOf(request.model)
+    succeed(frame) { output, arena in response.encode(into: output, arena: arena) }
+  }
+
+  /// As gRPC's health checking: the empty name is the whole server.
+  private func healthOf(_ name: String) -> HealthResponse {
+    if draining { return HealthResponse(status: .notServing, detail: "the server is shutting down") }
+    if name.isEmpty { return HealthResponse(status: .serving, detail: "") }
+    let versions = catalog.models.filter { $0.name == name }
+    guard !versions.isEmpty else { return HealthResponse(status: .serviceUnknown, detail: "there is no model '\(name)'") }
+    if versions.contains(where: { $0.failure == nil }) { return HealthResponse(status: .serving, detail: "") }
+    return HealthResponse(status: .notServing, detail: versions[versions.count - 1].failure ?? "")
+  }
+
+  private mutating func getModel(_ frame: Pending, _ metadata: UnsafeRawBufferPointer) throws(Status) {
+    let request = try GetModelRequest(decoding: metadata, arena: arena)
+    let versions = catalog.models.filter { $0.name == request.model }
+    let matching = versions.filter { model in
+      request.version != 0
+        ? model.version == request.version : request.alias.isEmpty || model.aliases.contains(request.alias)
+    }
+    guard let model = matching.last(where: { $0.failure == nil }) ?? matching.last else {
+      throw Status(.notFound, "MODEL_NOT_FOUND", "there is no model '\(request.model)' of that version here")
+    }
+    var info = model.info
+    info.inputs = [TensorInfo(name: "", dtype: .float32, shape: [-1] + model.inputShape.map { Int64($0) })]
+    info.outputs = [TensorInfo(name: "", dtype: .float32, shape: [-1, Int64(model.plan?.outputs ?? 0)])]
+    info.labels = model.labels
+    succeed(frame) { output, arena in
+      var bytes = GetModelResponse(model: info).encode(into: output, arena: arena)
+      while bytes == 0, !info.labels.isEmpty {
+        info.labels.removeLast(max(1, info.labels.count / 8))
+        bytes = GetModelResponse(model: info).encode(into: output, arena: arena)
+      }
+      return bytes
+    }
+  }
+
+  private mutating func succeed(
+    _ frame: Pending, _ encode: (UnsafeMutableRawBufferPointer, borrowing MetadataArena) -> Int
+  ) {
+    recorder.answered(.ok)
+    appendFrame(.answer, method: frame.header.method, requestID: frame.header.requestID, flags: [], encode)
+  }
+
+  // MARK: Answers of many pages
+
+  /// Stats and ListModels of many models take several frames, all but the last with the flag that more follow.
+  private mutating func answerInPages(
+    _ frame: Pending, _ metadata: UnsafeRawBufferPointer, _ key: SlotKey,
+    _ connection: UnsafeMutablePointer<Connection>
+  ) throws(Status) -> Bool? {
+    var wanted = Array(catalog.models.indices)
+    if frame.header.method == Method.stats.rawValue {
+      let name = try ModelNameRequest(decoding: metadata, arena: arena).model
+      if !name.isEmpty { wanted = wanted.filter { catalog.models[$0].name == name } }
+      guard name.isEmpty || !wanted.isEmpty else {
+        throw Status(.notFound, "MODEL_NOT_FOUND", "there is no model '\(name)' here")
+      }
+    }
+    guard flush(key, connection) else { return nil }
+    if connection.pointee.backlog != nil { return false }
+    let perPage = 32
+    let pages = max(1, (wanted.count + perPage - 1) / perPage)
+    let pageBytes = roundedUpTo64(FrameHeader.byteCount + limits.metadataBytes)
+    guard let memory = MappedBuffer(byteCount: pages * pageBytes) else {
+      throw Status(.resourceExhausted, "MEMORY_EXHAUSTED", "there is no memory for the answer")
+    }
+    var byteCount = 0
+    for page in 0..<pages {
+      let models = wanted[min(page * perPage, wanted.count)..<min((page + 1) * perPage, wanted.count)]
+      byteCount += writeFrame(
+        at: memory.baseAddress + byteCount, room: limits.metadataBytes, .answer, method: frame.header.method,
+        requestID: frame.header.requestID, flags: page + 1 < pages ? .more : []
+      ) { output, arena in
+        frame.header.method == Method.stats.rawValue
+          ? StatsResponse(server: page == 0 ? fleet.serverStats() : nil, models: models.map { fleet.modelStats($0) })
+            .encode(into: output, arena: arena)
+          : ListModelsResponse(models: models.map { catalog.models[$0].info }).encode(into: output, arena: arena)
+      }
+    }
+    recorder.answered(.ok)
+    return send(memory, byteCount: byteCount, key, connection) ? true : nil
+  }
+}
+
+/// What the server calls itself.
+let serverVersion = "apus/0.1.0"
+
+extension ServedModel {
+  /// As ListModels tells it.
+  var info: ModelInfo {
+    var info = ModelInfo()
+    info.name = name
+    info.version = version
+    info.state = failure == nil ? .ready : .failed
+    info.reason = String((failure ?? "").prefix(500))
+    info.format = format
+    info.digest = digest
+    info.aliases = aliases
+    info.architecture = String(architecture.prefix(500))
+    info.parameters = UInt64(parameters)
+    info.maximumBatchRows = UInt32(clamping: batchMaximum)
+    return info
+  }
+}
