@@ -50,73 +50,53 @@ package final class Plan: Sendable {
     outputs = network.outputs
     output = network.output
     stepCount = layers.count
-    let hiddenWidth = layers.dropLast().map { Self.hiddenStride($0.outputs) }.max() ?? 0
-    var blockRows = Bucket.largestRows
-    while blockRows > 8 && blockRows * hiddenWidth > Self.mostHalfFloats { blockRows /= 2 }
-    self.blockRows = blockRows
-    halfFloats = blockRows * hiddenWidth
-    workspaceFloats = halfFloats * min(2, layers.count - 1)
-
-    let deadline = Instant.now.advanced(by: Planner.budgetNanoseconds)
     table = AlignedBuffer(byteCount: layers.count * MemoryLayout<Step>.stride)
     let steps = table.baseAddress.bindMemory(to: Step.self, capacity: layers.count)
-    var buffers: [BufferOwner] = []
-    var choices: [String] = []
-    var single = 0.0
-    var inBlock = 0.0
-    var known: [[Int]: KernelCosts] = [:]
+
+    let deadline = Instant.now.advanced(by: Planner.budgetNanoseconds)
+    var knownCosts: [[Int]: KernelCosts] = [:]
+    var prepared: [PreparedLayer] = []
     for (index, layer) in layers.enumerated() {
-      precondition(layer.inputs <= Int32.max && layer.outputs <= Int32.max)
-      let stored = BufferOwner(layer.weights)
-      let transposed = BufferOwner(transposing: layer.weights, rows: layer.outputs, columns: layer.inputs)
-      let bias = layer.bias.isEmpty ? BufferOwner(floatCount: layer.outputs) : BufferOwner(layer.bias)
-      var step = Step(
-        inputs: layer.inputs, outputs: layer.outputs, activation: layer.activation, stored: stored.floats,
-        transposed: transposed.floats, bias: bias.floats)
-
-      let remaining = deadline.since(.now) / UInt64(layers.count - index)
-      let planner = Planner(step, deadline: Instant.now.advanced(by: remaining))
-      let costs = known[[layer.inputs, layer.outputs]] ?? planner.costs(of: planning.candidates)
-      known[[layer.inputs, layer.outputs]] = costs
-      let kernels = costs.choice(among: planning.candidates)
-
-      for bucket in kernels.indices { step.kernels[bucket] = kernels[bucket] }
-      buffers.append(bias)
-      if kernels.contains(where: \.usesTransposed) { buffers.append(transposed) } else { step.transposed = nil }
-      if kernels.contains(where: { !$0.usesTransposed }) { buffers.append(stored) } else { step.stored = nil }
-      (steps + index).initialize(to: step)
-
-      let block = Bucket.index(rows: blockRows)
-      let otherCost =
-        planner.activationCost() + (index == layers.count - 1 ? planner.headCost(network.output) : 0)
-      single += costs[kernels[0], 0] + otherCost
-      inBlock += costs[kernels[block], block] / Double(blockRows) + otherCost
-      choices.append(Self.describe(layer, kernels, costs))
+      precondition(layer.inputs <= Int32.max && layer.outputs <= Int32.max, "a layer is too wide for BLAS")
+      let shape = [layer.inputs, layer.outputs]
+      let share = deadline.since(.now) / UInt64(layers.count - index)
+      let layer = PreparedLayer(
+        layer, head: index == layers.count - 1 ? network.output : nil, planning: planning,
+        knownCosts: knownCosts[shape], deadline: Instant.now.advanced(by: share))
+      knownCosts[shape] = layer.costs
+      (steps + index).initialize(to: layer.step)
+      prepared.append(layer)
     }
-    self.buffers = buffers
-    self.choices = choices
-    nanosecondsPerRow = RowCost(single: single, inBlock: inBlock)
+    buffers = prepared.flatMap(\.buffers)
+    choices = prepared.map(\.description)
+
+    let hiddenWidth = layers.dropLast().map { Self.hiddenStride($0.outputs) }.max() ?? 0
+    let bucketCosts = (0..<Bucket.count).map { bucket in prepared.reduce(0) { $0 + $1.cost(bucket: bucket) } }
+    let block = Self.block(hiddenWidth: hiddenWidth, costs: planning.isMeasured ? bucketCosts : nil)
+    blockRows = Bucket.rows(index: block)
+    halfFloats = blockRows * hiddenWidth
+    workspaceFloats = halfFloats * min(2, layers.count - 1)
+    let rowCost = prepared.reduce(0) { $0 + $1.rowCost }
+    nanosecondsPerRow = RowCost(
+      single: bucketCosts[0] + rowCost, inBlock: bucketCosts[block] / Double(blockRows) + rowCost)
+  }
+
+  /// The bucket that a batch is cut into: the largest whose hidden rows fit, or a smaller one that costs clearly
+  /// less per row.
+  private static func block(hiddenWidth: Int, costs: [Double]?) -> Int {
+    let smallest = Bucket.index(rows: 8)
+    var block = Bucket.count - 1
+    while block > smallest && Bucket.rows(index: block) * hiddenWidth > mostHalfFloats { block -= 1 }
+    guard let costs else { return block }
+    func costPerRow(_ bucket: Int) -> Double { costs[bucket] / Double(Bucket.rows(index: bucket)) }
+    for bucket in stride(from: block - 1, through: smallest, by: -1)
+    where costPerRow(bucket) * 1.05 < costPerRow(block) { block = bucket }
+    return block
   }
 
   /// Rows of a hidden layer begin at multiples of 64 bytes.
   @inline(__always)
   private static func hiddenStride(_ outputs: Int) -> Int { (outputs + 15) & ~15 }
-
-  /// For example `0, 64 -> 128: rows 1-128 sgemmTransposed; 1 row 0.2 µs, 128 rows 21.0 µs`.
-  private static func describe(_ layer: Network.Layer, _ kernels: [Kernel], _ costs: KernelCosts) -> String {
-    var runs: [String] = []
-    var first = 0
-    for bucket in kernels.indices where bucket + 1 == kernels.count || kernels[bucket + 1] != kernels[bucket] {
-      let from = first == 0 ? 1 : Bucket.rows(index: first - 1) + 1
-      let to = Bucket.rows(index: bucket)
-      runs.append("\(from == to ? "row \(to)" : "rows \(from)-\(to)") \(kernels[bucket])")
-      first = bucket + 1
-    }
-    func microseconds(_ bucket: Int) -> Double { (costs[kernels[bucket], bucket] / 100).rounded() / 10 }
-    let last = Bucket.count - 1
-    return "\(layer.name), \(layer.inputs) -> \(layer.outputs): \(runs.joined(separator: ", ")); "
-      + "1 row \(microseconds(0)) µs, \(Bucket.rows(index: last)) rows \(microseconds(last)) µs"
-  }
 }
 
 // MARK: - Computing

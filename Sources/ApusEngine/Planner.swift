@@ -7,6 +7,10 @@ package enum Planning: Sendable {
   /// This kernel for every layer and batch size, so that results are the same from run to run.
   case fixed(Kernel)
 
+  var isMeasured: Bool {
+    if case .measured = self { true } else { false }
+  }
+
   var candidates: [Kernel] {
     switch self {
     case .measured: Kernel.allCases
@@ -69,6 +73,8 @@ struct Planner: ~Copyable {
   static let budgetNanoseconds: UInt64 = 250_000_000
   /// Most floats of input and output in a measurement.
   private static let mostFloats = 1 << 20
+  /// A call below so many nanoseconds is timed without a thought.
+  private static let cheap = 50_000.0
 
   private let step: Step
   private let deadline: Instant
@@ -91,9 +97,12 @@ struct Planner: ~Copyable {
     for kernel in candidates {
       for bucket in 0..<Bucket.count {
         let rows = Bucket.rows(index: bucket)
-        let expected = bucket == 0 ? prior(kernel) : 2 * costs[kernel, bucket - 1]
-        let isCounted = kernel.isPerRow && bucket > 0  // Twice the rows are twice the calls.
-        if isCounted || rows > mostRows || !fits(expected) {
+        var expected = prior(kernel, rows: rows)
+        if bucket > 0 { expected *= costs[kernel, bucket - 1] / prior(kernel, rows: rows / 2) }
+        // A kernel that goes row by row needs no second measurement, a slow one that is far behind none at all.
+        let best = candidates.map { costs[$0, bucket] }.min() ?? .infinity
+        let isKnown = bucket > 0 && (kernel.isPerRow || expected > max(Self.cheap, 1.5 * best))
+        if isKnown || rows > mostRows || !fits(expected) {
           costs[kernel, bucket] = expected
         } else {
           costs[kernel, bucket] = nanoseconds {
@@ -125,14 +134,15 @@ struct Planner: ~Copyable {
     }
   }
 
-  /// A first guess for one row, nanoseconds: from a 1024 × 1024 layer with OpenBLAS 0.3.21 on a Zen 4, where one
-  /// row took 51 µs by sgemv, 681 µs by sgemm on weights as stored, 229 µs on transposed ones.
-  private func prior(_ kernel: Kernel) -> Double {
+  /// A guess in nanoseconds, for what is not timed: the shape of what a 1024 × 1024 layer took by OpenBLAS 0.3.21
+  /// on a Zen 4, where sgemm packs the weights on every call and so costs much for the first row.
+  private func prior(_ kernel: Kernel, rows: Int) -> Double {
+    let rows = Double(rows)
     let products = Double(step.inputs) * Double(step.outputs)
     switch kernel {
-    case .sgemv, .sgemvTransposed: return 50 + products * 0.05
-    case .sgemm: return 50 + products * 0.65
-    case .sgemmTransposed: return 50 + products * 0.22
+    case .sgemv, .sgemvTransposed: return (40 + products * 0.05) * rows
+    case .sgemmTransposed: return 40 + products * (0.2 + 0.02 * rows)
+    case .sgemm: return 40 + products * (0.65 + 0.02 * rows)
     }
   }
 
@@ -146,7 +156,7 @@ struct Planner: ~Copyable {
     let shortestRun = 2_000.0
     let first = Self.time(1, body)
     let calls = max(1, min(64, Int(shortestRun / max(first, 1))))
-    let runs = first < 50_000 ? 5 : first < 500_000 ? 3 : 1
+    let runs = first < Self.cheap ? 5 : first < 20 * Self.cheap ? 2 : 0
     var best = calls == 1 ? first : .infinity
     for _ in 0..<runs { best = min(best, Self.time(calls, body)) }
     return best

@@ -1,15 +1,13 @@
-import ApusBase
-
 /// A way to compute y = W x + b for a number of rows. No single one is the quickest for all shapes and batches.
 package enum Kernel: UInt8, Sendable, CaseIterable {
   /// One matrix-vector product a row, weights as stored: a dot product for each output.
   case sgemv
   /// One matrix-vector product a row, weights transposed: a scaled addition for each input.
   case sgemvTransposed
-  /// One matrix product, weights as stored.
-  case sgemm
   /// One matrix product, weights transposed.
   case sgemmTransposed
+  /// One matrix product, weights as stored.
+  case sgemm
 
   var usesTransposed: Bool { self == .sgemvTransposed || self == .sgemmTransposed }
   var isPerRow: Bool { self == .sgemv || self == .sgemvTransposed }
@@ -66,40 +64,4 @@ struct Step {
         weights: weights, areTransposed: kernel.usesTransposed, output: output, outputStride: outputStride)
     }
   }
-}
-
-/// Keeps a buffer alive for a plan: an array may not hold noncopyable values.
-final class BufferOwner: Sendable {
-  private let buffer: AlignedBuffer
-
-  /// Zeroed memory for at least one float.
-  init(floatCount: Int) { buffer = AlignedBuffer(byteCount: floatCount * MemoryLayout<Float>.stride) }
-
-  /// A copy.
-  convenience init(_ values: [Float]) {
-    self.init(floatCount: values.count)
-    values.withUnsafeBufferPointer { values in
-      if let source = values.baseAddress { floats.update(from: source, count: values.count) }
-    }
-  }
-
-  /// A copy of a row-major matrix with rows and columns exchanged, tile by tile so that both sides stay in cache.
-  convenience init(transposing values: [Float], rows: Int, columns: Int) {
-    self.init(floatCount: values.count)
-    let tile = 32
-    let target = floats
-    values.withUnsafeBufferPointer { values in
-      for firstRow in stride(from: 0, to: rows, by: tile) {
-        for firstColumn in stride(from: 0, to: columns, by: tile) {
-          for row in firstRow..<min(firstRow + tile, rows) {
-            for column in firstColumn..<min(firstColumn + tile, columns) {
-              target[column * rows + row] = values[row * columns + column]
-            }
-          }
-        }
-      }
-    }
-  }
-
-  var floats: UnsafeMutablePointer<Float> { buffer.floats }
 }
