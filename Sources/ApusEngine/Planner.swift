@@ -21,14 +21,14 @@ package enum Planning: Sendable {
 
 /// What each candidate takes for a layer, in nanoseconds, for a full bucket of rows; infinite where it is not a
 /// candidate.
-struct KernelCosts {
+package struct KernelCosts {
   private var costs: [[Double]]
 
-  init() {
+  package init() {
     costs = Array(repeating: Array(repeating: .infinity, count: Bucket.count), count: Kernel.allCases.count)
   }
 
-  subscript(kernel: Kernel, bucket: Int) -> Double {
+  package subscript(kernel: Kernel, bucket: Int) -> Double {
     get { costs[Int(kernel.rawValue)][bucket] }
     set { costs[Int(kernel.rawValue)][bucket] = newValue }
   }
@@ -43,7 +43,7 @@ extension KernelCosts {
   private static let layoutGain = 1.2
 
   /// The kernel for each bucket. One layout of the weights is enough unless both are clearly worth their memory.
-  func choice(among candidates: [Kernel]) -> [Kernel] {
+  package func choice(among candidates: [Kernel]) -> [Kernel] {
     let best = (0..<Bucket.count).map { bucket in candidates.map { self[$0, bucket] }.min() ?? .infinity }
     for usesTransposed in [false, true] {
       let layout = candidates.filter { $0.usesTransposed == usesTransposed }
