@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parent
 
 
 def make_reproducible(seed: int) -> None:
-    """One thread, one seed, deterministic kernels: on one kind of processor a second run gives the same bits."""
+    """One thread, one seed, deterministic kernels: a second run on such a processor gives the same bits."""
     torch.manual_seed(seed)
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
@@ -53,7 +53,7 @@ def save_samples(
     labels: list[str],
     layers: list[torch.nn.Linear],
 ) -> None:
-    """Writes samples/BATCH.npy, its first row as samples/SINGLE.npy, and the answers as BATCH.expected.json."""
+    """Writes samples/BATCH.npy, its first row as SINGLE.npy, and the answers as BATCH.expected.json."""
     samples = ROOT / "samples"
     samples.mkdir(exist_ok=True)
     np.save(samples / f"{single}.npy", inputs[0])

@@ -1,10 +1,10 @@
 """Trains the `textclassifier` model: 100 floats that stand for a text into negative and positive.
 
 The class is the one of the usual "serve a model" tutorials: one linear layer and a softmax. Those tutorials
-never say how a text becomes 100 floats, so the task here is made up, and says so: a text is 100 word weights,
-every weight is noise of variance 1, and the two classes' means lie 4 apart along one random direction. A
-classifier that knew the two means would be right in 97.7 % of the cases (the normal distribution's share below
-2), and nothing can do better.
+never say how a text becomes 100 floats, so the task here is made up: a text is 100 word weights, every weight
+is noise of variance 1, and the two classes' means lie 4 apart along one random direction. A classifier that
+knew the two means would be right in 97.7 % of the cases (the normal distribution's share below 2), and nothing
+can do better.
 """
 
 import numpy as np
@@ -30,7 +30,9 @@ class TextClassifier(nn.Module):
         return torch.softmax(self.linear(x), dim=1)
 
 
-def make_texts(rows: int, direction: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def make_texts(
+    rows: int, direction: np.ndarray, random: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Word weights float32 (rows, 100) and classes int64 (rows,): 0 negative, 1 positive, as often."""
     classes = random.integers(0, 2, rows)
     side = (classes * 2 - 1)[:, None] * MEANS_APART / 2
@@ -51,8 +53,8 @@ def main() -> None:
     print(f"train {artifacts.accuracy(model, train_x, train_y):.4f} of {TRAIN_ROWS} texts")
     print(f"held out {artifacts.accuracy(model, test_x, test_y):.4f} of {TEST_ROWS} texts")
     artifacts.save_version("textclassifier", model)
-    labels = ["negative", "positive"]
-    artifacts.save_samples("textclassifier", "text", "texts", test_x[:16], test_y[:16], labels, [model.linear])
+    labels, layers = ["negative", "positive"], [model.linear]
+    artifacts.save_samples("textclassifier", "text", "texts", test_x[:16], test_y[:16], labels, layers)
 
 
 def train(model: TextClassifier, inputs: torch.Tensor, classes: torch.Tensor) -> None:
