@@ -1,10 +1,10 @@
 """Trains the `textclassifier` model: 100 floats that stand for a text into negative and positive.
 
 The class is the one of the usual "serve a model" tutorials: one linear layer and a softmax. Those tutorials
-never say how a text becomes 100 floats, so the task here is made up: a text is 100 word weights, every weight
-is noise of variance 1, and the two classes' means lie 4 apart along one random direction. A classifier that
-knew the two means would be right in 97.7 % of the cases (the normal distribution's share below 2), and nothing
-can do better.
+never say how a text becomes 100 floats, so the task here is made up: a text is 100 word weights, every
+weight is noise of variance 1, and the two classes' means lie 4 apart along one random direction. A
+classifier that knew the two means would be right in 97.7 % of the cases (the normal distribution's share
+below 2), and nothing can do better.
 """
 
 import numpy as np
