@@ -1,0 +1,122 @@
+"""Arrays into the body of a request, and the body of an answer into arrays."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Optional, Union
+
+import numpy as np
+
+from . import wire
+from .errors import ProtocolError
+from .messages import ClassifyResponse, DataType, Part, TimeAccount
+
+DATA_TYPES = {
+    np.dtype(np.float32): DataType.FLOAT32,
+    np.dtype(np.float64): DataType.FLOAT64,
+    np.dtype(np.float16): DataType.FLOAT16,
+    np.dtype(np.int8): DataType.INT8,
+    np.dtype(np.uint8): DataType.UINT8,
+    np.dtype(np.int32): DataType.INT32,
+    np.dtype(np.uint32): DataType.UINT32,
+    np.dtype(np.int64): DataType.INT64,
+    np.dtype(np.bool_): DataType.BOOL,
+}
+
+
+@dataclass
+class Classification:
+    """The classes of one input, each field of shape (classes,), or of a batch, (rows, classes).
+
+    With `top`, classes come by falling probability, otherwise in the order of their index. `scores` always
+    covers every class, in the order of the index, and is None unless asked for; so is `labels`, as lists.
+    """
+
+    probabilities: np.ndarray
+    indices: np.ndarray
+    labels: Union[list[str], list[list[str]], None]
+    scores: Optional[np.ndarray]
+    version: int
+    load: float
+    time: TimeAccount
+
+
+def as_input(array: Any) -> tuple[np.ndarray, bool]:
+    """The array as the wire takes it, batch first, and whether it was one input rather than a batch.
+
+    Lists and arrays of float64, numpy's default, become float32, which models take; other types stay.
+    """
+    values = np.asarray(array)
+    if values.dtype == np.float64 or (not isinstance(array, np.ndarray) and values.dtype.kind in "iu"):
+        values = values.astype(np.float32)
+    if values.dtype.newbyteorder("=") not in DATA_TYPES:
+        raise TypeError(f"arrays of {values.dtype} cannot be sent: use float32")
+    if values.ndim == 0 or values.size == 0:
+        raise ValueError(f"an input needs one dimension and one number at least, this one is {values.shape}")
+    single = values.ndim == 1
+    if single:
+        values = values.reshape(1, -1)
+    return np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<")), single
+
+
+def part_of(values: np.ndarray) -> Part:
+    """What the metadata says of an array that is the whole body."""
+    data_type = DATA_TYPES[values.dtype.newbyteorder("=")]
+    return Part(dtype=data_type, shape=list(values.shape), offset=0, length=values.nbytes)
+
+
+def read_classification(metadata: bytes, body: bytes, rows: int, single: bool, top: int, labels: bool,
+                        scores: bool) -> Classification:
+    """The answer to a call with `rows` inputs, checked against what was asked."""
+    answer = wire.decode(ClassifyResponse, metadata)
+    classes = answer.classes
+    if answer.rows != rows:
+        raise ProtocolError(f"the answer has {answer.rows} rows, the call had {rows}")
+    if classes == 0 or (top and classes > top):
+        raise ProtocolError(f"the answer has {classes} classes for each row, the call wanted {top or 'all'}")
+    probabilities, end = read_part(answer.probabilities, body, 0, DataType.FLOAT32, [rows, classes])
+    if top:
+        indices, end = read_part(answer.indices, body, end, DataType.UINT32, [rows, classes])
+    else:
+        indices = np.tile(np.arange(classes, dtype=np.uint32), (rows, 1))
+    raw_scores = None
+    if scores:
+        every_class = answer.scores.shape[-1] if answer.scores and answer.scores.shape else 0
+        if every_class < classes or (not top and every_class != classes):
+            raise ProtocolError(f"the answer has {every_class} scores for each row of {classes} classes")
+        raw_scores, _ = read_part(answer.scores, body, end, DataType.FLOAT32, [rows, every_class])
+    names = read_labels(answer.labels, indices) if labels else None
+    if single:
+        probabilities, indices = probabilities[0], indices[0]
+        raw_scores = None if raw_scores is None else raw_scores[0]
+        names = None if names is None else names[0]
+    time = answer.time or TimeAccount()
+    return Classification(probabilities, indices, names, raw_scores, answer.version, answer.load, time)
+
+
+def read_part(part: Optional[Part], body: bytes, start: int, data_type: DataType,
+              shape: list[int]) -> tuple[np.ndarray, int]:
+    """The tensor that `part` describes and where it ends; it may not begin before `start`."""
+    if part is None:
+        raise ProtocolError("the answer lacks a tensor that was asked for")
+    if part.dtype != data_type or part.shape != shape or part.region != 0:
+        raise ProtocolError(f"a tensor has shape {part.shape}, type {int(part.dtype)}, not {shape}, {data_type}")
+    length = math.prod(shape) * 4
+    if part.length != length:
+        raise ProtocolError(f"a tensor of shape {shape} has {part.length} bytes instead of {length}")
+    if part.offset % 64 or part.offset < start or part.offset + length > len(body):
+        raise ProtocolError(f"a tensor of {length} bytes at {part.offset} does not fit a body of {len(body)}")
+    element = np.dtype("<f4" if data_type == DataType.FLOAT32 else "<u4")
+    values = np.frombuffer(body, element, math.prod(shape), part.offset).reshape(shape)
+    return values.astype(element.newbyteorder("=")), part.offset + length
+
+
+def read_labels(labels: list[str], indices: np.ndarray) -> list[list[str]]:
+    """Row by row; a class of a model without labels has its index as text."""
+    rows, classes = indices.shape
+    if not labels:
+        return [[str(index) for index in row] for row in indices.tolist()]
+    if len(labels) != rows * classes:
+        raise ProtocolError(f"the answer has {len(labels)} labels for {rows} rows of {classes} classes")
+    return [labels[row * classes : (row + 1) * classes] for row in range(rows)]
