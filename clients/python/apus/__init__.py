@@ -1,4 +1,4 @@
-"""Client for Apus, a server of trained classifiers: numpy arrays go in, classes and probabilities come out."""
+"""Client for Apus, a server of trained classifiers: numpy arrays in, classes and probabilities out."""
 
 from .client import Client
 from .errors import (

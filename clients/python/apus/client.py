@@ -6,44 +6,20 @@ import itertools
 import math
 import threading
 import time
-from collections import deque
 from collections.abc import Iterable
 from typing import Any, Callable, Optional, TypeVar
 
 from . import messages, tensors, wire
 from .connection import Connection, parse_address, remaining
-from .errors import Code, ConnectionLost, DeadlineExceeded, ProtocolError, StatusError
+from .errors import ConnectionLost, DeadlineExceeded, ProtocolError
+from .exchange import Call, Exchange
 from .messages import Method
 from .tensors import Classification
-from .wire import FLAG_MORE, FLAG_STATUS, KIND_ANSWER, KIND_GOAWAY, KIND_REQUEST, Frame
 
-# The frames of one long answer may hold so much together.
-MAX_ANSWER_BYTES = 16 << 20
 # No further call is encoded while so many bytes wait to be sent.
 OUTGOING_BYTES = 1 << 20
 
 Answer = TypeVar("Answer")
-
-
-class Call:
-    """One request on its way to an answer: `metadata` and `body`, or `error`."""
-
-    def __init__(self, method: Method, request: Any, body: bytes = b"") -> None:
-        self.method, self.request, self.request_body = method, request, body
-        self.not_before = 0.0
-        self.retried = False
-        self.metadata, self.body = bytearray(), b""
-        self.error: Optional[StatusError] = None
-
-    def frame(self, id: int, deadline: float) -> bytes:
-        if isinstance(self.request, messages.ClassifyRequest) and not math.isinf(deadline):
-            self.request.timeout_ns = max(1, int(remaining(deadline) * 1e9))
-        return wire.encode_frame(KIND_REQUEST, self.method, id, wire.encode(self.request), self.request_body)
-
-    def result(self) -> tuple[bytes, bytes]:
-        if self.error is not None:
-            raise self.error
-        return bytes(self.metadata), self.body
 
 
 class Client:
@@ -91,12 +67,11 @@ class Client:
     def classify_many(self, model: str, arrays: Iterable[Any], top: int = 0, version: Optional[int] = None,
                       alias: Optional[str] = None, scores: bool = False, labels: bool = True,
                       timeout: Optional[float] = None, window: int = 64) -> list[Classification]:
-        """Makes a call for each array, up to `window` of them at the same time, and gives the answers in order.
+        """Makes a call for each array, up to `window` at the same time, and gives the answers in order.
 
         `timeout` is for all of them together. The first call that fails raises, and no further ones are sent.
         """
-        if version and alias:
-            raise ValueError("give a version or an alias, not both")
+        check_choice(version, alias)
         calls, read = [], []
         for array in arrays:
             values, single = tensors.as_input(array)
@@ -125,9 +100,12 @@ class Client:
     def get_model(self, name: str, version: Optional[int] = None, alias: Optional[str] = None,
                   timeout: Optional[float] = None) -> messages.ModelInfo:
         """One version of a model with its inputs, outputs and labels."""
+        check_choice(version, alias)
         request = messages.GetModelRequest(name, version or 0, alias or "")
-        answer = self._unary(Method.GET_MODEL, request, messages.GetModelResponse, timeout)
-        return answer.model or messages.ModelInfo()
+        model = self._unary(Method.GET_MODEL, request, messages.GetModelResponse, timeout).model
+        if model is None:
+            raise ProtocolError("the answer lacks the model that was asked for")
+        return model
 
     def _unary(self, method: Method, request: Any, answer: type[Answer], timeout: Optional[float]) -> Answer:
         call = Call(method, request)
@@ -141,7 +119,7 @@ class Client:
         if not self._lock.acquire(timeout=-1 if math.isinf(deadline) else remaining(deadline)):
             raise DeadlineExceeded("the call's time ran out while another thread's call was running")
         try:
-            self._exchange(calls, deadline, window)
+            self._make(Exchange(calls, deadline, window, self._ids), deadline)
             return read()
         except BaseException as error:
             if not any(error is call.error for call in calls):
@@ -150,31 +128,25 @@ class Client:
         finally:
             self._lock.release()
 
-    def _exchange(self, calls: list[Call], deadline: float, window: int) -> None:
+    def _make(self, exchange: Exchange, deadline: float) -> None:
         """Sends and receives until every call has its answer, or one has failed and none is in flight."""
-        waiting, flying = deque(calls), {}
         if self._connection is not None:
-            self._settle(self._connection)
-        while waiting or flying:
+            self._drop_if_closed(self._connection)
+        while not exchange.done:
             if self._connection is None:
-                self._connection = Connection(self._address, deadline)
+                self._connection, exchange.goaway = Connection(self._address, deadline), False
             connection = self._connection
-            while waiting and len(flying) < window and not connection.draining \
-                    and connection.outgoing_bytes < OUTGOING_BYTES and waiting[0].not_before <= time.monotonic():
-                call, id = waiting.popleft(), next(self._ids)
-                connection.queue(call.frame(id, deadline))
-                flying[id] = call
-            if flying:
-                for frame in connection.step(deadline):
-                    self._take(frame, connection, waiting, flying, deadline)
-            elif connection.draining:
+            while connection.outgoing_bytes < OUTGOING_BYTES and (frame := exchange.next_frame()):
+                connection.queue(frame)
+            if exchange.flying or connection.outgoing_bytes:
+                for received in connection.step(deadline):
+                    exchange.take(received)
+            elif not exchange.goaway:
+                time.sleep(min(exchange.pause, remaining(deadline)))
+            if exchange.goaway and not exchange.flying:
                 self.close()
-            else:
-                time.sleep(min(max(0.0, waiting[0].not_before - time.monotonic()), remaining(deadline)))
-            if any(call.error for call in calls):
-                waiting.clear()
 
-    def _settle(self, connection: Connection) -> None:
+    def _drop_if_closed(self, connection: Connection) -> None:
         """Drops a connection that the server closed, or said that it will, since the last call."""
         try:
             frames = connection.idle_frames()
@@ -185,49 +157,7 @@ class Client:
         elif frames:
             raise ProtocolError("the server sent an answer that nothing had asked for")
 
-    def _take(self, frame: Frame, connection: Connection, waiting: deque[Call], flying: dict[int, Call],
-              deadline: float) -> None:
-        """Gives a received frame to its call."""
-        if frame.kind == KIND_GOAWAY and frame.id == 0:
-            wire.decode(messages.GoAway, frame.metadata)
-            connection.draining = True
-            return
-        if frame.kind == KIND_ANSWER and frame.id == 0 and frame.flags == FLAG_STATUS:
-            raise read_status(frame)
-        call = flying.get(frame.id)
-        if frame.kind != KIND_ANSWER or call is None or frame.method != call.method:
-            raise ProtocolError(f"the server answered call {frame.id}, method {frame.method:#x}: not asked for")
-        if frame.flags & FLAG_STATUS:
-            if frame.flags & FLAG_MORE or call.metadata:
-                raise ProtocolError("an error is not the only frame of its answer")
-            del flying[frame.id]
-            self._fail_or_retry(call, read_status(frame), waiting, deadline)
-            return
-        call.metadata += frame.metadata
-        if len(call.metadata) > MAX_ANSWER_BYTES:
-            raise ProtocolError(f"an answer is longer than {MAX_ANSWER_BYTES} bytes")
-        if not frame.flags & FLAG_MORE:
-            call.body = frame.body
-            del flying[frame.id]
-        elif frame.body:
-            raise ProtocolError("an answer in several frames has a body")
 
-    @staticmethod
-    def _fail_or_retry(call: Call, error: StatusError, waiting: deque[Call], deadline: float) -> None:
-        call.not_before = time.monotonic() + error.retry_after
-        if error.reason == "NOT_PROCESSED" and not call.retried and call.not_before < deadline:
-            call.retried = True
-            waiting.append(call)
-        else:
-            call.error = error
-
-
-def read_status(frame: Frame) -> StatusError:
-    """The error that a frame with a Status holds; a code that is not canonical counts as UNKNOWN."""
-    status = wire.decode(messages.Status, frame.metadata)
-    if status.code == 0:
-        raise ProtocolError("the server sent an error whose code is OK")
-    details = status.message, status.reason, status.retry_after_ns / 1e9
-    if status.code == Code.DEADLINE_EXCEEDED:
-        return DeadlineExceeded(*details)
-    return StatusError(Code(status.code) if status.code <= 16 else Code.UNKNOWN, *details)
+def check_choice(version: Optional[int], alias: Optional[str]) -> None:
+    if version and alias:
+        raise ValueError("give a version or an alias, not both")

@@ -47,10 +47,10 @@ def connect(address: Address, deadline: float) -> socket.socket:
             return connect_once(address, deadline)
         except socket.timeout:
             remaining(deadline)
-            raise ConnectError(f"cannot connect to {address}: it does not answer") from None
+            raise ConnectError(f"cannot connect to {address}: nobody answers") from None
         except OSError as error:
             if attempt == 2:
-                raise ConnectError(f"cannot connect to {address}: {error}; is the server running?") from error
+                raise ConnectError(f"cannot connect to {address}: {error}; is a server there?") from error
             time.sleep(min(RECONNECT_PAUSE, remaining(deadline)))
     raise AssertionError("unreachable")
 
@@ -76,7 +76,6 @@ class Connection:
     """A socket that does not block, the bytes that wait to be sent, and those of a frame not yet whole."""
 
     def __init__(self, address: Address, deadline: float) -> None:
-        self.draining = False
         self._socket = connect(address, deadline)
         self._socket.setblocking(False)
         self._outgoing = bytearray()
@@ -93,7 +92,7 @@ class Connection:
         self._outgoing += frame
 
     def step(self, deadline: float) -> list[Frame]:
-        """Sends what the socket takes, waits until bytes move either way, and returns the whole frames read."""
+        """Sends what the socket takes, waits until bytes move either way, returns the whole frames read."""
         self._send()
         events = select.POLLIN | (select.POLLOUT if self._outgoing else 0)
         if not self._poll(events, remaining(deadline)) & ~select.POLLOUT:
@@ -103,7 +102,7 @@ class Connection:
         return self._frames()
 
     def idle_frames(self) -> Optional[list[Frame]]:
-        """What came while no call was running, without waiting; None when the server closed the connection."""
+        """What came while no call was running, without waiting; None when the server has closed."""
         if not self._poll(select.POLLIN, 0):
             return []
         return self._frames() if self._receive() else None
@@ -116,7 +115,7 @@ class Connection:
         return ready[0][1] if ready else 0
 
     def _send(self) -> None:
-        """A server that refuses a frame closes, but its answer may still be there to be read: never raises."""
+        """Never raises: a server that refuses a frame closes, but its answer may still be there to read."""
         try:
             if self._outgoing:
                 del self._outgoing[: self._socket.send(self._outgoing)]

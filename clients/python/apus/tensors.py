@@ -101,7 +101,7 @@ def read_part(part: Optional[Part], body: bytes, start: int, data_type: DataType
     if part is None:
         raise ProtocolError("the answer lacks a tensor that was asked for")
     if part.dtype != data_type or part.shape != shape or part.region != 0:
-        raise ProtocolError(f"a tensor has shape {part.shape}, type {int(part.dtype)}, not {shape}, {data_type}")
+        raise ProtocolError(f"a tensor is {part.dtype!r} {part.shape} instead of {data_type!r} {shape}")
     length = math.prod(shape) * 4
     if part.length != length:
         raise ProtocolError(f"a tensor of shape {shape} has {part.length} bytes instead of {length}")

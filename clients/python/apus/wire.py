@@ -128,7 +128,8 @@ def encode(message: Any) -> bytes:
         elif wire_type_of(kind) == DELIMITED:
             written.extend(encode_field(number, kind, element) for element in value)
         else:
-            written.append(encode_field(number, "bytes", b"".join(write_varint(element) for element in value)))
+            packed = b"".join(write_varint(element) for element in value)
+            written.append(encode_field(number, "bytes", packed))
     return b"".join(written)
 
 

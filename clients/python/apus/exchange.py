@@ -1,0 +1,122 @@
+"""Calls in flight on a connection, without any input or output: what to send next, who gets an answer."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections import deque
+from typing import Any, Optional
+
+from . import messages, wire
+from .errors import Code, DeadlineExceeded, ProtocolError, StatusError
+from .messages import Method
+from .wire import FLAG_MORE, FLAG_STATUS, KIND_ANSWER, KIND_GOAWAY, KIND_REQUEST, Frame
+
+# The frames of one long answer may hold so much together.
+MAX_ANSWER_BYTES = 16 << 20
+
+
+class Call:
+    """One request on its way to an answer: `metadata` and `body`, or `error`."""
+
+    def __init__(self, method: Method, request: Any, body: bytes = b"") -> None:
+        self.method, self.request, self.request_body = method, request, body
+        self.not_before = 0.0
+        self.retried = False
+        self.metadata, self.body = bytearray(), b""
+        self.error: Optional[StatusError] = None
+
+    def frame(self, id: int, deadline: float) -> bytes:
+        """The request's frame, made when it is sent, so that the server learns how much time is left."""
+        if isinstance(self.request, messages.ClassifyRequest) and not math.isinf(deadline):
+            self.request.timeout_ns = max(1, int((deadline - time.monotonic()) * 1e9))
+        return wire.encode_frame(KIND_REQUEST, self.method, id, wire.encode(self.request), self.request_body)
+
+    def result(self) -> tuple[bytes, bytes]:
+        """Metadata and body of the answer; raises the error that came instead."""
+        if self.error is not None:
+            raise self.error
+        return bytes(self.metadata), self.body
+
+
+class Exchange:
+    """Calls that wait and calls that fly. After a call has failed, the waiting ones are given up."""
+
+    def __init__(self, calls: list[Call], deadline: float, window: int, ids: itertools.count[int]) -> None:
+        self.flying: dict[int, Call] = {}
+        self.goaway = False
+        self._waiting = deque(calls)
+        self._deadline, self._window, self._ids = deadline, window, ids
+        self._failed = False
+
+    @property
+    def done(self) -> bool:
+        return not self._waiting and not self.flying
+
+    @property
+    def pause(self) -> float:
+        """Seconds until the next waiting call may be sent."""
+        return max(0.0, self._waiting[0].not_before - time.monotonic()) if self._waiting else 0.0
+
+    def next_frame(self) -> Optional[bytes]:
+        """The frame of the next call, if one may be sent on this connection now."""
+        if self.goaway or not self._waiting or len(self.flying) >= self._window or self.pause > 0:
+            return None
+        call, id = self._waiting.popleft(), next(self._ids)
+        self.flying[id] = call
+        return call.frame(id, self._deadline)
+
+    def take(self, frame: Frame) -> None:
+        """Gives a received frame to its call."""
+        if frame.kind == KIND_GOAWAY:
+            check_goaway(frame)
+            self.goaway = True
+            return
+        if frame.id == 0 and frame.flags == FLAG_STATUS:
+            raise read_status(frame)
+        call = self.flying.get(frame.id)
+        if call is None or frame.method != call.method:
+            raise ProtocolError(f"nobody asked for an answer to call {frame.id}, method {frame.method:#06x}")
+        if frame.flags & FLAG_STATUS:
+            if frame.flags & FLAG_MORE or call.metadata:
+                raise ProtocolError("an error is not the only frame of its answer")
+            del self.flying[frame.id]
+            self._fail_or_retry(call, read_status(frame))
+            return
+        call.metadata += frame.metadata
+        if len(call.metadata) > MAX_ANSWER_BYTES:
+            raise ProtocolError(f"an answer is longer than {MAX_ANSWER_BYTES} bytes")
+        if not frame.flags & FLAG_MORE:
+            call.body = frame.body
+            del self.flying[frame.id]
+        elif frame.body:
+            raise ProtocolError("an answer in several frames has a body")
+
+    def _fail_or_retry(self, call: Call, error: StatusError) -> None:
+        call.not_before = time.monotonic() + error.retry_after
+        again = error.reason == "NOT_PROCESSED" and not call.retried and call.not_before < self._deadline
+        if again and not self._failed:
+            call.retried = True
+            self._waiting.append(call)
+        else:
+            call.error = error
+            self._failed = True
+            self._waiting.clear()
+
+
+def check_goaway(frame: Frame) -> None:
+    if frame.id != 0 or frame.flags or frame.body:
+        raise ProtocolError("a goaway frame has an id, flags or a body")
+    wire.decode(messages.GoAway, frame.metadata)
+
+
+def read_status(frame: Frame) -> StatusError:
+    """The error that a frame with a Status holds; a code that is not canonical counts as UNKNOWN."""
+    status = wire.decode(messages.Status, frame.metadata)
+    if status.code == 0:
+        raise ProtocolError("the server sent an error whose code is OK")
+    details = status.message, status.reason, status.retry_after_ns / 1e9
+    if status.code == Code.DEADLINE_EXCEEDED:
+        return DeadlineExceeded(*details)
+    return StatusError(Code(status.code) if status.code <= 16 else Code.UNKNOWN, *details)
