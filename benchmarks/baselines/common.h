@@ -83,7 +83,7 @@ static inline void set_nonblocking(int fd) {
   if (fcntl(fd, F_SETFL, O_NONBLOCK) != 0) die("fcntl");
 }
 
-/// Reads exactly `count` bytes, trying again at once where the socket would block; 0 when the peer has closed.
+/// Reads exactly `count` bytes, trying again at once where the socket would block; 0 when the peer closed.
 static inline int read_whole(int fd, char *buffer, size_t count) {
   for (size_t got = 0; got < count;) {
     ssize_t n = read(fd, buffer + got, count - got);

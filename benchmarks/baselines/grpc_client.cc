@@ -6,7 +6,8 @@
 //
 // INPUTS is how many random floats a request holds. `lat` and `thr` warm up for a tenth of SECONDS and print
 // one line of JSON; "all_calls" counts the warm-up too, for whoever divides the server's CPU time by it.
-// `first` prints when the answer came, on CLOCK_MONOTONIC, so that whoever started the server can subtract.
+// `first` prints when the server listened and when it answered, on CLOCK_MONOTONIC, so that whoever started
+// the server can subtract.
 #include <grpcpp/grpcpp.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -38,7 +39,8 @@ double seconds_since(Clock::time_point start) {
 double cpu_seconds() {
   rusage r;
   getrusage(RUSAGE_SELF, &r);
-  return double(r.ru_utime.tv_sec + r.ru_stime.tv_sec) + double(r.ru_utime.tv_usec + r.ru_stime.tv_usec) / 1e6;
+  return double(r.ru_utime.tv_sec + r.ru_stime.tv_sec) +
+         double(r.ru_utime.tv_usec + r.ru_stime.tv_usec) / 1e6;
 }
 
 std::vector<float> random_inputs(int count) {
@@ -188,17 +190,22 @@ void wait_for_listener(const std::string &path) {
   throw std::runtime_error("nothing listened on " + path + " within 20 seconds");
 }
 
+long long monotonic_ns() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * 1000000000LL + now.tv_nsec;
+}
+
 void measure_first(const std::string &path, const std::vector<float> &inputs) {
   // Start the library before the clock matters: it is the server's start that is measured.
   grpc::CompletionQueue started_early;
   printf("ready\n");
   fflush(stdout);
   wait_for_listener(path);
+  long long listening = monotonic_ns();
   Stub stub = connect("unix:" + path);
   call(stub, inputs, true);
-  timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  printf("{\"answered_at_ns\": %lld}\n", now.tv_sec * 1000000000LL + now.tv_nsec);
+  printf("{\"listening_at_ns\": %lld, \"answered_at_ns\": %lld}\n", listening, monotonic_ns());
 }
 
 int usage() {

@@ -47,8 +47,8 @@ class Mlp {
       int columns = static_cast<int>(widths_[i]), rows = static_cast<int>(widths_[i + 1]);
       float *output = last ? probabilities : scratch[i % 2];
       std::copy(layers_[i].biases.begin(), layers_[i].biases.end(), output);
-      cblas_sgemv(CblasRowMajor, CblasNoTrans, rows, columns, 1.0f, layers_[i].weights.data(), columns, input, 1,
-                  1.0f, output, 1);
+      cblas_sgemv(CblasRowMajor, CblasNoTrans, rows, columns, 1.0f, layers_[i].weights.data(), columns,
+                  input, 1, 1.0f, output, 1);
       if (!last)
         for (int row = 0; row < rows; row++) output[row] = std::max(output[row], 0.0f);
       input = output;

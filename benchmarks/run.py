@@ -1,0 +1,150 @@
+#!/usr/bin/env python3
+"""Measures Apus against the raw sockets under it and against gRPC C++ doing the same. See README.md.
+
+Each baseline and Apus run in turn on the same processors, A B A B …; what counts is the median of the rounds'
+ratios. Needs Python 3 alone, and the programs that `make -C benchmarks` and `swift build -c release` make.
+"""
+
+import argparse
+import json
+import os
+import re
+import signal
+import sys
+import tempfile
+import time
+
+import machine
+import peers
+import rows
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(HERE)
+
+
+def arguments():
+  parser = argparse.ArgumentParser(
+      description="Compare Apus with raw sockets and with gRPC C++ on this machine.")
+  parser.add_argument("--apus", default=os.path.join(ROOT, ".build", "release", "apus"), metavar="PATH",
+                      help="the apus binary (default: .build/release/apus)")
+  parser.add_argument("--models", default=os.path.join(ROOT, "models", "repository"), metavar="DIR",
+                      help="a repository with textclassifier and digits (default: models/repository)")
+  parser.add_argument("--only", action="append", choices=list(rows.ROWS), metavar="NAME",
+                      help="this row only, may be repeated: " + ", ".join(rows.ROWS))
+  parser.add_argument("--rounds", type=int, default=5, metavar="N", help="times each is run (default: 5)")
+  parser.add_argument("--seconds", type=float, default=1.5, metavar="S",
+                      help="length of one measurement (default: 1.5)")
+  parser.add_argument("--quick", action="store_true",
+                      help="one short round: shows that everything runs; the figures mean little")
+  parser.add_argument("--output", metavar="FILE",
+                      help="where the JSON goes (default: benchmarks/results/DATE-HOST.json; with --quick, none)")
+  parser.add_argument("--check", action="store_true",
+                      help="exit with 1 when a required figure is not reached")
+  options = parser.parse_args()
+  if options.rounds < 1 or options.seconds <= 0:
+    parser.error("--rounds and --seconds must be positive")
+  if options.quick:
+    options.rounds, options.seconds = 1, 0.3
+  return options
+
+
+def progress(text):
+  if sys.stderr.isatty():
+    print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+
+def number(value):
+  if value is None:
+    return ""
+  return f"{value:,.0f}" if value >= 1000 else f"{value:.2f}" if value < 100 else f"{value:.1f}"
+
+
+def table(figures):
+  """The figures as aligned text; a note stands on a line of its own."""
+  head = ["figure", "unit", "Apus", "other", "against", "ratio (range)", "required", "", "CPU us/call s+c"]
+  lines = [head]
+  for f in figures:
+    ratio = "" if f.ratio is None else f"{f.ratio:.3f} ({f.ratio_range[0]:.3f}-{f.ratio_range[1]:.3f})"
+    verdict = "" if f.passed is None else "pass" if f.passed else "MISS"
+    lines.append([f.title, f.unit, number(f.apus), number(f.other), f.against, ratio, f.required, verdict,
+                  f.cpu])
+  widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+  text = []
+  for index, line in enumerate(lines):
+    text.append("  ".join(cell.rjust(width) if column in (2, 3) else cell.ljust(width)
+                          for column, (cell, width) in enumerate(zip(line, widths))).rstrip())
+    if index == 0:
+      text.append("-" * len(text[0]))
+    elif figures[index - 1].note:
+      text.append("    " + figures[index - 1].note)
+  return "\n".join(text)
+
+
+def default_output():
+  host = re.sub(r"[^A-Za-z0-9.-]", "_", os.uname().nodename)
+  return os.path.join(HERE, "results", f"{time.strftime('%Y-%m-%d')}-{host}.json")
+
+
+def write_results(path, options, about, frame_bytes, figures):
+  os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+  document = {
+      "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "machine": about, "rounds": options.rounds,
+      "seconds": options.seconds, "quick": options.quick,
+      "frame_bytes": {"request": frame_bytes[0], "answer": frame_bytes[1]},
+      "figures": [vars(figure) for figure in figures],
+  }
+  with open(path, "w", encoding="utf-8") as file:
+    json.dump(document, file, indent=1)
+    file.write("\n")
+
+
+def measure(options, folder):
+  """Runs the rows; returns the frames' sizes and the figures."""
+  build = os.path.join(HERE, "build")
+  bench = rows.Bench(
+      apus=peers.Apus(options.apus, options.models, folder), raw=peers.Raw(build),
+      grpc=peers.Grpc(build, folder), cores=machine.two_cores(), rounds=options.rounds, seconds=options.seconds, progress=progress)
+  progress("frame sizes")
+  frame_bytes = rows.use_real_frame_sizes(bench, 0.3)
+  if frame_bytes != [peers.REQUEST_BYTES, peers.ANSWER_BYTES]:
+    print(f"note: Apus' frames hold {frame_bytes[0]} and {frame_bytes[1]} bytes, not "
+          f"{peers.REQUEST_BYTES} and {peers.ANSWER_BYTES}; the raw exchanges carry as many",
+          file=sys.stderr)
+  figures = []
+  for name in options.only or rows.ROWS:
+    figures += rows.ROWS[name](bench)
+  progress("")
+  return frame_bytes, figures
+
+
+def main():
+  options = arguments()
+  # A default SIGTERM would leave servers running; as an exception it passes every `with` and `finally`.
+  signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+  about = machine.describe(ROOT, options.apus)
+  if about["load_before"] > 0.5 * about["cpus"]:
+    print(f"note: the machine is busy (load {about['load_before']:.1f}); the figures will be noisy",
+          file=sys.stderr)
+  try:
+    with tempfile.TemporaryDirectory(prefix="apus-bench-") as folder:
+      frame_bytes, figures = measure(options, folder)
+  except machine.BenchError as error:
+    progress("")
+    print(f"benchmarks: {error}", file=sys.stderr)
+    return 2
+  except KeyboardInterrupt:
+    progress("")
+    return 130
+  print(f"{about['cpu_model']}, {about['cpus']} processors, Linux {about['kernel']}, "
+        f"gRPC C++ {about['versions']['grpc++']}, OpenBLAS {about['versions']['openblas']}; "
+        f"{options.rounds} rounds of {options.seconds:g} s\n")
+  print(table(figures))
+  output = options.output or (None if options.quick else default_output())
+  if output:
+    write_results(output, options, about, frame_bytes, figures)
+    print(f"\nwritten to {os.path.relpath(output)}")
+  return 1 if options.check and any(figure.passed is False for figure in figures) else 0
+
+
+if __name__ == "__main__":
+  sys.exit(main())
