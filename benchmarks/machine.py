@@ -56,7 +56,7 @@ class Usage:
 
 
 def usage_of(pid):
-  """What a running process has used so far, over all its threads."""
+  """What a running process has used so far: CPU of all its threads, sleeps of those still alive."""
   # proc(5): utime and stime are fields 14 and 15. The name, field 2, may hold spaces and ends with ")".
   fields = read_text(f"/proc/{pid}/stat").rpartition(")")[2].split()
   cpu_seconds = (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
@@ -151,8 +151,8 @@ class ServerProcess:
     return usage_of(self.pid)
 
   def __enter__(self):
-    self.start()
     try:
+      self.start()
       self.connect().close()
     except BaseException:
       self.stop()

@@ -182,13 +182,14 @@ class Apus:
     used, counted_after = server.usage() - before, self._counters()
     try:
       report = json.loads(text)
-    except ValueError:
-      raise BenchError(f"`apus bench --json` printed no JSON: {text.strip()[:200]!r}") from None
-    if report["errors"]:
-      raise BenchError(f"{report['errors']} of {report['calls']} calls failed: {' '.join(command)}")
+      calls, errors, _ = report["calls"], report["errors"], report["latency_us"]["p50"]
+    except (KeyError, TypeError, ValueError):
+      raise BenchError(f"`apus bench --json` printed no report: {text.strip()[:200]!r}") from None
+    if errors or not calls:
+      raise BenchError(f"{errors} of {calls} calls failed: {' '.join(command)}")
     served = counted_after.get("requests_total", 0) - counted.get("requests_total", 0)
-    if served < report["calls"]:
-      raise BenchError(f"the server counted {served} requests where the client made {report['calls']} calls")
+    if served < calls:
+      raise BenchError(f"the server counted {served} requests where the client made {calls} calls")
     per_call = {name: (value - counted.get(name, 0)) / served for name, value in counted_after.items()}
     return sample(report, used, served, client, served, per_call)
 

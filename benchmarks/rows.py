@@ -77,7 +77,8 @@ def compare(title, unit, value, apus, other, against, limit=None, higher=False, 
   ratio = statistics.median(ratios)
   figure = Figure(
       title=title, unit=unit, apus=median(apus, value), against=against, other=median(other, value),
-      ratio=ratio, ratio_range=(min(ratios), max(ratios)), note=note, cpu=cpu_text(apus, other) if cpu else "",
+      ratio=ratio, ratio_range=(min(ratios), max(ratios)), note=note,
+      cpu=cpu_text(apus, other) if cpu else "",
       rounds=rounds or [{"apus": vars(a), "other": vars(b)} for a, b in zip(apus, other)])
   if limit is not None:
     figure.required = f"{'>=' if higher else '<='} {limit:g} x"

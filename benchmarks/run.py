@@ -37,7 +37,7 @@ def arguments():
   parser.add_argument("--quick", action="store_true",
                       help="one short round: shows that everything runs; the figures mean little")
   parser.add_argument("--output", metavar="FILE",
-                      help="where the JSON goes (default: benchmarks/results/DATE-HOST.json; with --quick, none)")
+                      help="the JSON (default: benchmarks/results/DATE-HOST.json, none with --quick)")
   parser.add_argument("--check", action="store_true",
                       help="exit with 1 when a required figure is not reached")
   options = parser.parse_args()
@@ -103,7 +103,8 @@ def measure(options, folder):
   build = os.path.join(HERE, "build")
   bench = rows.Bench(
       apus=peers.Apus(options.apus, options.models, folder), raw=peers.Raw(build),
-      grpc=peers.Grpc(build, folder), cores=machine.two_cores(), rounds=options.rounds, seconds=options.seconds, progress=progress)
+      grpc=peers.Grpc(build, folder), cores=machine.two_cores(), rounds=options.rounds,
+      seconds=options.seconds, progress=progress)
   progress("frame sizes")
   frame_bytes = rows.use_real_frame_sizes(bench, 0.3)
   if frame_bytes != [peers.REQUEST_BYTES, peers.ANSWER_BYTES]:
