@@ -25,8 +25,8 @@ package struct BuiltNetwork: Sendable {
 
 /// Puts the tensors of a weight file together as a network.
 ///
-/// Without an architecture an obvious one is inferred: a weight and a bias for each layer, with sizes that follow
-/// each other; between several layers, ReLU. Without an output, softmax; for a single class, sigmoid.
+/// Without an architecture an obvious one is inferred: a weight and a bias for each layer, with sizes that
+/// follow each other; between several layers, ReLU. Without an output, softmax; for a single class, sigmoid.
 ///
 /// - Throws: `FormatError.architecture` or `.tensor`, which names the layer and the shapes that do not fit.
 package func makeNetwork(
@@ -155,15 +155,16 @@ private func checkShapes(_ layers: [PairedLayer], requiresBias: Bool) throws(For
   }
 }
 
-/// Many names may share one storage, so the sum is bounded, too: a network takes at most 4 times the file's size.
+/// Many names may share one storage, so the sum is bounded, too: a network takes at most 4 times the file's
+/// size.
 private func checkSize(_ layers: [PairedLayer], fileByteCount: Int) throws(FormatError) {
   var total = 0
   for layer in layers {
     total += layer.weight.elementCount + (layer.bias?.elementCount ?? 0)
     guard total <= fileByteCount else {
       throw .architecture(
-        "layer \(printable(layer.name)): the layers up to here have \(total) numbers, more than the file has bytes "
-          + "(\(fileByteCount)): too many tensors share one storage")
+        "layer \(printable(layer.name)): the layers up to here have \(total) numbers, more than the file has "
+          + "bytes (\(fileByteCount)): too many tensors share one storage")
     }
   }
 }

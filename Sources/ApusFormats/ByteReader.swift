@@ -1,8 +1,8 @@
 /// The bytes of a weight file, or a part of them; every access is checked against the bounds.
 ///
-/// Invariant of the unsafe code here: whoever hands in the buffer keeps it readable and unchanged for as long as
-/// this value and everything read from it (a `StateDict`'s tensors) is in use. The pointer never leaves this type,
-/// and no other code of the module is unsafe.
+/// Invariant of the unsafe code here: whoever hands in the buffer keeps it readable and unchanged for as long
+/// as this value and everything read from it (a `StateDict`'s tensors) is in use. The pointer never leaves
+/// this type, and no other code of the module is unsafe.
 struct FileBytes {
   private let bytes: UnsafeRawBufferPointer
 

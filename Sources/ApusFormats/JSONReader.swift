@@ -1,5 +1,5 @@
-/// A strict reader of JSON (RFC 8259) from front to back: the caller says what comes next, so nothing is nested
-/// deeper than the caller's own loops, and no value is built that nobody asked for.
+/// A strict reader of JSON (RFC 8259) from front to back: the caller says what comes next, so nothing is
+/// nested deeper than the caller's own loops, and no value is built that nobody asked for.
 struct JSONReader {
   private var reader: ByteReader
 
@@ -26,7 +26,8 @@ struct JSONReader {
     _ = try reader.byte()
   }
 
-  /// In an object or array after `{` or `[`: whether another element follows; passes over its comma, or over `end`.
+  /// In an object or array after `{` or `[`: whether another element follows; passes over its comma, or over
+  /// `end`.
   mutating func next(isFirst: Bool, end: Character) throws(FormatError) -> Bool {
     if let wanted = end.asciiValue, peek() == wanted {
       _ = try reader.byte()
@@ -50,7 +51,8 @@ struct JSONReader {
       guard byte >= UInt8(ascii: "0"), byte <= UInt8(ascii: "9") else { break }
       digits.append(try reader.byte())
     }
-    guard let value = Int(String(decoding: digits, as: UTF8.self)), digits.count == 1 || digits[0] != 0x30 else {
+    guard let value = Int(String(decoding: digits, as: UTF8.self)), digits.count == 1 || digits[0] != 0x30
+    else {
       throw failure("no whole number")
     }
     return value

@@ -1,5 +1,5 @@
-/// What a pickle holds, as flat arenas: values refer to each other by index, so that no nesting or sharing in a
-/// file can make a walk or a release recurse.
+/// What a pickle holds, as flat arenas: values refer to each other by index, so that no nesting or sharing in
+/// a file can make a walk or a release recurse.
 struct PickledObjects {
   /// The pickle's own bytes; texts are ranges of it.
   let bytes: FileBytes
@@ -25,7 +25,9 @@ struct PickledObjects {
     let items = containers[Int(index)]
     let wanted = Array(key.utf8)
     for position in stride(from: items.count - 2, through: 0, by: -2) {
-      if case .text(let text) = items[position], raw(text).elementsEqual(wanted) { return items[position + 1] }
+      if case .text(let text) = items[position], raw(text).elementsEqual(wanted) {
+        return items[position + 1]
+      }
     }
     return nil
   }

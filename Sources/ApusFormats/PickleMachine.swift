@@ -1,7 +1,8 @@
 /// Reads one pickle: a stack machine over bytes that builds values and never calls anything.
 ///
-/// Every opcode is at least one byte long and adds at most one value, or moves values that are there; what copies
-/// values is charged for them. Time and memory are therefore bounded by the pickle's size and `maximumSteps`.
+/// Every opcode is at least one byte long and adds at most one value, or moves values that are there; what
+/// copies values is charged for them. Time and memory are therefore bounded by the pickle's size and
+/// `maximumSteps`.
 struct PickleMachine {
   /// Opcodes of one pickle; a tensor takes about 40.
   static let maximumSteps = 2 << 20
@@ -96,18 +97,22 @@ struct PickleMachine {
     case .frame:
       let length = try reader.integer(as: UInt64.self)
       guard length <= reader.remaining else { throw failure("a frame of \(length) bytes does not fit") }
-    case .none, .newTrue, .newFalse, .int, .binInt, .binInt1, .binInt2, .long, .long1, .long4, .float, .binFloat:
+    case .none, .newTrue, .newFalse, .int, .binInt, .binInt1, .binInt2, .long, .long1, .long4, .float,
+      .binFloat:
       push(try number(opcode))
-    case .string, .binString, .shortBinString, .unicode, .binUnicode, .shortBinUnicode, .binUnicode8, .binBytes,
+    case .string, .binString, .shortBinString, .unicode, .binUnicode, .shortBinUnicode, .binUnicode8,
+      .binBytes,
       .shortBinBytes, .binBytes8, .byteArray8:
       push(try text(opcode))
     case .mark, .pop, .popMark, .duplicate, .put, .binPut, .longBinPut, .memoize, .get, .binGet, .longBinGet:
       try moveValues(opcode)
-    case .emptyTuple, .tuple, .tuple1, .tuple2, .tuple3, .emptyList, .list, .emptyDict, .dict, .emptySet, .frozenSet:
+    case .emptyTuple, .tuple, .tuple1, .tuple2, .tuple3, .emptyList, .list, .emptyDict, .dict, .emptySet,
+      .frozenSet:
       try makeContainer(opcode)
     case .append, .appends, .setItem, .setItems, .addItems:
       try fillContainer(opcode)
-    case .global, .stackGlobal, .reduce, .build, .inst, .obj, .newObj, .newObjEx, .persistentID, .binPersistentID,
+    case .global, .stackGlobal, .reduce, .build, .inst, .obj, .newObj, .newObjEx, .persistentID,
+      .binPersistentID,
       .ext1, .ext2, .ext4, .nextBuffer, .readOnlyBuffer:
       try makeObject(opcode)
     }
@@ -189,7 +194,8 @@ struct PickleMachine {
     switch opcode {
     case .global:
       let module = try reader.line()
-      push(.global(try global(module: module, name: try reader.line())))
+      let name = try reader.line()
+      push(.global(try global(module: module, name: name)))
     case .stackGlobal:
       guard case .text(let name) = try pop(), case .text(let module) = try pop() else {
         throw failure("a global's name is not a text")
@@ -217,13 +223,16 @@ struct PickleMachine {
     case .binPersistentID:
       push(.storage(try storage(try pop())))
     case .ext1: throw .forbiddenName("extension \(try reader.byte()) of Python's copyreg registry")
-    case .ext2: throw .forbiddenName("extension \(try reader.integer(as: UInt16.self)) of Python's copyreg registry")
-    case .ext4: throw .forbiddenName("extension \(try reader.integer(as: UInt32.self)) of Python's copyreg registry")
+    case .ext2:
+      throw .forbiddenName("extension \(try reader.integer(as: UInt16.self)) of Python's copyreg registry")
+    case .ext4:
+      throw .forbiddenName("extension \(try reader.integer(as: UInt32.self)) of Python's copyreg registry")
     default: throw failure("makes an object that is not a tensor (opcode \(opcode))")
     }
   }
 
-  /// The tag for a name; a name outside of the list is refused, as a class where an object of it is made next.
+  /// The tag for a name; a name outside of the list is refused, as a class where an object of it is made
+  /// next.
   private func global(module: FileBytes, name: FileBytes) throws(FormatError) -> PickleGlobal {
     let names = (module.printableText, name.printableText)
     do {

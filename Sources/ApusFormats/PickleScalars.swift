@@ -93,7 +93,8 @@ extension PickleMachine {
   /// The texts of protocol 0 may have escapes. PyTorch writes protocol 2, and names of tensors have none.
   private func unescaped(_ line: FileBytes, at offset: Int) throws(FormatError) -> PickleText {
     guard line.firstIndex(of: UInt8(ascii: "\\"), from: 0) == nil else {
-      throw .unsupported("escapes in a text of pickle protocol 0 (\(reader.part)); save with protocol 2 or later")
+      throw .unsupported(
+        "escapes in a text of pickle protocol 0 (\(reader.part)); save with protocol 2 or later")
     }
     return PickleText(offset: UInt32(offset), count: UInt32(line.count))
   }

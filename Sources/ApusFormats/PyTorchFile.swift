@@ -11,7 +11,8 @@ enum PyTorchFile {
     }
     let stem = entry.name.dropLast("data.pkl".count)
     guard archive.contents(stem + "constants.pkl") == nil else {
-      throw .unsupported("a TorchScript archive; save the weights alone with torch.save(model.state_dict(), …)")
+      throw .unsupported(
+        "a TorchScript archive; save the weights alone with torch.save(model.state_dict(), …)")
     }
     if let order = archive.contents(stem + "byteorder"), !order.elementsEqual(Array("little".utf8)) {
       throw .unsupported("a file of byte order \(order.printableText); little is read")
@@ -29,8 +30,8 @@ enum PyTorchFile {
     }
   }
 
-  /// The legacy form: five pickles in a row (magic number, protocol version, system, the object, the storages' keys),
-  /// then per key the element count (i64) and the data.
+  /// The legacy form: five pickles in a row (magic number, protocol version, system, the object, the
+  /// storages' keys), then per key the element count (i64) and the data.
   static func readLegacy(_ bytes: FileBytes) throws(FormatError) -> StateDict {
     var position = 0
     func next(_ part: String) throws(FormatError) -> PickledObjects {
@@ -186,10 +187,12 @@ private struct PyTorchSource {
     if found.count == 1 { return found[0] }
     guard found.isEmpty else {
       throw .noStateDict(
-        "several dicts of tensors (\(found.prefix(8).map(\.0).joined(separator: ", "))) and none called state_dict")
+        "several dicts of tensors (\(found.prefix(8).map(\.0).joined(separator: ", "))), none called state_dict"
+      )
     }
     throw .noStateDict(
-      names.isEmpty ? "the dict has no tensors" : "no tensors in the dict of \(names.joined(separator: ", "))")
+      names.isEmpty ? "the dict has no tensors" : "no tensors in the dict of \(names.joined(separator: ", "))"
+    )
   }
 
   private func tensor(
@@ -204,13 +207,15 @@ private struct PyTorchSource {
     guard data.count / size == storage.count, data.count % size == 0 else {
       throw .tensor(
         name: printable(name),
-        problem: "its storage should hold \(storage.count) elements of \(size) bytes and has \(data.count) bytes")
+        problem:
+          "its storage should hold \(storage.count) elements of \(size) bytes and has \(data.count) bytes")
     }
     guard let view = data.slice(at: storage.view.lowerBound * size, count: storage.view.count * size) else {
       throw .tensor(name: printable(name), problem: "its view reaches beyond its storage")
     }
     return try WeightTensor(
-      name: name, elementType: elementType, shape: pickled.shape, strides: pickled.strides, offset: pickled.offset,
+      name: name, elementType: elementType, shape: pickled.shape, strides: pickled.strides,
+      offset: pickled.offset,
       storage: view, fileByteCount: file.count)
   }
 }

@@ -1,5 +1,5 @@
-/// Files of https://github.com/huggingface/safetensors (README, "Format"): the header's length (u64), a JSON object
-/// of `"NAME": {"dtype": …, "shape": […], "data_offsets": [begin, end]}`, then the data without holes.
+/// Files of https://github.com/huggingface/safetensors (README, "Format"): the header's length (u64), a JSON
+/// object of `"NAME": {"dtype": …, "shape": […], "data_offsets": [begin, end]}`, then the data without holes.
 enum Safetensors {
   /// Longest header, as in the reference implementation.
   static let maximumHeaderBytes = 100_000_000
@@ -26,7 +26,8 @@ enum Safetensors {
     }
     let entries = try readHeader(header)
     try checkCoverage(entries, byteCount: data.count)
-    // Writers sort by type and name, so that layer 10 comes before layer 2: numbers in names are compared as such.
+    // Writers sort by type and name, so that layer 10 comes before layer 2: numbers in names are compared as
+    // such.
     var tensors: [WeightTensor] = []
     for entry in entries.sorted(by: { naturallyPrecedes($0.name, $1.name) }) {
       tensors.append(try tensor(entry, data: data, fileByteCount: bytes.count))
@@ -127,7 +128,9 @@ enum Safetensors {
   /// The ranges must follow each other without hole or overlap and end with the file.
   private static func checkCoverage(_ entries: [Entry], byteCount: Int) throws(FormatError) {
     var position = 0
-    for entry in entries.sorted(by: { ($0.range.lowerBound, $0.range.upperBound) < ($1.range.lowerBound, $1.range.upperBound) }) {
+    for entry in entries.sorted(by: {
+      ($0.range.lowerBound, $0.range.upperBound) < ($1.range.lowerBound, $1.range.upperBound)
+    }) {
       guard entry.range.lowerBound == position, entry.range.upperBound <= byteCount else {
         throw .tensor(
           name: printable(entry.name),
@@ -144,19 +147,23 @@ enum Safetensors {
   private static func tensor(
     _ entry: Entry, data: FileBytes, fileByteCount: Int
   ) throws(FormatError) -> WeightTensor {
-    guard let count = product(entry.shape), let storage = data.slice(at: entry.range.lowerBound, count: entry.range.count),
+    guard let count = product(entry.shape),
+      let storage = data.slice(at: entry.range.lowerBound, count: entry.range.count),
       entry.range.count % entry.type.byteCount == 0, entry.range.count / entry.type.byteCount == count
     else {
       throw .tensor(
         name: printable(entry.name),
-        problem: "shape \(printable(entry.shape)) of \(entry.type.rawValue) does not fit its \(entry.range.count) bytes")
+        problem:
+          "shape \(printable(entry.shape)) of \(entry.type.rawValue) does not fit \(entry.range.count) bytes"
+      )
     }
     var strides = [Int](repeating: 1, count: entry.shape.count)
     for dimension in stride(from: entry.shape.count - 2, through: 0, by: -1) {
       strides[dimension] = strides[dimension + 1] &* entry.shape[dimension + 1]
     }
     return try WeightTensor(
-      name: entry.name, elementType: entry.type, shape: entry.shape, strides: strides, offset: 0, storage: storage,
+      name: entry.name, elementType: entry.type, shape: entry.shape, strides: strides, offset: 0,
+      storage: storage,
       fileByteCount: fileByteCount)
   }
 }

@@ -9,8 +9,8 @@ package enum WeightFormat: String, Sendable, CaseIterable {
 
 /// Tensors under their names, in the file's order.
 ///
-/// The tensors read the file's bytes when asked for their numbers, so the bytes must stay as long as this value
-/// is in use.
+/// The tensors read the file's bytes when asked for their numbers, so the bytes must stay as long as this
+/// value is in use.
 package struct StateDict {
   package let format: WeightFormat
   package let tensors: [WeightTensor]
@@ -32,9 +32,9 @@ package struct StateDict {
 
 /// One tensor of a weight file: a strided view into a storage.
 ///
-/// Element (i, j, …) lies at element `offset + i·strides[0] + j·strides[1] + …` of the storage. The initialiser
-/// checks that every element lies inside, and that there are no more elements than the file has bytes, so that a
-/// small file cannot ask for a large allocation (a stride of 0 repeats elements).
+/// Element (i, j, …) lies at element `offset + i·strides[0] + j·strides[1] + …` of the storage. The
+/// initialiser checks that every element lies inside, and that there are no more elements than the file has
+/// bytes, so that a small file cannot ask for a large allocation (a stride of 0 repeats elements).
 package struct WeightTensor {
   package let name: String
   package let elementType: ElementType
@@ -67,10 +67,11 @@ package struct WeightTensor {
     guard let count = product(shape), count <= fileByteCount else {
       throw problem("shape \(printable(shape)) has more elements than the file has bytes (\(fileByteCount))")
     }
-    guard let end = Self.end(shape: shape, strides: strides, offset: offset), end <= storage.count / size else {
+    guard let end = Self.end(shape: shape, strides: strides, offset: offset), end <= storage.count / size
+    else {
       throw problem(
-        "shape \(printable(shape)) with strides \(printable(strides)) and offset \(offset) reaches beyond its "
-          + "storage of \(storage.count / size) elements")
+        "shape \(printable(shape)) with strides \(printable(strides)) and offset \(offset) reaches beyond "
+          + "its storage of \(storage.count / size) elements")
     }
     self.name = name
     self.elementType = elementType
@@ -145,7 +146,8 @@ package struct WeightTensor {
     var start = offset
     while true {
       for column in 0..<rowCount {
-        guard let bits = storage.integer(at: (start + column * rowStride) * Bits.bitWidth / 8, as: type) else {
+        guard let bits = storage.integer(at: (start + column * rowStride) * Bits.bitWidth / 8, as: type)
+        else {
           preconditionFailure("the initialiser checked that every element lies in the storage")
         }
         result.append(convert(bits))

@@ -2,8 +2,8 @@
 package enum WeightFile {
   /// Reads the names, types and shapes of a file's tensors; their numbers are read when asked for.
   ///
-  /// Takes memory for the tensors' descriptions only, within a fixed multiple of the file's size, and executes
-  /// nothing that the file says.
+  /// Takes memory for the tensors' descriptions only, within a fixed multiple of the file's size, and
+  /// executes nothing that the file says.
   ///
   /// - Parameter bytes: the whole file. It must stay readable and unchanged as long as the result is in use.
   package static func read(_ bytes: UnsafeRawBufferPointer) throws(FormatError) -> StateDict {
@@ -20,8 +20,8 @@ package enum WeightFile {
     if bytes.starts(with: Array("PK\u{3}\u{4}".utf8)) || bytes.starts(with: Array("PK\u{5}\u{6}".utf8)) {
       return .pytorch
     }
-    // A pickle of protocol 2 or later, and no safetensors file: its header would have 640 bytes or more, but
-    // byte 8 of a pickle of torch.save is part of the magic number.
+    // Byte 8 of a safetensors file begins its JSON; in a legacy file of torch.save it is part of the magic
+    // number.
     let hasJSON = bytes.count > 8 && bytes[8] == UInt8(ascii: "{")
     if !hasJSON, bytes[0] == PickleOpcode.proto.rawValue, bytes.count < 2 || bytes[1] <= 5 {
       return .pytorchLegacy

@@ -1,8 +1,9 @@
 /// The entries of a zip archive whose contents are stored without compression, as `torch.save` writes them.
 ///
-/// Follows PKWARE's APPNOTE 6.3.9: end record (4.3.16), zip64 (4.3.14, 4.3.15, 4.5.3), central directory (4.3.12),
-/// local headers (4.3.7), data descriptors (bit 3: sizes are in the central directory only). The central directory
-/// is what counts, and each local header must agree with it, so that no two readers can see different files.
+/// Follows PKWARE's APPNOTE 6.3.9: end record (4.3.16), zip64 (4.3.14, 4.3.15, 4.5.3), central directory
+/// (4.3.12), local headers (4.3.7), data descriptors (bit 3: sizes are in the central directory only). The
+/// central directory is what counts, and each local header must agree with it, so that no two readers can see
+/// different files.
 struct ZipArchive {
   struct Entry {
     let name: String
@@ -45,8 +46,8 @@ struct ZipArchive {
     self.indexes = indexes
   }
 
-  /// What is wrong with a name: nothing here is ever written to a disk, but a name that tries to leave the archive
-  /// is no work of PyTorch's.
+  /// What is wrong with a name: nothing here is ever written to a disk, but a name that tries to leave the
+  /// archive is no work of PyTorch's.
   private static func problem(ofName name: String) -> String? {
     if name.isEmpty || name.utf8.contains(0) { return "has an empty name or one with a NUL" }
     if name.hasPrefix("/") || name.utf8.contains(UInt8(ascii: "\\")) { return "has an absolute path" }
@@ -75,7 +76,8 @@ struct ZipArchive {
     if let locator = bytes.slice(at: end - 20, count: 20), locator.starts(with: Array("PK\u{6}\u{7}".utf8)) {
       return try directory64(bytes, locator: locator, locatorOffset: end - 20)
     }
-    return try directory(bytes, offset: UInt64(offset), size: UInt64(size), count: UInt64(entryCount), end: end)
+    return try directory(
+      bytes, offset: UInt64(offset), size: UInt64(size), count: UInt64(entryCount), end: end)
   }
 
   /// The last end record whose comment reaches exactly to the end of the file.
@@ -111,7 +113,8 @@ struct ZipArchive {
   private static func directory(
     _ bytes: FileBytes, offset: UInt64, size: UInt64, count: UInt64, end: Int
   ) throws(FormatError) -> Directory {
-    guard let offset = Int(exactly: offset), let size = Int(exactly: size), offset <= end, size <= end - offset,
+    guard let offset = Int(exactly: offset), let size = Int(exactly: size), offset <= end,
+      size <= end - offset,
       let slice = bytes.slice(at: offset, count: size)
     else { throw .malformed("the zip archive's central directory lies outside of the file") }
     return Directory(bytes: slice, offset: offset, entryCount: count)
@@ -157,7 +160,8 @@ private struct CentralHeader {
     try Self.widen(&size, &compressed, &offset, extra: extra, name: text)
     guard method == 0, compressed == size else {
       throw .unsupported(
-        "zip entry \(printable(text)) is compressed (method \(method)); torch.save stores entries as they are")
+        "zip entry \(printable(text)) is compressed (method \(method)); torch.save stores entries as they are"
+      )
     }
     guard flags & Self.encrypted == 0 else { throw .unsupported("zip entry \(printable(text)) is encrypted") }
     guard let byteCount = Int(exactly: size), let localOffset = Int(exactly: offset) else {
@@ -190,7 +194,8 @@ private struct CentralHeader {
   /// The entry's bytes, after comparing the local header with this one.
   ///
   /// - Parameter limit: where the central directory begins; contents must end before.
-  func contents(in archive: FileBytes, before limit: Int) throws(FormatError) -> (bytes: FileBytes, end: Int) {
+  func contents(in archive: FileBytes, before limit: Int) throws(FormatError) -> (bytes: FileBytes, end: Int)
+  {
     let entry = "zip entry \(printable(name))"
     guard localOffset < limit, let rest = archive.slice(at: localOffset, count: limit - localOffset) else {
       throw .malformed("\(entry) lies outside of the file")

@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# Builds a libFuzzer target with the address sanitizer: Tests/Fuzz/build.sh TARGET [FOLDER]
+#
+# TARGET is pytorch, safetensors or wire; the program is FOLDER/TARGET (default .build/fuzz). Then, for example:
+#   SWIFT_BACKTRACE=enable=no .build/fuzz/pytorch -max_total_time=60 -rss_limit_mb=512 NEW Tests/Fuzz/corpus/pytorch
+# NEW is a folder for what the run finds. Without backtraces off, a crash hangs in Swift's backtracer.
+set -euo pipefail
+
+target=${1:?usage: Tests/Fuzz/build.sh pytorch|safetensors|wire [FOLDER]}
+root=$(cd "$(dirname "$0")/../.." && pwd)
+out=${2:-$root/.build/fuzz}
+mkdir -p "$out"
+
+flags=(
+  -O -g -wmo -parse-as-library -sanitize=fuzzer,address -swift-version 6 -package-name apus -I "$out"
+  -enable-upcoming-feature ExistentialAny -enable-upcoming-feature InternalImportsByDefault
+  -enable-upcoming-feature MemberImportVisibility -warnings-as-errors -use-ld=lld
+)
+libraries=()
+
+# A C module: its objects, and its header folder for the modules above.
+c_module() {
+  local name=$1 source
+  shift
+  for source in "$@"; do
+    clang -O1 -g -fsanitize=address,fuzzer-no-link -I "$root/Sources/$name/include" -c "$source" \
+      -o "$out/$name-$(basename "$source").o"
+    libraries+=("$out/$name-$(basename "$source").o")
+  done
+  flags+=(-I "$root/Sources/$name/include")
+}
+
+# A Swift module from these files, or from all of its folder: a static library.
+swift_module() {
+  local name=$1
+  shift
+  if [ $# -eq 0 ]; then set -- "$root/Sources/$name"/*.swift; fi
+  swiftc "${flags[@]}" -emit-module -emit-module-path "$out/$name.swiftmodule" -emit-library -static \
+    -module-name "$name" -o "$out/lib$name.a" "$@"
+  libraries=("$out/lib$name.a" "${libraries[@]}")
+}
+
+# The target's own file, linked with everything before it.
+program() {
+  swiftc "${flags[@]}" "$root/Tests/Fuzz/$1" -module-name FuzzTarget "${libraries[@]}" "${@:2}" -o "$out/$target"
+}
+
+case $target in
+  pytorch | safetensors)
+    # The network's description alone: a reader of files needs no kernels.
+    swift_module ApusEngine "$root/Sources/ApusEngine/Network.swift"
+    swift_module ApusFormats
+    if [ "$target" = pytorch ]; then program PyTorchFuzz.swift; else program SafetensorsFuzz.swift; fi
+    ;;
+  wire)
+    c_module CLinux "$root/Sources/CLinux/clinux.c"
+    flags+=(-I "$root/Sources/CProtobufC")
+    c_module CApusProto "$root/Sources/CApusProto/apus.pb-c.c"
+    swift_module ApusBase
+    swift_module ApusWire
+    program WireFuzz.swift -lprotobuf-c
+    ;;
+  *)
+    echo "unknown target $target; there are pytorch, safetensors and wire" >&2
+    exit 2
+    ;;
+esac
+echo "$out/$target"
