@@ -51,7 +51,7 @@ let package = Package(
     .executableTarget(
       name: "apus",
       dependencies: [
-        "ApusBase", "ApusClient", "ApusServer", "ApusModels", "ApusWire", "ApusIO",
+        "ApusBase", "ApusClient", "ApusEngine", "ApusFormats", "ApusServer", "ApusModels", "ApusWire", "ApusIO",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Histogram", package: "hdrhistogram-swift"),
         .product(name: "Logging", package: "swift-log"),

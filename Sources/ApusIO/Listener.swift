@@ -23,7 +23,11 @@ package struct Listener: ~Copyable, Sendable {
     _ = fcntl(descriptor.number, F_SETFL, O_NONBLOCK)
   }
 
-  deinit {
+  deinit { stop() }
+
+  /// Takes no more connections: the socket file goes, and who connects is refused.
+  package func stop() {
+    guard shutdown(descriptor.number, Int32(SHUT_RDWR)) == 0 else { return }
     if case .unix(let path) = address { _ = unlink(path) }
   }
 

@@ -38,9 +38,15 @@ package struct ListenerSet: ~Copyable, @unchecked Sendable {
     }
   }
 
-  func unwatch(by poller: borrowing Poller) {
-    for index in 0..<listeners.count { poller.remove(listeners[index].descriptor) }
+  /// Takes no more connections: the socket files go, and who connects is refused.
+  func stop(watchedBy poller: borrowing Poller) {
+    for index in 0..<listeners.count {
+      poller.remove(listeners[index].descriptor)
+      listeners[index].stop()
+    }
   }
+
+  var count: Int { listeners.count }
 
   /// A connection that waits on one of them.
   func accept(_ index: Int) -> (descriptor: Int32, isTCP: Bool)? {

@@ -208,8 +208,10 @@ struct Reactor: ~Copyable {
       adopt(Descriptor(owning: number), isTCP: isTCP)
     case .drain:
       guard !draining else { return }
+      // Whoever has connected already is told, too.
+      for which in 0..<listeners.count { accept(from: listeners, which) }
       draining = true
-      listeners.unwatch(by: poller)
+      listeners.stop(watchedBy: poller)
       drainDeadline = Instant.now.advanced(by: limits.drainNanoseconds)
       for slot in 0..<slotsUsed { if let key = connections.key(at: slot) { sayGoaway(key) } }
     }

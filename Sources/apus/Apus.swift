@@ -1,0 +1,30 @@
+import ArgumentParser
+import Glibc
+
+/// The command line: each subcommand is a file of its own.
+@main struct Apus: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "apus",
+    abstract: "Serve trained classifiers to other programs, and call them.",
+    discussion: """
+      Start a server:    apus serve --models models/repository
+      Ask it:            apus classify --to unix:/tmp/apus.sock --model digits --tensor digit.npy --top 3
+
+      Exit status: 0 success, 1 the server answered with an error or cannot be reached, 2 wrong usage.
+      """,
+    version: "0.1.0",
+    subcommands: [Serve.self, Bench.self])
+
+  /// Like `ParsableCommand.main`, with 2 instead of 64 for wrong usage.
+  static func main() {
+    do {
+      var command = try parseAsRoot()
+      try command.run()
+    } catch {
+      let code = exitCode(for: error)
+      let message = fullMessage(for: error)
+      if !message.isEmpty { fputs(message + "\n", code == .success ? stdout : stderr) }
+      Glibc.exit(code == .validationFailure ? 2 : code.rawValue)
+    }
+  }
+}
