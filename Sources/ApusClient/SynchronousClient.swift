@@ -1,0 +1,237 @@
+import ApusBase
+import ApusIO
+package import ApusWire
+import Glibc
+
+/// How a client connects, polls and tries again.
+public struct ClientOptions: Sendable {
+  /// How long a waiting synchronous client polls before it sleeps, in nanoseconds: a quicker answer for processor time.
+  public var spinNanoseconds: UInt64 = 0
+  /// How often a call that the server has not begun is sent again.
+  public var retries = 4
+  /// The wait before the second attempt, in nanoseconds; it doubles with each further one.
+  public var backoffNanoseconds: UInt64 = 10_000_000
+  /// The longest wait between attempts, in nanoseconds.
+  public var maximumBackoffNanoseconds: UInt64 = 1_000_000_000
+
+  public init() {}
+
+  /// The wait after so many failed attempts.
+  func backoff(after attempts: Int) -> UInt64 {
+    min(maximumBackoffNanoseconds, backoffNanoseconds << UInt64(min(max(attempts - 1, 0), 20)))
+  }
+}
+
+/// A blocking client for one thread: one call at a time, no thread of its own, and no allocation once calls are alike.
+///
+/// ```swift
+/// let client = try SynchronousClient("unix:/run/apus.sock")
+/// let call = ClassifyCall("digits", top: 3)
+/// var result = ClassifyResult()
+/// try client.classify(pixels, call, into: &result)
+/// ```
+public final class SynchronousClient {
+  private let address: Address
+  private let options: ClientOptions
+  private var connection: ClientConnection?
+
+  /// Connects.
+  ///
+  /// - Parameter address: `unix:PATH` or `tcp://HOST:PORT`.
+  /// - Throws: `invalidInput` for a text that is no address, `connectionFailed`.
+  public init(_ address: String, options: ClientOptions = ClientOptions()) throws(ClientError) {
+    do { self.address = try Address(address) } catch { throw .invalidInput(error.description) }
+    self.options = options
+    connection = try ClientConnection(self.address, spinNanoseconds: options.spinNanoseconds)
+  }
+
+  /// Classifies 32-bit floats: one row, or as many as the call's shape says.
+  public func classify(
+    _ input: [Float], _ call: ClassifyCall, into result: inout ClassifyResult
+  ) throws(ClientError) {
+    guard call.elementType == .float32 else {
+      throw .invalidInput("the call says \(call.elementType), its input is float32")
+    }
+    // A typed error does not pass through the standard library's closures.
+    let outcome = input.withUnsafeBytes { bytes -> ClientError? in
+      do throws(ClientError) { try classify(bytes: bytes, call, into: &result) } catch { return error }
+      return nil
+    }
+    if let outcome { throw outcome }
+  }
+
+  /// Classifies numbers of the call's element type, row-major and little-endian.
+  ///
+  /// - Throws: `ClientError`. After `timedOut` the client can be used on; after a lost connection the next call
+  ///   connects again.
+  public func classify(
+    bytes: UnsafeRawBufferPointer, _ call: ClassifyCall, into result: inout ClassifyResult
+  ) throws(ClientError) {
+    let deadline = deadline(call.timeoutNanoseconds)
+    var attempts = 0
+    while true {
+      do throws(ClientError) {
+        try attempt(bytes, call, deadline, &result)
+        return
+      } catch {
+        attempts += 1
+        try prepareRetry(error, attempts, deadline)
+      }
+    }
+  }
+
+  private func attempt(
+    _ bytes: UnsafeRawBufferPointer, _ call: ClassifyCall, _ deadline: Instant, _ result: inout ClassifyResult
+  ) throws(ClientError) {
+    try connectIfNeeded()
+    guard let id = try connection?.submit(call, bytes) else { throw .closed }
+    let view = try answer(id, deadline)
+    guard let response = try connection?.classifyResponse(view) else { throw .closed }
+    result.fill(response, body: view.body)
+  }
+
+  /// Sends and waits for the answer to `id`; older ones, that nobody waits for, are dropped.
+  private func answer(_ id: UInt64, _ deadline: Instant) throws(ClientError) -> AnswerView {
+    try connection?.flush(until: deadline)
+    while let view = try connection?.receive(until: deadline) {
+      if view.requestID == id { return view }
+      guard view.requestID < id else { throw .protocolBroken("an answer to call \(view.requestID), never sent") }
+    }
+    try connection?.cancel(id)
+    _ = connection?.sendSome()
+    throw .timedOut
+  }
+
+  private func connectIfNeeded() throws(ClientError) {
+    if connection?.goAwayReason != nil { connection = nil }
+    guard !isConnected else { return }
+    connection = try ClientConnection(address, spinNanoseconds: options.spinNanoseconds)
+  }
+
+  private var isConnected: Bool {
+    switch connection {
+    case .some: true
+    case .none: false
+    }
+  }
+
+  /// Drops a connection that is of no more use, and waits where the call may be sent again.
+  ///
+  /// - Throws: the error itself, when it may not.
+  private func prepareRetry(_ error: ClientError, _ attempts: Int, _ deadline: Instant) throws(ClientError) {
+    let hadGoAway = connection?.goAwayReason != nil
+    var mayRetry = error.isNotProcessed
+    switch error {
+    case .connectionLost:
+      // A server that said goaway and then ended in order has answered every call that it read.
+      mayRetry = hadGoAway
+      connection = nil
+    case .protocolBroken: connection = nil
+    case .connectionFailed: mayRetry = attempts > 1
+    default: break
+    }
+    if hadGoAway || error.isNotProcessed { connection = nil }
+    guard mayRetry, attempts <= options.retries else { throw error }
+    let wait = options.backoff(after: attempts)
+    guard Instant.now.advanced(by: wait) < deadline else { throw error }
+    _ = usleep(UInt32(clamping: wait / 1000))
+  }
+
+  private func deadline(_ timeoutNanoseconds: UInt64) -> Instant {
+    timeoutNanoseconds == 0 ? .never : .now.advanced(by: timeoutNanoseconds)
+  }
+
+  /// Ends the connection. A further call connects again.
+  public func disconnect() { connection = nil }
+}
+
+// MARK: Other methods
+
+extension SynchronousClient {
+  /// Whether the server, or one model, answers calls.
+  ///
+  /// - Parameter model: name; empty: the whole server.
+  public func isServing(_ model: String = "", timeoutNanoseconds: UInt64 = 0) throws(ClientError) -> Bool {
+    try health(model, timeoutNanoseconds: timeoutNanoseconds).status == .serving
+  }
+
+  /// The state of the server or of one model.
+  package func health(_ model: String = "", timeoutNanoseconds: UInt64 = 0) throws(ClientError) -> HealthResponse {
+    var response = HealthResponse(status: .unknown, detail: "")
+    try exchange(
+      .health, timeoutNanoseconds, { ModelNameRequest(model: model).encode(into: $0, arena: $1) }
+    ) { (metadata, arena) throws(Status) in response = try HealthResponse(decoding: metadata, arena: arena) }
+    return response
+  }
+
+  /// The counters of the server and its models, or of one model.
+  package func stats(_ model: String = "", timeoutNanoseconds: UInt64 = 0) throws(ClientError) -> StatsResponse {
+    var whole = StatsResponse(server: nil, models: [])
+    try exchange(
+      .stats, timeoutNanoseconds, { ModelNameRequest(model: model).encode(into: $0, arena: $1) }
+    ) { (metadata, arena) throws(Status) in
+      let part = try StatsResponse(decoding: metadata, arena: arena)
+      whole.server = whole.server ?? part.server
+      whole.models += part.models
+    }
+    return whole
+  }
+
+  /// Every version of every model.
+  package func models(timeoutNanoseconds: UInt64 = 0) throws(ClientError) -> [ModelInfo] {
+    var models: [ModelInfo] = []
+    try exchange(.listModels, timeoutNanoseconds, { (_, _) in 0 }) { (metadata, arena) throws(Status) in
+      models += try ListModelsResponse(decoding: metadata, arena: arena).models
+    }
+    return models
+  }
+
+  /// One version of a model, with inputs, outputs and labels.
+  package func getModel(
+    _ request: GetModelRequest, timeoutNanoseconds: UInt64 = 0
+  ) throws(ClientError) -> ModelInfo {
+    var model = ModelInfo()
+    try exchange(.getModel, timeoutNanoseconds, { request.encode(into: $0, arena: $1) }) {
+      (metadata, arena) throws(Status) in
+      model = try GetModelResponse(decoding: metadata, arena: arena).model
+    }
+    return model
+  }
+
+  /// One call whose answers are metadata alone.
+  private func exchange(
+    _ method: Method, _ timeoutNanoseconds: UInt64,
+    _ encode: (UnsafeMutableRawBufferPointer, borrowing MetadataArena) -> Int,
+    _ decode: (UnsafeRawBufferPointer, borrowing MetadataArena) throws(Status) -> Void
+  ) throws(ClientError) {
+    let deadline = deadline(timeoutNanoseconds)
+    do throws(ClientError) {
+      try connectIfNeeded()
+      guard let id = try connection?.submit(method, encode) else { throw .closed }
+      var hasMore = true
+      while hasMore {
+        let view = try answer(id, deadline)
+        try connection?.decode(view, decode)
+        hasMore = view.hasMore
+      }
+    } catch {
+      switch error {
+      case .connectionLost, .protocolBroken: connection = nil
+      default: break
+      }
+      throw error
+    }
+  }
+}
+
+extension ClientConnection {
+  /// Reads an answer's metadata.
+  ///
+  /// - Throws: the status that the answer is, or `protocolBroken`.
+  package func decode(
+    _ view: AnswerView, _ decode: (UnsafeRawBufferPointer, borrowing MetadataArena) throws(Status) -> Void
+  ) throws(ClientError) {
+    if view.isStatus { throw .status(ServerStatus(status(view))) }
+    do { try decode(view.metadata, arena) } catch { throw .protocolBroken(error.message) }
+  }
+}

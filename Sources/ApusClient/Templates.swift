@@ -1,0 +1,134 @@
+import ApusBase
+import ApusWire
+
+/// The head of the last request, header, metadata and padding, which the next one like it repeats.
+///
+/// Invariant of the unsafe code here: the first `layout.bodyOffset` bytes of `memory` are that head while `call` is set.
+struct RequestTemplate: ~Copyable {
+  private let memory: AlignedBuffer
+  private let metadataLimit: Int
+  private var call: ClassifyCall?
+  private(set) var layout = FrameLayout(metadataBytes: 0, bodyBytes: 0)
+
+  init(metadataBytes: Int) {
+    metadataLimit = metadataBytes
+    memory = AlignedBuffer(byteCount: FrameHeader.byteCount + metadataBytes + 64)
+  }
+
+  func matches(_ other: borrowing ClassifyCall, byteCount: Int) -> Bool {
+    guard layout.bodyBytes == byteCount, let call else { return false }
+    return call == copy other
+  }
+
+  private var metadata: UnsafeMutableRawBufferPointer {
+    UnsafeMutableRawBufferPointer(start: memory.baseAddress + FrameHeader.byteCount, count: metadataLimit)
+  }
+
+  mutating func make(
+    _ call: borrowing ClassifyCall, byteCount: Int, arena: borrowing MetadataArena
+  ) throws(ClientError) {
+    let call = copy call
+    self.call = nil
+    guard call.version == 0 || call.alias.isEmpty else {
+      throw .invalidInput("name a version or an alias, not both")
+    }
+    let shape = try call.wireShape(byteCount: byteCount)
+    let metadataBytes = call.options.encode(
+      dtype: call.elementType.dataType, shape: shape, byteCount: byteCount, into: metadata, arena: arena)
+    guard metadataBytes > 0 else {
+      throw .invalidInput("its description takes more than the \(metadataLimit) bytes that a frame may have")
+    }
+    layout = FrameLayout(metadataBytes: metadataBytes, bodyBytes: byteCount)
+    FrameHeader(
+      kind: .request, method: Method.classify.rawValue, requestID: 0, metadataBytes: metadataBytes,
+      bodyBytes: byteCount
+    ).write(to: memory.baseAddress)
+    clear(memory.baseAddress, FrameHeader.byteCount + metadataBytes, layout.bodyOffset)
+    self.call = call
+  }
+
+  /// Writes the whole frame; `frame` has room for `layout.frameBytes`.
+  func write(to frame: UnsafeMutableRawPointer, requestID: UInt64, body: UnsafeRawBufferPointer) {
+    frame.copyMemory(from: memory.baseAddress, byteCount: layout.bodyOffset)
+    frame.storeBytes(of: requestID.littleEndian, toByteOffset: 8, as: UInt64.self)
+    if let numbers = body.baseAddress {
+      (frame + layout.bodyOffset).copyMemory(from: numbers, byteCount: body.count)
+    }
+    clear(frame, layout.bodyOffset + body.count, layout.frameBytes)
+  }
+
+  /// Forgets the head and lends the metadata's memory for a request of another method.
+  mutating func invalidated() -> UnsafeMutableRawBufferPointer {
+    call = nil
+    return metadata
+  }
+
+  /// Writes a frame without body, whose metadata lies where `invalidated` lent it.
+  func write(_ header: FrameHeader, _ layout: FrameLayout, to frame: UnsafeMutableRawPointer) {
+    header.write(to: frame)
+    let metadataStart = memory.baseAddress + FrameHeader.byteCount
+    (frame + FrameHeader.byteCount).copyMemory(from: metadataStart, byteCount: layout.metadataBytes)
+    clear(frame, FrameHeader.byteCount + layout.metadataBytes, layout.frameBytes)
+  }
+}
+
+private func clear(_ start: UnsafeMutableRawPointer, _ from: Int, _ to: Int) {
+  _ = (start + from).initializeMemory(as: UInt8.self, repeating: 0, count: to - from)
+}
+
+/// The last Classify answer: one with the same metadata up to its time account, and a body of the same length, has the
+/// same form.
+struct AnswerTemplate: ~Copyable {
+  private let metadata: AlignedBuffer
+  private var metadataBytes = 0
+  private var bodyBytes = 0
+  private var response: ClassifyResponse?
+
+  init(metadataBytes: Int) { metadata = AlignedBuffer(byteCount: metadataBytes) }
+
+  mutating func read(_ view: AnswerView, arena: borrowing MetadataArena) throws(ClientError) -> ClassifyResponse {
+    if response != nil, view.metadata.count == metadataBytes, view.body.count == bodyBytes,
+      let time = Self.time(view.metadata), isLikeLast(view.metadata) {
+      response?.time = time
+    } else {
+      try decode(view, arena)
+    }
+    guard let response else { throw .protocolBroken("an answer has no form") }
+    return response
+  }
+
+  private static func time(_ metadata: UnsafeRawBufferPointer) -> TimeAccount? {
+    guard metadata.count >= TimeAccount.encodedBytes else { return nil }
+    return TimeAccount(reading: UnsafeRawBufferPointer(rebasing: metadata.suffix(TimeAccount.encodedBytes)))
+  }
+
+  private func isLikeLast(_ other: UnsafeRawBufferPointer) -> Bool {
+    let end = metadataBytes - TimeAccount.encodedBytes
+    var offset = 0
+    while offset + 8 <= end {
+      guard
+        other.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+          == metadata.bytes.load(fromByteOffset: offset, as: UInt64.self)
+      else { return false }
+      offset += 8
+    }
+    while offset < end {
+      guard other[offset] == metadata.bytes[offset] else { return false }
+      offset += 1
+    }
+    return true
+  }
+
+  private mutating func decode(_ view: AnswerView, _ arena: borrowing MetadataArena) throws(ClientError) {
+    response = nil
+    let decoded: ClassifyResponse
+    do {
+      decoded = try ClassifyResponse(decoding: view.metadata, bodyBytes: view.body.count, arena: arena)
+    } catch { throw .protocolBroken(error.message) }
+    metadata.bytes.copyMemory(from: view.metadata)
+    (metadataBytes, bodyBytes) = (view.metadata.count, view.body.count)
+    // The end of the metadata is the time account only if protobuf read the same one.
+    if Self.time(view.metadata) != decoded.time { metadataBytes = -1 }
+    response = decoded
+  }
+}
