@@ -23,8 +23,18 @@ import Glibc
     } catch {
       let code = exitCode(for: error)
       let message = fullMessage(for: error)
-      if !message.isEmpty { fputs(message + "\n", code == .success ? stdout : stderr) }
+      if code == .success { print(message) } else if !message.isEmpty { printError(message) }
       Glibc.exit(code == .validationFailure ? 2 : code.rawValue)
     }
+  }
+}
+
+/// Writes a line to standard error.
+func printError(_ line: String) {
+  var bytes = Array((line + "\n").utf8)[...]
+  while !bytes.isEmpty {
+    let count = bytes.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+    guard count > 0 else { return }
+    bytes = bytes.dropFirst(count)
   }
 }

@@ -1,6 +1,7 @@
 import ApusBase
 import ApusClient
 import ApusIO
+import ApusWire
 import Histogram
 
 /// What one thread of `apus bench` does.

@@ -1,7 +1,6 @@
 import ApusBase
 import ApusEngine
 import ApusIO
-import ApusModels
 import ApusServer
 import ArgumentParser
 import CLinux
@@ -29,15 +28,19 @@ struct Serve: ParsableCommand {
   @Option(help: "Threads that serve and compute. Default: one for each processor.")
   var threads: Int?
 
-  @Option(help: "Longest time to poll for the next call before sleeping, in microseconds. 0 turns polling off.")
-  var spinUs = 50
+  @Option(
+    help: """
+      Longest time to poll for the next call before sleeping, in microseconds; 0 turns polling off. Default: 50, and 0 \
+      where there is only one processor, which the client needs.
+      """)
+  var spinUs: Int?
 
   @Flag(help: "Listen on other addresses than this machine's own without encryption.")
   var insecure = false
 
   func validate() throws {
     if let threads, !(1...256).contains(threads) { throw ValidationError("--threads takes 1 to 256") }
-    guard (0...1_000_000).contains(spinUs) else { throw ValidationError("--spin-us takes 0 to 1000000") }
+    if let spinUs, !(0...1_000_000).contains(spinUs) { throw ValidationError("--spin-us takes 0 to 1000000") }
     for address in try addresses() where !address.isLocal && !insecure {
       throw ValidationError(
         "\(address) can be reached from other machines and would be open to all of them; "
@@ -63,7 +66,7 @@ struct Serve: ParsableCommand {
       var configuration = Server.Configuration()
       configuration.listen = try addresses()
       configuration.threads = threads ?? Int(clinux_processors())
-      configuration.spinNanoseconds = clinux_processors() > 1 ? UInt64(spinUs) * 1000 : 0
+      configuration.spinNanoseconds = UInt64(spinUs ?? (clinux_processors() > 1 ? 50 : 0)) * 1000
       let server = try Server(catalog: catalog, configuration)
       for address in server.addresses { log.info("listening on \(address)") }
       waitForEnd(signals, log)
