@@ -1,0 +1,80 @@
+import ApusBase
+import ApusIO
+import Synchronization
+
+/// A call on its way, from the caller's task to the I/O thread.
+struct PendingCall: Sendable {
+  let token: UInt64
+  let call: ClassifyCall
+  let input: [UInt8]
+  let continuation: CheckedContinuation<Result<ClassifyResult, ClientError>, Never>
+  let deadline: Instant
+  var attempts = 0
+  /// Not sent before this time: the wait between two attempts.
+  var notBefore = Instant(nanoseconds: 0)
+
+  init(
+    token: UInt64, call: ClassifyCall, input: [UInt8],
+    continuation: CheckedContinuation<Result<ClassifyResult, ClientError>, Never>
+  ) {
+    self.token = token
+    self.call = call
+    self.input = input
+    self.continuation = continuation
+    deadline = call.timeoutNanoseconds == 0 ? .never : .now.advanced(by: call.timeoutNanoseconds)
+  }
+}
+
+/// What tasks and the I/O thread share: the calls handed over, the cancellations, and the way to wake the thread.
+final class ClientCore: Sendable {
+  struct Inbox {
+    var calls: [PendingCall] = []
+    var cancelled: [UInt64] = []
+    var isClosed = false
+  }
+
+  let address: Address
+  let options: ClientOptions
+  let wakeUp: WakeUp
+  private let inbox = Mutex(Inbox())
+  private let tokens = Atomic<UInt64>(1)
+
+  init(_ address: Address, _ options: ClientOptions) throws(SystemError) {
+    wakeUp = try WakeUp()
+    self.address = address
+    self.options = options
+  }
+
+  /// A name for a call that is never used again.
+  func newToken() -> UInt64 { tokens.wrappingAdd(1, ordering: .relaxed).oldValue }
+
+  func enqueue(_ call: PendingCall) {
+    let isTaken = inbox.withLock { inbox in
+      guard !inbox.isClosed else { return false }
+      inbox.calls.append(call)
+      return true
+    }
+    if isTaken { wakeUp.signal() } else { call.continuation.resume(returning: .failure(.closed)) }
+  }
+
+  /// A task may be cancelled before its call is handed over: the thread sees both, in whatever order.
+  func cancel(_ token: UInt64) {
+    inbox.withLock { $0.cancelled.append(token) }
+    wakeUp.signal()
+  }
+
+  func close() {
+    inbox.withLock { $0.isClosed = true }
+    wakeUp.signal()
+  }
+
+  /// Everything handed over since the last time.
+  func takeInbox() -> Inbox {
+    inbox.withLock { inbox in
+      let taken = inbox
+      inbox.calls = []
+      inbox.cancelled = []
+      return taken
+    }
+  }
+}

@@ -1,0 +1,236 @@
+import ApusBase
+import ApusIO
+import ApusWire
+
+/// What the I/O thread is started with.
+struct ClientLoopStart: Sendable {
+  let core: ClientCore
+
+  func run() {
+    do throws(SystemError) {
+      var loop = try ClientLoop(core)
+      loop.run()
+    } catch {
+      // Without a poller nothing can be sent: every call is told why.
+      core.close()
+      for call in core.takeInbox().calls {
+        call.continuation.resume(returning: .failure(.connectionFailed(error.description)))
+      }
+    }
+  }
+}
+
+/// The I/O thread's state: calls that wait to be sent, calls in flight, and the connection. All of it is used on that
+/// thread alone.
+struct ClientLoop: ~Copyable {
+  private let core: ClientCore
+  private let poller: Poller
+  private var connection: ClientConnection?
+  private var waiting: [PendingCall] = []
+  private var inFlight: [UInt64: PendingCall] = [:]
+  /// Cancellations that came before their call.
+  private var cancelledEarly: Set<UInt64> = []
+  private var connectFailures = 0
+  private var connectNotBefore = Instant(nanoseconds: 0)
+
+  private static let wakeUpWord: UInt64 = 0
+  private static let socketWord: UInt64 = 1
+  private static let callsInFlight = Limits().callsInFlight
+
+  init(_ core: ClientCore) throws(SystemError) {
+    poller = try Self.poller(waking: core)
+    self.core = core
+  }
+
+  private static func poller(waking core: ClientCore) throws(SystemError) -> Poller {
+    let poller = try Poller()
+    try poller.add(core.wakeUp.descriptor, .readable, word: wakeUpWord)
+    return poller
+  }
+
+  mutating func run() {
+    while true {
+      let inbox = core.takeInbox()
+      accept(inbox)
+      if inbox.isClosed { break }
+      expire()
+      do throws(ClientError) { try advance() } catch { lose(error) }
+      waitForEvents()
+    }
+    for call in waiting + inFlight.values { call.continuation.resume(returning: .failure(.closed)) }
+  }
+
+  private mutating func accept(_ inbox: ClientCore.Inbox) {
+    waiting += inbox.calls
+    for token in inbox.cancelled { cancel(token) }
+    // A cancellation that came first is kept until its call comes.
+    guard !cancelledEarly.isEmpty else { return }
+    for token in inbox.calls.map(\.token) where cancelledEarly.remove(token) != nil { cancel(token) }
+  }
+
+  private mutating func cancel(_ token: UInt64) {
+    if let index = waiting.firstIndex(where: { $0.token == token }) {
+      finish(waiting.remove(at: index), .failure(.cancelled))
+    } else if let id = inFlight.first(where: { $0.value.token == token })?.key {
+      abandon(id, .cancelled)
+    } else {
+      cancelledEarly.insert(token)
+      // Most of these are calls that were answered in the same moment, and never come.
+      if cancelledEarly.count > 4096 { cancelledEarly.removeAll() }
+    }
+  }
+
+  /// Fails a call in flight and tells the server that nobody waits for it.
+  private mutating func abandon(_ id: UInt64, _ error: ClientError) {
+    guard let call = inFlight.removeValue(forKey: id) else { return }
+    finish(call, .failure(error))
+    // A cancel is a courtesy: it is left out where the server takes nothing now, for this thread must not wait.
+    guard connection?.hasRoom(inputBytes: 0) ?? false else { return }
+    do throws(ClientError) { try connection?.cancel(id) } catch { lose(error) }
+  }
+
+  private func finish(_ call: PendingCall, _ result: Result<ClassifyResult, ClientError>) {
+    call.continuation.resume(returning: result)
+  }
+
+  private mutating func expire() {
+    let now = Instant.now
+    for (id, call) in inFlight where call.deadline <= now { abandon(id, .timedOut) }
+    for call in waiting where call.deadline <= now { finish(call, .failure(.timedOut)) }
+    waiting.removeAll { $0.deadline <= now }
+  }
+}
+
+// MARK: Moving calls along
+
+extension ClientLoop {
+  private var isConnected: Bool {
+    switch connection {
+    case .some: true
+    case .none: false
+    }
+  }
+
+  private mutating func advance() throws(ClientError) {
+    if isConnected { try receiveAnswers() }
+    let isGoingAway = connection?.goAwayReason != nil
+    // What was sent before a goaway may still be answered; new calls wait for the next connection.
+    if isGoingAway && inFlight.isEmpty { drop() }
+    if !isGoingAway || !isConnected { try sendWaiting() }
+    _ = connection?.sendSome()
+  }
+
+  private mutating func receiveAnswers() throws(ClientError) {
+    while let isMore = try connection?.receiveSome(), isMore {
+      while let view = try connection?.nextAnswer() { try take(view) }
+    }
+  }
+
+  private mutating func take(_ view: AnswerView) throws(ClientError) {
+    // An id without a call is one that was abandoned.
+    guard var call = inFlight.removeValue(forKey: view.requestID) else { return }
+    do throws(ClientError) {
+      guard let response = try connection?.classifyResponse(view) else { throw .closed }
+      var result = ClassifyResult()
+      result.fill(response, body: view.body)
+      finish(call, .success(result))
+    } catch {
+      if error.isNotProcessed, retry(&call) { return }
+      finish(call, .failure(error))
+      if case .protocolBroken = error { throw error }
+    }
+  }
+
+  /// Puts a call that the server has not begun back in line; false when it was tried often enough.
+  private mutating func retry(_ call: inout PendingCall) -> Bool {
+    call.attempts += 1
+    guard call.attempts <= core.options.retries else { return false }
+    call.notBefore = .now.advanced(by: core.options.backoff(after: call.attempts))
+    waiting.append(call)
+    return true
+  }
+
+  private mutating func sendWaiting() throws(ClientError) {
+    let now = Instant.now
+    guard waiting.contains(where: { $0.notBefore <= now }) else { return }
+    if !isConnected {
+      guard now >= connectNotBefore else { return }
+      try connect()
+    }
+    var kept: [PendingCall] = []
+    for call in waiting {
+      let hasRoom = connection?.hasRoom(inputBytes: call.input.count) ?? false
+      if call.notBefore > now || !hasRoom || inFlight.count >= Self.callsInFlight {
+        kept.append(call)
+      } else {
+        submit(call)
+      }
+    }
+    waiting = kept
+  }
+
+  private mutating func submit(_ call: PendingCall) {
+    var outcome: Result<ClassifyResult, ClientError>?
+    var id: UInt64?
+    call.input.withUnsafeBytes { bytes in
+      do throws(ClientError) { id = try connection?.submit(call.call, bytes) } catch { outcome = .failure(error) }
+    }
+    if let id { inFlight[id] = call } else { finish(call, outcome ?? .failure(.closed)) }
+  }
+
+  private mutating func connect() throws(ClientError) {
+    let new = try ClientConnection(core.address)
+    do { try poller.add(new.descriptor, .readable, word: Self.socketWord) } catch {
+      throw .connectionFailed(error.description)
+    }
+    connection = consume new
+    connectFailures = 0
+  }
+
+  /// Closing the socket takes it out of the poller.
+  private mutating func drop() { connection = nil }
+
+  /// The connection could not be made, or is of no more use.
+  private mutating func lose(_ error: ClientError) {
+    let mayRetry = connection?.goAwayReason != nil
+    drop()
+    if case .connectionFailed = error { failWaiting(error) }
+    let lost = inFlight.values
+    inFlight = [:]
+    for var call in lost {
+      // A server that said goaway and then ended in order has answered every call that it read.
+      if mayRetry, case .connectionLost = error, retry(&call) { continue }
+      finish(call, .failure(error))
+    }
+  }
+
+  /// Each failed attempt to connect counts for every call that waited for it.
+  private mutating func failWaiting(_ error: ClientError) {
+    connectFailures += 1
+    connectNotBefore = .now.advanced(by: core.options.backoff(after: connectFailures))
+    let calls = waiting
+    waiting = []
+    for var call in calls where !(call.attempts > 0 && retry(&call)) { finish(call, .failure(error)) }
+  }
+
+  private mutating func waitForEvents() {
+    var next = inFlight.values.map(\.deadline).min() ?? .never
+    for call in waiting {
+      next = min(next, call.deadline)
+      if call.notBefore.nanoseconds > 0 { next = min(next, call.notBefore) }
+      if !isConnected { next = min(next, max(call.notBefore, connectNotBefore)) }
+    }
+    if connection?.hasUnsent ?? false { watch([.readable, .writable]) } else { watch(.readable) }
+    let now = Instant.now
+    let timeout: Int64 = next == .never ? -1 : max(1, Int64(clamping: next.since(now)))
+    for index in 0..<poller.wait(timeoutNanoseconds: timeout)
+    where poller.event(index).word == Self.wakeUpWord { core.wakeUp.drain() }
+  }
+
+  private func watch(_ interest: Readiness) {
+    switch connection {
+    case .some(let open): poller.change(open.descriptor, interest, word: Self.socketWord)
+    case .none: break
+    }
+  }
+}
