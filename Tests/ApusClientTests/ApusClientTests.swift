@@ -1,1 +1,101 @@
-// ApusClientTests
+import ApusClient
+import ApusWire
+import Testing
+
+@Suite("Async client", .timeLimit(.minutes(1)))
+struct ApusClientTests {
+  @Test("many tasks share a connection and each gets its own answer")
+  func manyTasks() async throws {
+    let server = try FakeServer { [.send(classifyFrame($0))] }
+    let client = try ApusClient(server.address)
+    try await withThrowingTaskGroup(of: Bool.self) { group in
+      for value in 0..<200 {
+        group.addTask {
+          let result = try await client.classify("digits", [Float(value)], top: 0)
+          return result.probabilities == [Float(value), Float(value) + 1, Float(value) + 2]
+        }
+      }
+      for try await isRight in group { #expect(isRight) }
+    }
+    #expect(server.frames.count == 200)
+    #expect(server.frames.allSatisfy { $0.connection == 0 })
+  }
+
+  @Test("calls refused by, and unanswered at the end of, a closing server are sent again")
+  func goAway() async throws {
+    let server = try FakeServer { request in
+      guard request.connection == 0 else { return [.send(classifyFrame(request))] }
+      let id = request.header.requestID
+      return id == 1 ? [.send(goAwayFrame()), .close] : [.send(statusFrame(id: id, notProcessed)), .close]
+    }
+    let client = try ApusClient(server.address)
+    async let first = client.classify("digits", [1])
+    async let second = client.classify("digits", [2])
+    #expect(try await first.probabilities[0] == 1)
+    #expect(try await second.probabilities[0] == 2)
+  }
+
+  @Test("a deadline fires without an answer")
+  func deadline() async throws {
+    let server = try FakeServer { _ in [] }
+    let client = try ApusClient(server.address)
+    await #expect(throws: ClientError.timedOut) {
+      try await client.classify("digits", [1], timeout: .milliseconds(20))
+    }
+  }
+
+  @Test("a cancelled task ends at once and the server is told")
+  func cancellation() async throws {
+    let server = try FakeServer { _ in [] }
+    let client = try ApusClient(server.address)
+    let task = Task { try await client.classify("digits", [1]) }
+    while server.frames.isEmpty { try await Task.sleep(for: .milliseconds(1)) }
+    task.cancel()
+    let result = await task.result
+    #expect(throws: ClientError.cancelled) { try result.get() }
+    while server.frames.count < 2 { try await Task.sleep(for: .milliseconds(1)) }
+    #expect(server.frames[1].header.kind == FrameKind.cancel.rawValue)
+    #expect(server.frames[1].header.requestID == server.frames[0].header.requestID)
+  }
+
+  @Test("a task that was cancelled before its call sends none that it waits for")
+  func cancelledBefore() async throws {
+    let server = try FakeServer { _ in [] }
+    let client = try ApusClient(server.address)
+    let task = Task {
+      while !Task.isCancelled { await Task.yield() }
+      return try await client.classify("digits", [1])
+    }
+    task.cancel()
+    let result = await task.result
+    #expect(throws: ClientError.cancelled) { try result.get() }
+  }
+
+  @Test("a server that dies fails its calls, and the next call connects again")
+  func serverDies() async throws {
+    let server = try FakeServer { $0.connection == 0 ? [.close] : [.send(classifyFrame($0))] }
+    let client = try ApusClient(server.address)
+    let error = await #expect(throws: ClientError.self) { try await client.classify("digits", [1]) }
+    guard case .connectionLost = error else { return #expect(Bool(false), "\(String(describing: error))") }
+    #expect(try await client.classify("digits", [2]).probabilities[0] == 2)
+  }
+
+  @Test("closing fails what is in flight, and what comes after")
+  func close() async throws {
+    let server = try FakeServer { _ in [] }
+    let client = try ApusClient(server.address)
+    let task = Task { try await client.classify("digits", [1]) }
+    while server.frames.isEmpty { try await Task.sleep(for: .milliseconds(1)) }
+    client.close()
+    let result = await task.result
+    #expect(throws: ClientError.closed) { try result.get() }
+    await #expect(throws: ClientError.closed) { try await client.classify("digits", [1]) }
+  }
+
+  @Test("without a server a call fails with the reason")
+  func noServer() async throws {
+    let client = try ApusClient("unix:/nonexistent/apus.sock")
+    let error = await #expect(throws: ClientError.self) { try await client.classify("digits", [1]) }
+    guard case .connectionFailed = error else { return #expect(Bool(false), "\(String(describing: error))") }
+  }
+}
