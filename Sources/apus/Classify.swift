@@ -1,0 +1,117 @@
+import ApusBase
+import ApusClient
+import ApusWire
+import ArgumentParser
+
+struct Classify: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Classify the rows of a NumPy file.",
+    discussion: """
+      An array of the shape of one input is one row, an array of one dimension more a batch. 8x8 images are drawn in \
+      the terminal.
+
+        apus classify --to unix:/run/apus.sock --model digits --tensor models/samples/digit.npy --top 3
+        apus classify --to unix:/run/apus.sock --model digits@1 --tensor models/samples/digits.npy --json
+
+      Write such a file in Python with: numpy.save("digit.npy", pixels.astype("float32"))
+      """)
+
+  @OptionGroup var connection: ConnectionOptions
+
+  @Option(
+    help: ArgumentHelp("The model, and if wanted its version or an alias.", valueName: "name[@version|:alias]"),
+    transform: { try ModelReference($0) })
+  var model: ModelReference
+
+  @Option(help: ArgumentHelp("The numbers to classify.", valueName: "file.npy"))
+  var tensor: String
+
+  @Option(help: ArgumentHelp("Print this many classes of each row, the likeliest first.", valueName: "k"))
+  var top: Int?
+
+  @Flag(help: "Print the model's raw outputs too.")
+  var scores = false
+
+  @Flag(help: "Print one JSON document, with every class unless --top says otherwise.")
+  var json = false
+
+  func validate() throws {
+    if let top, !(1...1_000_000).contains(top) { throw ValidationError("--top takes a positive number of classes") }
+  }
+
+  func run() throws {
+    let array = try readTensor()
+    let (result, nanoseconds) = try connection.withClient { client in try classify(array, client) }
+    if json {
+      print(document(result))
+    } else {
+      Report(result: result, values: array.values, top: top ?? 5, showScores: scores).print()
+      let time = result.time
+      print(
+        """
+        \(printable(model.name)) version \(result.version) answered \(result.rows == 1 ? "" : "\(result.rows) rows ")\
+        in \(duration(nanoseconds: nanoseconds)); \(duration(nanoseconds: time.totalNanoseconds)) of it in the \
+        server: queue \(duration(nanoseconds: time.queueNanoseconds)), \
+        compute \(duration(nanoseconds: time.computeNanoseconds))
+        """)
+    }
+  }
+
+  private func readTensor() throws -> NumPyFile {
+    do {
+      let array = try NumPyFile(path: tensor)
+      guard !array.values.isEmpty else { throw NumPyError.unsupported("its array is empty") }
+      return array
+    } catch {
+      throw failure("--tensor \(tensor): \(error)", status: 2)
+    }
+  }
+
+  /// - Returns: the result and the time from sending the call to having read its answer.
+  private func classify(_ array: NumPyFile, _ client: SynchronousClient) throws -> (ClassifyResult, UInt64) {
+    let request = GetModelRequest(model: model.name, version: model.version, alias: model.alias)
+    let info = try client.getModel(request, timeoutNanoseconds: connection.timeoutNanoseconds)
+    var call = model.call(top: top ?? 0, shape: model.batchShape(of: array.shape, info))
+    call.timeoutNanoseconds = connection.timeoutNanoseconds
+    call.wantScores = scores
+    call.wantLabels = true
+    call.wantDigest = true
+    var result = ClassifyResult()
+    let start = Instant.now
+    try client.classify(array.values, call, into: &result)
+    return (result, Instant.now.since(start))
+  }
+
+  private func document(_ result: ClassifyResult) -> JSON {
+    let rows: [JSON] = (0..<result.rows).map { row in
+      let classes: [JSON] = result.ranked(row).map {
+        ["index": .integer($0.index), "label": .string($0.label), "probability": .number($0.probability)]
+      }
+      let members: JSON = ["classes": .array(classes)]
+      guard scores, case .object(let pairs) = members else { return members }
+      return .object(pairs + [(key: "scores", value: .array(result.scores(ofRow: row).map { .number($0) }))])
+    }
+    return [
+      "model": .string(model.name), "version": .integer(result.version), "digest": digestJSON(result.digest),
+      "results": .array(rows),
+      "timing_ns": [
+        "total": .integer(result.time.totalNanoseconds), "queue": .integer(result.time.queueNanoseconds),
+        "compute": .integer(result.time.computeNanoseconds),
+      ],
+    ]
+  }
+}
+
+extension ClassifyResult {
+  /// The classes of a row, the likeliest first.
+  func ranked(_ row: Int) -> [(index: Int, label: String, probability: Float)] {
+    let predictions = (0..<classes).map { prediction(row: row, rank: $0) }
+    return indices.isEmpty ? predictions.sorted { ($1.probability, $0.index) < ($0.probability, $1.index) } : predictions
+  }
+
+  /// The raw outputs for a row, in index order; empty unless asked for.
+  func scores(ofRow row: Int) -> ArraySlice<Float> {
+    let count = rows == 0 ? 0 : scores.count / rows
+    return scores[row * count..<(row + 1) * count]
+  }
+}
