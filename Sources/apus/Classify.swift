@@ -7,8 +7,8 @@ struct Classify: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Classify the rows of a NumPy file.",
     discussion: """
-      An array of the shape of one input is one row, an array of one dimension more a batch. 8x8 images are drawn in \
-      the terminal.
+      An array of the shape of one input is one row, an array of one dimension more a batch. \
+      8x8 images are drawn in the terminal.
 
         apus classify --to unix:/run/apus.sock --model digits --tensor models/samples/digit.npy --top 3
         apus classify --to unix:/run/apus.sock --model digits@1 --tensor models/samples/digits.npy --json
@@ -19,7 +19,8 @@ struct Classify: ParsableCommand {
   @OptionGroup var connection: ConnectionOptions
 
   @Option(
-    help: ArgumentHelp("The model, and if wanted its version or an alias.", valueName: "name[@version|:alias]"),
+    help: ArgumentHelp(
+      "The model, and if wanted its version or an alias.", valueName: "name[@version|:alias]"),
     transform: { try ModelReference($0) })
   var model: ModelReference
 
@@ -36,7 +37,9 @@ struct Classify: ParsableCommand {
   var json = false
 
   func validate() throws {
-    if let top, !(1...1_000_000).contains(top) { throw ValidationError("--top takes a positive number of classes") }
+    if let top, !(1...1_000_000).contains(top) {
+      throw ValidationError("--top takes a positive number of classes")
+    }
   }
 
   func run() throws {
@@ -46,15 +49,18 @@ struct Classify: ParsableCommand {
       print(document(result))
     } else {
       Report(result: result, values: array.values, top: top ?? 5, showScores: scores).print()
-      let time = result.time
-      print(
-        """
-        \(printable(model.name)) version \(result.version) answered \(result.rows == 1 ? "" : "\(result.rows) rows ")\
-        in \(duration(nanoseconds: nanoseconds)); \(duration(nanoseconds: time.totalNanoseconds)) of it in the \
-        server: queue \(duration(nanoseconds: time.queueNanoseconds)), \
-        compute \(duration(nanoseconds: time.computeNanoseconds))
-        """)
+      printTime(result, nanoseconds)
     }
+  }
+
+  private func printTime(_ result: ClassifyResult, _ nanoseconds: UInt64) {
+    let rows = result.rows == 1 ? "" : "\(result.rows) rows "
+    let total = duration(nanoseconds: result.time.totalNanoseconds)
+    let queue = duration(nanoseconds: result.time.queueNanoseconds)
+    let compute = duration(nanoseconds: result.time.computeNanoseconds)
+    print(
+      "\(printable(model.name)) version \(result.version) answered \(rows)in \(duration(nanoseconds: nanoseconds)),"
+        + " \(total) of them in the server (queue \(queue), compute \(compute))")
   }
 
   private func readTensor() throws -> NumPyFile {
@@ -87,9 +93,8 @@ struct Classify: ParsableCommand {
       let classes: [JSON] = result.ranked(row).map {
         ["index": .integer($0.index), "label": .string($0.label), "probability": .number($0.probability)]
       }
-      let members: JSON = ["classes": .array(classes)]
-      guard scores, case .object(let pairs) = members else { return members }
-      return .object(pairs + [(key: "scores", value: .array(result.scores(ofRow: row).map { .number($0) }))])
+      guard scores else { return ["classes": .array(classes)] }
+      return ["classes": .array(classes), "scores": .array(result.scores(ofRow: row).map { .number($0) })]
     }
     return [
       "model": .string(model.name), "version": .integer(result.version), "digest": digestJSON(result.digest),
@@ -106,7 +111,8 @@ extension ClassifyResult {
   /// The classes of a row, the likeliest first.
   func ranked(_ row: Int) -> [(index: Int, label: String, probability: Float)] {
     let predictions = (0..<classes).map { prediction(row: row, rank: $0) }
-    return indices.isEmpty ? predictions.sorted { ($1.probability, $0.index) < ($0.probability, $1.index) } : predictions
+    guard indices.isEmpty else { return predictions }
+    return predictions.sorted { ($1.probability, $0.index) < ($0.probability, $1.index) }
   }
 
   /// The raw outputs for a row, in index order; empty unless asked for.

@@ -7,18 +7,24 @@ import Glibc
 /// print(document)
 /// ```
 enum JSON: Equatable, CustomStringConvertible {
-  case object([(key: String, value: JSON)])
+  case object([Member])
   case array([JSON])
   case string(String)
-  case integer(UInt64)
+  case unsigned(UInt64)
   /// Written with 9 significant digits, which tell every 32-bit float apart; NaN and the infinities as null.
-  case number(Double)
+  case real(Double)
   case boolean(Bool)
   case null
 
-  static func integer(_ value: UInt32) -> JSON { .integer(UInt64(value)) }
-  static func integer(_ value: Int) -> JSON { .integer(UInt64(clamping: value)) }
-  static func number(_ value: Float) -> JSON { .number(Double(value)) }
+  /// A key of an object and what stands under it.
+  struct Member: Equatable {
+    var key: String
+    var value: JSON
+  }
+
+  /// A count: a negative number becomes 0.
+  static func integer(_ value: some BinaryInteger) -> JSON { .unsigned(UInt64(clamping: value)) }
+  static func number(_ value: some BinaryFloatingPoint) -> JSON { .real(Double(value)) }
 
   var description: String {
     var text = ""
@@ -45,8 +51,8 @@ enum JSON: Equatable, CustomStringConvertible {
       }
       text += "]"
     case .string(let string): Self.writeQuoted(string, to: &text)
-    case .integer(let value): text += String(value)
-    case .number(let value): text += value.isFinite ? formatted(value, "%.9g") : "null"
+    case .unsigned(let value): text += String(value)
+    case .real(let value): text += value.isFinite ? formatted(value, "%.9g") : "null"
     case .boolean(let value): text += value ? "true" : "false"
     case .null: text += "null"
     }
@@ -70,12 +76,12 @@ enum JSON: Equatable, CustomStringConvertible {
     }
     text += "\""
   }
-
-  static func == (left: JSON, right: JSON) -> Bool { left.description == right.description }
 }
 
 extension JSON: ExpressibleByDictionaryLiteral, ExpressibleByArrayLiteral {
-  init(dictionaryLiteral elements: (String, JSON)...) { self = .object(elements.map { (key: $0, value: $1) }) }
+  init(dictionaryLiteral elements: (String, JSON)...) {
+    self = .object(elements.map { Member(key: $0, value: $1) })
+  }
   init(arrayLiteral elements: JSON...) { self = .array(elements) }
 }
 

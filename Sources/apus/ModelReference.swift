@@ -13,7 +13,9 @@ struct ModelReference: Equatable {
   init(_ text: String) throws(ValidationError) {
     let end = text.firstIndex { $0 == "@" || $0 == ":" } ?? text.endIndex
     name = String(text[..<end])
-    guard !name.isEmpty else { throw ValidationError("'\(text)' names no model; write NAME, NAME@VERSION or NAME:ALIAS") }
+    guard !name.isEmpty else {
+      throw ValidationError("'\(text)' names no model; write NAME, NAME@VERSION or NAME:ALIAS")
+    }
     guard end < text.endIndex else { return }
     let rest = text[text.index(after: end)...]
     if text[end] == "@" {
@@ -37,9 +39,8 @@ struct ModelReference: Equatable {
     return call
   }
 
-  /// The shape to send for an array of `arrayShape`: an array of as many dimensions as one input is a batch of one.
-  ///
-  /// - Returns: rows first. A shape that does not fit the model is returned as it is: the server says what is wrong.
+  /// The shape to send for an array of `arrayShape`, rows first: an array of as many dimensions as one input is a
+  /// batch of one. A shape that does not fit the model stays as it is: the server says what is wrong.
   func batchShape(of arrayShape: [Int], _ model: ModelInfo) -> [Int] {
     let inputRank = model.inputs.first.map { max($0.shape.count - 1, 0) } ?? 1
     return arrayShape.count == inputRank ? [1] + arrayShape : arrayShape

@@ -21,8 +21,8 @@ enum NumPyError: Error, Equatable, CustomStringConvertible {
 
 /// An array of numbers from a `.npy` file, row-major.
 ///
-/// The format is that of numpy.lib.format: the magic `\x93NUMPY`, two version bytes, the header's length, the header (a
-/// Python dictionary in text), then the numbers.
+/// The format is that of numpy.lib.format: the magic `\x93NUMPY`, two version bytes, the header's length, the
+/// header (a Python dictionary in text), then the numbers.
 struct NumPyFile: Equatable {
   /// Empty for a single number.
   var shape: [Int]
@@ -40,8 +40,8 @@ struct NumPyFile: Equatable {
 
   /// Reads the bytes of a file of format 1.0, 2.0 or 3.0.
   ///
-  /// - Throws: `malformed`, also for bytes after the numbers; `unsupported` for other element types and byte orders
-  ///   and for column-major arrays.
+  /// - Throws: `malformed`, also for bytes after the numbers; `unsupported` for other element types and byte
+  ///   orders and for column-major arrays.
   init(parsing bytes: [UInt8]) throws(NumPyError) {
     guard bytes.count >= 10, bytes.starts(with: Self.magic) else {
       throw .malformed("it does not begin with \\x93NUMPY")
@@ -131,7 +131,9 @@ extension NumPyFile {
     let bytes = encoded()
     var position = 0
     while position < bytes.count {
-      let count = bytes[position...].withUnsafeBytes { Glibc.write(descriptor.number, $0.baseAddress, $0.count) }
+      let count = bytes[position...].withUnsafeBytes {
+        Glibc.write(descriptor.number, $0.baseAddress, $0.count)
+      }
       if count < 0 && errno == EINTR { continue }
       guard count >= 0 else { throw .system("write '\(path)'", errno) }
       position += count

@@ -6,8 +6,8 @@ struct NumPyHeader: Equatable {
   var shape: [Int]
 }
 
-/// Reads the one form of Python dictionary that numpy.save writes: the keys `descr`, `fortran_order` and `shape`, once
-/// each, in any order.
+/// Reads the one form of Python dictionary that numpy.save writes: the keys `descr`, `fortran_order` and
+/// `shape`, once each, in any order.
 struct NumPyHeaderReader {
   /// NumPy's own bound of an array's dimensions (NPY_MAXDIMS).
   static let maximumRank = 64

@@ -52,7 +52,8 @@ struct Report {
     return bar + String(repeating: " ", count: barCells - bar.count)
   }
 
-  /// Eight lines of an 8x8 image, a pixel two cells wide, so that it looks square; the largest number is full ink.
+  /// Eight lines of an 8x8 image, a pixel two cells wide, so that it looks square; the largest number is full
+  /// ink.
   static func drawing(_ pixels: ArraySlice<Float>) -> [String] {
     let shades = ["  ", "░░", "▒▒", "▓▓", "██"]
     let full = max(pixels.max() ?? 0, .leastNormalMagnitude)

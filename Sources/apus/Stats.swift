@@ -6,8 +6,8 @@ struct Stats: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Show a server's counters and the latency of its models.",
     discussion: """
-      Everything counts from the start of the server. A latency runs from a request's first byte to just before its \
-      answer is written; its percentiles are at most 1/32 too high.
+      Everything counts from the start of the server. A total runs from a request's first byte to just \
+      before its answer is written; percentiles are at most 1/32 too high.
 
         apus stats --to unix:/run/apus.sock
         apus stats --to unix:/run/apus.sock --model digits --json
@@ -55,7 +55,8 @@ struct Stats: ParsableCommand {
   private func printModels(_ models: [ModelStats]) {
     guard !models.isEmpty else { return print("\nNo model has counters.") }
     print()
-    var calls = Table(["MODEL", "VERSION", "CALLS", "ROWS", "ANSWERS", "BATCHES BY ROWS"], rightAligned: [1, 2, 3])
+    var calls = Table(
+      ["MODEL", "VERSION", "CALLS", "ROWS", "ANSWERS", "BATCHES BY ROWS"], rightAligned: [1, 2, 3])
     var times = Table(
       ["MODEL", "VERSION", "TIME", "P50", "P90", "P99", "P99.9", "MAX"], rightAligned: [1, 3, 4, 5, 6, 7])
     for model in models {
@@ -81,7 +82,9 @@ struct Stats: ParsableCommand {
 
   /// For example `1200 OK, 3 NOT_FOUND`.
   private func codesText(_ codes: [CodeCount]) -> String {
-    let texts = codes.filter { $0.count > 0 }.map { "\($0.count) \(StatusCode(rawValue: $0.code)?.name ?? "code \($0.code)")" }
+    let texts = codes.filter { $0.count > 0 }.map { answers in
+      "\(answers.count) \(StatusCode(rawValue: answers.code)?.name ?? "code \(answers.code)")"
+    }
     return texts.isEmpty ? "none" : texts.joined(separator: ", ")
   }
 }
