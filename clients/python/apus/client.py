@@ -155,7 +155,7 @@ class Client:
         if frames is None or any(frame.id == 0 for frame in frames):
             self.close()
         elif frames:
-            raise ProtocolError("the server sent an answer that nothing had asked for")
+            raise ProtocolError("the server sent an answer that nobody asked for")
 
 
 def check_choice(version: Optional[int], alias: Optional[str]) -> None:

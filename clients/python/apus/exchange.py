@@ -77,7 +77,7 @@ class Exchange:
             raise read_status(frame)
         call = self.flying.get(frame.id)
         if call is None or frame.method != call.method:
-            raise ProtocolError(f"nobody asked for an answer to call {frame.id}, method {frame.method:#06x}")
+            raise ProtocolError(f"an answer to call {frame.id}, method {frame.method:#06x}, was not asked for")
         if frame.flags & FLAG_STATUS:
             if frame.flags & FLAG_MORE or call.metadata:
                 raise ProtocolError("an error is not the only frame of its answer")

@@ -42,7 +42,8 @@ def status(method: int, id: int, code: int, reason: bytes = b"", retry_after_ns:
 
 def one_class(id: int, probability: float, version: int = 1) -> bytes:
     """The answer to a Classify of one row with top 1: class 0 with the given probability."""
-    metadata = bytes.fromhex("0801 1001 1a08 0801 12020101 2004 220a 0808 12020101 1840 2004 38") + bytes([version])
+    metadata = bytes.fromhex("0801 1001 1a08 0801 12020101 2004 220a 0808 12020101 1840 2004 38")
+    metadata += bytes([version])
     return answer(CLASSIFY, id, metadata, struct.pack("<f60xI", probability, 0))
 
 
