@@ -61,8 +61,7 @@ class Client:
         `top` keeps the most probable classes; 0 gives every class in the order of its index. `version` or
         `alias` choose a version of the model, `scores` asks for the raw outputs, `labels` for the names.
         """
-        options = {"version": version, "alias": alias, "scores": scores, "labels": labels, "timeout": timeout}
-        return self.classify_many(model, [array], top, **options)[0]
+        return self.classify_many(model, [array], top, version, alias, scores, labels, timeout)[0]
 
     def classify_many(self, model: str, arrays: Iterable[Any], top: int = 0, version: Optional[int] = None,
                       alias: Optional[str] = None, scores: bool = False, labels: bool = True,
@@ -72,16 +71,20 @@ class Client:
         `timeout` is for all of them together. The first call that fails raises, and no further ones are sent.
         """
         check_choice(version, alias)
-        calls, read = [], []
+        if top < 0 or window < 1:
+            raise ValueError(f"top is {top} and window {window}: they must be at least 0 and 1")
+        calls: list[Call] = []
+        asked: list[tensors.Asked] = []
         for array in arrays:
             values, single = tensors.as_input(array)
             request = messages.ClassifyRequest(
                 model=model, version=version or 0, alias=alias or "", inputs=[tensors.part_of(values)],
                 top_k=top, want_scores=scores, want_labels=labels)
             calls.append(Call(Method.CLASSIFY, request, values.tobytes()))
-            read.append((len(values), single, top, labels, scores))
+            asked.append(tensors.Asked(len(values), single, top, labels, scores))
         return self._run(calls, timeout, window, lambda: [
-            tensors.read_classification(*call.result(), *asked) for call, asked in zip(calls, read)])
+            tensors.read_classification(bytes(call.metadata), call.body, wanted)
+            for call, wanted in zip(calls, asked)])
 
     def health(self, model: str = "", timeout: Optional[float] = None) -> messages.HealthResponse:
         """Whether the server, or one model of it, answers calls."""
@@ -109,17 +112,23 @@ class Client:
 
     def _unary(self, method: Method, request: Any, answer: type[Answer], timeout: Optional[float]) -> Answer:
         call = Call(method, request)
-        return self._run([call], timeout, 1, lambda: wire.decode(answer, call.result()[0]))
+        return self._run([call], timeout, 1, lambda: wire.decode(answer, bytes(call.metadata)))
 
     def _run(self, calls: list[Call], timeout: Optional[float], window: int,
              read: Callable[[], Answer]) -> Answer:
-        """Makes the calls and reads their answers; after anything but a StatusError of theirs, a late answer
-        may still come on the connection, so that it is closed."""
+        """Makes the calls and reads their answers.
+
+        After anything but an error that the server answered a call with, late answers may still come on the
+        connection, so that it is closed.
+        """
         deadline = time.monotonic() + (self._timeout if timeout is None else timeout)
         if not self._lock.acquire(timeout=-1 if math.isinf(deadline) else remaining(deadline)):
             raise DeadlineExceeded("the call's time ran out while another thread's call was running")
         try:
             self._make(Exchange(calls, deadline, window, self._ids), deadline)
+            for call in calls:
+                if call.error is not None:
+                    raise call.error
             return read()
         except BaseException as error:
             if not any(error is call.error for call in calls):

@@ -33,12 +33,6 @@ class Call:
             self.request.timeout_ns = max(1, int((deadline - time.monotonic()) * 1e9))
         return wire.encode_frame(KIND_REQUEST, self.method, id, wire.encode(self.request), self.request_body)
 
-    def result(self) -> tuple[bytes, bytes]:
-        """Metadata and body of the answer; raises the error that came instead."""
-        if self.error is not None:
-            raise self.error
-        return bytes(self.metadata), self.body
-
 
 class Exchange:
     """Calls that wait and calls that fly. After a call has failed, the waiting ones are given up."""
@@ -77,7 +71,7 @@ class Exchange:
             raise read_status(frame)
         call = self.flying.get(frame.id)
         if call is None or frame.method != call.method:
-            raise ProtocolError(f"an answer to call {frame.id}, method {frame.method:#06x}, was not asked for")
+            raise ProtocolError(f"an answer to call {frame.id} by {frame.method:#06x} was not asked for")
         if frame.flags & FLAG_STATUS:
             if frame.flags & FLAG_MORE or call.metadata:
                 raise ProtocolError("an error is not the only frame of its answer")

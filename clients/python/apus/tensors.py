@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Optional, Union
+from typing import Any, NamedTuple, Optional, Union
 
 import numpy as np
 
@@ -66,10 +66,20 @@ def part_of(values: np.ndarray) -> Part:
     return Part(dtype=data_type, shape=list(values.shape), offset=0, length=values.nbytes)
 
 
-def read_classification(metadata: bytes, body: bytes, rows: int, single: bool, top: int, labels: bool,
-                        scores: bool) -> Classification:
-    """The answer to a call with `rows` inputs, checked against what was asked."""
+class Asked(NamedTuple):
+    """What a call wanted, by which its answer is read."""
+
+    rows: int
+    single: bool
+    top: int
+    labels: bool
+    scores: bool
+
+
+def read_classification(metadata: bytes, body: bytes, asked: Asked) -> Classification:
+    """The answer, checked against what was asked."""
     answer = wire.decode(ClassifyResponse, metadata)
+    rows, single, top, want_labels, want_scores = asked
     classes = answer.classes
     if answer.rows != rows:
         raise ProtocolError(f"the answer has {answer.rows} rows, the call had {rows}")
@@ -81,18 +91,18 @@ def read_classification(metadata: bytes, body: bytes, rows: int, single: bool, t
     else:
         indices = np.tile(np.arange(classes, dtype=np.uint32), (rows, 1))
     raw_scores = None
-    if scores:
+    if want_scores:
         every_class = answer.scores.shape[-1] if answer.scores and answer.scores.shape else 0
         if every_class < classes or (not top and every_class != classes):
             raise ProtocolError(f"the answer has {every_class} scores for each row of {classes} classes")
         raw_scores, _ = read_part(answer.scores, body, end, DataType.FLOAT32, [rows, every_class])
-    names = read_labels(answer.labels, indices) if labels else None
-    if single:
-        probabilities, indices = probabilities[0], indices[0]
-        raw_scores = None if raw_scores is None else raw_scores[0]
-        names = None if names is None else names[0]
+    names = read_labels(answer.labels, indices) if want_labels else None
     time = answer.time or TimeAccount()
-    return Classification(probabilities, indices, names, raw_scores, answer.version, answer.load, time)
+    if not single:
+        return Classification(probabilities, indices, names, raw_scores, answer.version, answer.load, time)
+    return Classification(
+        probabilities[0], indices[0], names and names[0], None if raw_scores is None else raw_scores[0],
+        answer.version, answer.load, time)
 
 
 def read_part(part: Optional[Part], body: bytes, start: int, data_type: DataType,

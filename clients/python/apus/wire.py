@@ -112,7 +112,7 @@ def read_varint(data: bytes, position: int) -> tuple[int, int]:
 
 
 @functools.lru_cache(maxsize=None)
-def fields_by_number(message_type: type) -> dict[int, dataclasses.Field[Any]]:
+def fields_by_number(message_type: Any) -> dict[int, dataclasses.Field[Any]]:
     return {field.metadata["number"]: field for field in dataclasses.fields(message_type)}
 
 
@@ -144,7 +144,7 @@ def encode_field(number: int, kind: Any, value: Any) -> bytes:
         value = value.encode()
     elif kind != "bytes":
         value = encode(value)
-    return key + write_varint(len(value)) + value
+    return key + write_varint(len(value)) + bytes(value)
 
 
 def wire_type_of(kind: Any) -> int:
@@ -173,7 +173,7 @@ def decode(message_type: type[Message], data: bytes) -> Message:
         if field is not None:
             take_field(values, field, key & 7, payload)
     for field in fields.values():
-        kind = field.metadata["kind"]
+        kind: Any = field.metadata["kind"]
         if dataclasses.is_dataclass(kind) and not field.metadata["repeated"] and field.name in values:
             values[field.name] = decode(kind, bytes(values[field.name]))
     return message_type(**values)

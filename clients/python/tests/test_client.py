@@ -124,6 +124,9 @@ def test_inputs_that_cannot_be_sent():
     for array in (np.float32(1), np.zeros((0, 3), np.float32), []):
         with pytest.raises(ValueError, match="one number at least"):
             client.classify("m", array)
+    for options in ({"top": -1}, {"window": 0}):
+        with pytest.raises(ValueError, match="at least 0 and 1"):
+            client.classify_many("m", [[1.0]], **options)
     with pytest.raises(TypeError, match="use float32"):
         client.classify("m", np.array(["text"]))
     for call in (client.classify, client.get_model):
@@ -150,6 +153,23 @@ def test_tcp():
     thread.start()
     with listener, apus.Client(f"tcp://127.0.0.1:{listener.getsockname()[1]}") as client:
         assert client.health().status == apus.ServingStatus.SERVING
+        thread.join()
+
+
+def test_a_reset_connection():
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve():
+        connected, _ = listener.accept()
+        connected.recv(64)
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connected.close()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    with listener, apus.Client(f"tcp://127.0.0.1:{listener.getsockname()[1]}") as client:
+        with pytest.raises(apus.ConnectionLost, match="broke"):
+            client.health()
         thread.join()
 
 
@@ -467,6 +487,16 @@ def test_the_first_failure_of_many_stops_the_rest_and_keeps_the_connection():
         with pytest.raises(apus.StatusError, match="INVALID_ARGUMENT"):
             client.classify_many("m", [[1.0]] * 4, top=1, window=2)
         assert client.health().detail == "rdy"
+
+
+def test_a_call_given_up_before_its_retry_does_not_hide_the_failure():
+    def script(peer):
+        ids = [peer.request()[1] for _ in range(2)]
+        peer.send(status(CLASSIFY, ids[0], 14, b"NOT_PROCESSED") + status(CLASSIFY, ids[1], 3))
+
+    with serving(script) as server, apus.Client(server.address) as client:
+        with pytest.raises(apus.StatusError, match="INVALID_ARGUMENT"):
+            client.classify_many("m", [[1.0]] * 2, top=1)
 
 
 def test_threads_take_turns():
