@@ -121,11 +121,14 @@ class Client:
         After anything but an error that the server answered a call with, late answers may still come on the
         connection, so that it is closed.
         """
-        deadline = time.monotonic() + (self._timeout if timeout is None else timeout)
-        if not self._lock.acquire(timeout=-1 if math.isinf(deadline) else remaining(deadline)):
+        seconds = self._timeout if timeout is None else timeout
+        if seconds <= 0:
+            raise DeadlineExceeded(f"a time-out of {seconds} s leaves no time for a call")
+        exchange = Exchange(calls, seconds, window, self._ids)
+        if not self._lock.acquire(timeout=-1 if math.isinf(seconds) else seconds):
             raise DeadlineExceeded("the call's time ran out while another thread's call was running")
         try:
-            self._make(Exchange(calls, deadline, window, self._ids), deadline)
+            self._make(exchange)
             for call in calls:
                 if call.error is not None:
                     raise call.error
@@ -137,21 +140,21 @@ class Client:
         finally:
             self._lock.release()
 
-    def _make(self, exchange: Exchange, deadline: float) -> None:
+    def _make(self, exchange: Exchange) -> None:
         """Sends and receives until every call has its answer, or one has failed and none is in flight."""
         if self._connection is not None:
             self._drop_if_closed(self._connection)
         while not exchange.done:
             if self._connection is None:
-                self._connection, exchange.goaway = Connection(self._address, deadline), False
+                self._connection, exchange.goaway = Connection(self._address, exchange.deadline), False
             connection = self._connection
             while connection.outgoing_bytes < OUTGOING_BYTES and (frame := exchange.next_frame()):
                 connection.queue(frame)
             if exchange.flying or connection.outgoing_bytes:
-                for received in connection.step(deadline):
+                for received in connection.step(exchange.deadline):
                     exchange.take(received)
             elif not exchange.goaway:
-                time.sleep(min(exchange.pause, remaining(deadline)))
+                time.sleep(min(exchange.pause, remaining(exchange.deadline)))
             if exchange.goaway and not exchange.flying:
                 self.close()
 

@@ -15,6 +15,8 @@ from .wire import FLAG_MORE, FLAG_STATUS, KIND_ANSWER, KIND_GOAWAY, KIND_REQUEST
 
 # The frames of one long answer may hold so much together.
 MAX_ANSWER_BYTES = 16 << 20
+# The time left is told in so many steps of the whole.
+TIMEOUT_STEPS = 64
 
 
 class Call:
@@ -27,21 +29,22 @@ class Call:
         self.metadata, self.body = bytearray(), b""
         self.error: Optional[StatusError] = None
 
-    def frame(self, id: int, deadline: float) -> bytes:
+    def frame(self, id: int, timeout_ns: int) -> bytes:
         """The request's frame, made when it is sent, so that the server learns how much time is left."""
-        if isinstance(self.request, messages.ClassifyRequest) and not math.isinf(deadline):
-            self.request.timeout_ns = max(1, int((deadline - time.monotonic()) * 1e9))
+        if isinstance(self.request, messages.ClassifyRequest):
+            self.request.timeout_ns = timeout_ns
         return wire.encode_frame(KIND_REQUEST, self.method, id, wire.encode(self.request), self.request_body)
 
 
 class Exchange:
     """Calls that wait and calls that fly. After a call has failed, the waiting ones are given up."""
 
-    def __init__(self, calls: list[Call], deadline: float, window: int, ids: itertools.count[int]) -> None:
+    def __init__(self, calls: list[Call], timeout: float, window: int, ids: itertools.count[int]) -> None:
+        self.deadline = time.monotonic() + timeout
         self.flying: dict[int, Call] = {}
         self.goaway = False
         self._waiting = deque(calls)
-        self._deadline, self._window, self._ids = deadline, window, ids
+        self._timeout, self._window, self._ids = timeout, window, ids
         self._failed = False
 
     @property
@@ -59,7 +62,19 @@ class Exchange:
             return None
         call, id = self._waiting.popleft(), next(self._ids)
         self.flying[id] = call
-        return call.frame(id, self._deadline)
+        return call.frame(id, self._timeout_ns())
+
+    def _timeout_ns(self) -> int:
+        """The time left, 0 for no limit.
+
+        It is rounded up to a step, so that the metadata of equal calls is the same byte for byte: a server
+        decodes that once, and computes such calls together.
+        """
+        if math.isinf(self._timeout):
+            return 0
+        step_ns = self._timeout * 1e9 / TIMEOUT_STEPS
+        steps = math.ceil((self.deadline - time.monotonic()) * 1e9 / step_ns)
+        return max(1, int(step_ns * min(steps, TIMEOUT_STEPS)))
 
     def take(self, frame: Frame) -> None:
         """Gives a received frame to its call."""
@@ -89,7 +104,7 @@ class Exchange:
 
     def _fail_or_retry(self, call: Call, error: StatusError) -> None:
         call.not_before = time.monotonic() + error.retry_after
-        again = error.reason == "NOT_PROCESSED" and not call.retried and call.not_before < self._deadline
+        again = error.reason == "NOT_PROCESSED" and not call.retried and call.not_before < self.deadline
         if again and not self._failed:
             call.retried = True
             self._waiting.append(call)

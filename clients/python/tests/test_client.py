@@ -279,6 +279,44 @@ def test_the_deadline_is_sent_and_kept():
         assert server.connections == 2
 
 
+def test_equal_calls_have_equal_metadata():
+    def script(peer):
+        received = set()
+        for _ in range(5):
+            _, id, metadata, _ = peer.request()
+            received.add(metadata)
+            peer.send(one_class(id, 0.5))
+        assert len(received) == 1
+
+    with serving(script) as server, apus.Client(server.address, timeout=1000) as client:
+        for number in range(3):
+            client.classify("m", [float(number)], top=1)
+        client.classify_many("m", [[8.0], [9.0]], top=1)
+
+
+def test_another_threads_call_is_waited_for_no_longer_than_the_time_out():
+    started = threading.Event()
+
+    def script(peer):
+        peer.request()
+        started.set()
+        assert peer.ended()
+
+    with serving(script) as server, apus.Client(server.address) as client:
+        def slow():
+            with pytest.raises(apus.DeadlineExceeded, match="before its answer"):
+                client.health(timeout=0.5)
+
+        thread = threading.Thread(target=slow)
+        thread.start()
+        started.wait(10)
+        with pytest.raises(apus.DeadlineExceeded, match="another thread"):
+            client.health(timeout=0.05)
+        with pytest.raises(apus.DeadlineExceeded, match="no time"):
+            client.health(timeout=0)
+        thread.join()
+
+
 def test_half_an_answer_does_not_stop_the_clock():
     def script(peer):
         _, id, _, _ = peer.request()

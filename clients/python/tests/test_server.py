@@ -138,7 +138,7 @@ def test_an_unknown_model(client):
     assert caught.value.code is apus.Code.NOT_FOUND
 
 
-@pytest.mark.parametrize("shape", [(63,), (65,), (2, 63), (1, 8, 8)])
+@pytest.mark.parametrize("shape", [(63,), (65,), (2, 63), (8, 8)])
 def test_a_wrong_shape(client, shape):
     with pytest.raises(apus.StatusError) as caught:
         client.classify("digits", np.zeros(shape, np.float32))
