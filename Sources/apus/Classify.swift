@@ -10,10 +10,14 @@ struct Classify: ParsableCommand {
       An array of the shape of one input is one row, an array of one dimension more a batch. \
       8x8 images are drawn in the terminal.
 
-        apus classify --to unix:/run/apus.sock --model digits --tensor models/samples/digit.npy --top 3
-        apus classify --to unix:/run/apus.sock --model digits@1 --tensor models/samples/digits.npy --json
+        apus classify --to unix:/run/apus.sock --model digits \\
+          --tensor models/samples/digit.npy --top 3
+        apus classify --to unix:/run/apus.sock --model digits@1 \\
+          --tensor models/samples/digits.npy --json
 
-      Write such a file in Python with: numpy.save("digit.npy", pixels.astype("float32"))
+      Such a file is written in Python by:
+
+        numpy.save("digit.npy", pixels.astype("float32"))
       """)
 
   @OptionGroup var connection: ConnectionOptions

@@ -3,7 +3,7 @@ import Glibc
 
 /// Why a `.npy` file cannot be read or written.
 enum NumPyError: Error, Equatable, CustomStringConvertible {
-  /// The kernel refused: what was being done and the error's number.
+  /// The kernel refused: what cannot be done with the file, and the error's number.
   case system(String, Int32)
   /// The bytes are no `.npy` file, or a damaged one.
   case malformed(String)
@@ -12,7 +12,7 @@ enum NumPyError: Error, Equatable, CustomStringConvertible {
 
   var description: String {
     switch self {
-    case .system(let operation, let number): "cannot \(operation): \(String(cString: strerror(number)))"
+    case .system(let operation, let number): "cannot be \(operation): \(String(cString: strerror(number)))"
     case .malformed(let problem): "not a sound .npy file: \(problem); write one with numpy.save"
     case .unsupported(let problem): problem
     }
@@ -106,14 +106,14 @@ extension NumPyFile {
   /// Reads a file, or a pipe to its end, of at most `maximumBytes`.
   init(path: String) throws(NumPyError) {
     let number = open(path, O_RDONLY | O_CLOEXEC)
-    guard number >= 0 else { throw .system("open '\(path)'", errno) }
+    guard number >= 0 else { throw .system("opened", errno) }
     let descriptor = Descriptor(owning: number)
     var bytes: [UInt8] = []
     var chunk = [UInt8](repeating: 0, count: 1 << 18)
     while true {
       let count = Glibc.read(descriptor.number, &chunk, chunk.count)
       if count < 0 && errno == EINTR { continue }
-      guard count >= 0 else { throw .system("read '\(path)'", errno) }
+      guard count >= 0 else { throw .system("read", errno) }
       if count == 0 { break }
       guard bytes.count + count <= Self.maximumBytes else {
         throw .unsupported("the file is longer than \(Self.maximumBytes >> 20) MiB; split the array")
@@ -126,7 +126,7 @@ extension NumPyFile {
   /// Writes a file of 32-bit floats, in place of one that is there.
   func write(to path: String) throws(NumPyError) {
     let number = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
-    guard number >= 0 else { throw .system("write '\(path)'", errno) }
+    guard number >= 0 else { throw .system("written", errno) }
     let descriptor = Descriptor(owning: number)
     let bytes = encoded()
     var position = 0
@@ -135,7 +135,7 @@ extension NumPyFile {
         Glibc.write(descriptor.number, $0.baseAddress, $0.count)
       }
       if count < 0 && errno == EINTR { continue }
-      guard count >= 0 else { throw .system("write '\(path)'", errno) }
+      guard count >= 0 else { throw .system("written", errno) }
       position += count
     }
   }
