@@ -157,7 +157,7 @@ func classifyFrame(
 ) -> [UInt8] {
   let form = AnswerForm(
     rows: 1, classes: classes, allClasses: classes, hasIndices: withIndices, hasScores: false, version: 5)
-  var metadata = encoded { encodeClassifyAnswer(form, labels: [], digest: [], into: $0, arena: $1) ?? 0 }
+  var metadata = encoded { encodeClassifyAnswer(form, labels: .init(start: nil, count: 0), digest: [], into: $0, arena: $1) ?? 0 }
   var account = TimeAccount()
   account.total = time
   account.batchRows = 1

@@ -1,0 +1,46 @@
+package import ApusEngine
+
+/// One version of a model, as a folder `DIR/NAME/VERSION/` gave it.
+package struct ModelVersion: Sendable {
+  package enum State: Sendable {
+    case ready(Network)
+    /// Why it is not served; one line for a person.
+    case failed(reason: String)
+  }
+
+  package let name: String
+  /// A positive integer; 0 for a failure that belongs to no version.
+  package let version: UInt64
+  package var state: State
+  /// `pytorch`, `pytorch-legacy` or `safetensors`; empty where the file could not be read.
+  package var format = ""
+  /// SHA-256 over the version's files (see `VersionDigest`), 32 bytes; empty where they could not be read.
+  package var digest: [UInt8] = []
+  /// One for each class, or empty.
+  package var labels: [String] = []
+  /// Names that mean this version: `latest` for the highest ready version of a model, its default.
+  package var aliases: [String] = []
+  /// Name of the input, where the manifest gives one.
+  package var inputName: String?
+  /// Name of the output, where the manifest gives one.
+  package var outputName: String?
+  /// Of one input, without the batch.
+  package var inputShape: [Int] = []
+  /// Rows computed together at most.
+  package var batchMaximum = 0
+  /// How long a request may wait for others, in microseconds.
+  package var maximumDelayMicroseconds: UInt64 = 0
+  /// What was assumed or inferred in loading, a line each for a person.
+  package var notes: [String] = []
+
+  package init(name: String, version: UInt64, state: State) {
+    self.name = name
+    self.version = version
+    self.state = state
+  }
+
+  /// The network, or nil for a version that failed.
+  package var network: Network? {
+    if case .ready(let network) = state { network } else { nil }
+  }
+}

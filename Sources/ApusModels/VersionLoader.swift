@@ -1,0 +1,176 @@
+import ApusBase
+import ApusEngine
+import ApusFormats
+
+/// Loads one version folder. Each file is mapped once: what is hashed is what is read.
+struct VersionLoader {
+  private let folder: Folder
+  private var files: [OpenFile] = []
+  private var result: ModelVersion
+
+  /// A version has a handful of files.
+  static let maximumFiles = 64
+  /// Bytes of a manifest, and of a file of labels.
+  static let maximumTextBytes = 4 << 20
+
+  private final class OpenFile {
+    let name: String
+    let mapping: MappedFile
+
+    init(name: String, path: String) throws(ModelError) {
+      self.name = name
+      mapping = try MappedFile(path: path)
+    }
+  }
+
+  private init(name: String, version: UInt64, folder: Folder) {
+    self.folder = folder
+    result = ModelVersion(name: name, version: version, state: .failed(reason: "not loaded"))
+  }
+
+  /// Loads the folder; what is wrong with it becomes the version's state.
+  static func load(name: String, version: UInt64, folder: Folder) -> ModelVersion {
+    var loader = VersionLoader(name: name, version: version, folder: folder)
+    do {
+      try loader.load()
+    } catch {
+      loader.result.state = .failed(reason: error.description)
+    }
+    return loader.result
+  }
+
+  private mutating func load() throws(ModelError) {
+    try openFiles()
+    var digest = VersionDigest()
+    for file in files where !VersionDigest.leftOut.contains(file.name) {
+      digest.add(name: file.name, contents: file.mapping.bytes)
+    }
+    result.digest = digest.bytes
+    let manifest = try readManifest()
+    let model = try findModel(manifest)
+    let network = try build(model, manifest)
+    try describe(network, manifest)
+    result.state = .ready(network)
+  }
+
+  private mutating func openFiles() throws(ModelError) {
+    for name in try folder.names() {
+      let entry = try folder.entry(name)
+      switch entry.kind {
+      case .folder: continue
+      case .other: throw ModelError("\(name) is not a file")
+      case .file: files.append(try OpenFile(name: name, path: entry.path))
+      }
+      guard files.count <= Self.maximumFiles else {
+        throw ModelError("the version has more than \(Self.maximumFiles) files")
+      }
+    }
+  }
+
+  private func readManifest() throws(ModelError) -> Manifest {
+    guard !files.contains(where: { $0.name == "model.yml" }) else {
+      throw ModelError("the manifest is called model.yml; rename it to model.yaml")
+    }
+    guard let file = files.first(where: { $0.name == "model.yaml" }) else { return Manifest() }
+    return try Manifest(yaml: try Self.text(file))
+  }
+
+  private static func text(_ file: OpenFile) throws(ModelError) -> String {
+    guard file.mapping.bytes.count <= maximumTextBytes else {
+      throw ModelError(
+        "\(file.name) has \(file.mapping.bytes.count) bytes, at most \(maximumTextBytes) are read")
+    }
+    guard let text = String(validating: file.mapping.bytes, as: UTF8.self) else {
+      throw ModelError("\(file.name) is not UTF-8 text")
+    }
+    return text
+  }
+
+  // MARK: - The model file
+
+  /// Endings of files that may lie beside a model and are none.
+  private static let companionEndings = [
+    "yaml", "yml", "json", "txt", "md", "csv", "plan", "sig", "pem", "py",
+  ]
+  private static let companionNames: Set<String> = ["README", "LICENSE", "NOTICE"]
+
+  private func findModel(_ manifest: Manifest) throws(ModelError) -> OpenFile {
+    let models = files.filter { file in
+      if case .file(file.name) = manifest.labels { return false }
+      let ending = file.name.split(separator: ".").count > 1 ? file.name.split(separator: ".").last : nil
+      return !Self.companionNames.contains(file.name)
+        && !Self.companionEndings.contains { $0 == ending?.lowercased() }
+    }
+    guard let model = models.first else {
+      throw ModelError("the version has no model file; put a .pth or .safetensors file into its folder")
+    }
+    guard models.count == 1 else {
+      let names = models.prefix(8).map(\.name).joined(separator: ", ")
+      throw ModelError("the version has \(models.count) model files (\(names)); keep one")
+    }
+    return model
+  }
+
+  private mutating func build(_ model: OpenFile, _ manifest: Manifest) throws(ModelError) -> Network {
+    do {
+      let stateDict = try WeightFile.read(model.mapping.bytes)
+      result.format = stateDict.format.rawValue
+      let built = try makeNetwork(
+        stateDict, architecture: manifest.architecture, output: manifest.output?.activation)
+      result.notes = built.notes
+      return built.network
+    } catch {
+      throw ModelError("\(model.name): \(error.description)")
+    }
+  }
+
+  // MARK: - What the manifest adds
+
+  private mutating func describe(_ network: Network, _ manifest: Manifest) throws(ModelError) {
+    result.labels = try readLabels(manifest)
+    guard result.labels.isEmpty || result.labels.count == network.outputs else {
+      throw ModelError(
+        "there are \(result.labels.count) labels but the model gives \(network.outputs) classes")
+    }
+    guard manifest.inputs.count <= 1 else {
+      throw ModelError("model.yaml lists \(manifest.inputs.count) inputs but the model takes 1")
+    }
+    result.inputShape = manifest.inputs.first?.shape ?? [network.inputs]
+    let numbers = result.inputShape.reduce(1, *)
+    guard numbers == network.inputs else {
+      let shape = result.inputShape.map(String.init).joined(separator: ", ")
+      throw ModelError(
+        "input.shape [\(shape)] has \(numbers) numbers but the model takes \(network.inputs)")
+    }
+    if let type = manifest.inputs.first?.dataType, type != .float32 {
+      throw ModelError("input.dtype is \(type.name) but the model takes float32")
+    }
+    result.inputName = manifest.inputs.first?.name
+    result.outputName = manifest.output?.name
+    result.batchMaximum = manifest.batchMaximum
+    result.maximumDelayMicroseconds = manifest.maximumDelayMicroseconds
+  }
+
+  private func readLabels(_ manifest: Manifest) throws(ModelError) -> [String] {
+    switch manifest.labels {
+    case nil: return []
+    case .list(let labels): return labels
+    case .file(let name):
+      guard let file = files.first(where: { $0.name == name }) else {
+        throw ModelError("the file of labels, \(name), is not in the version's folder")
+      }
+      var lines: [String] = []
+      // By bytes: to Swift, a carriage return and a line feed are one character.
+      for line in try Self.text(file).utf8.split(
+        separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+      {
+        let text = line.last == UInt8(ascii: "\r") ? line.dropLast() : line
+        lines.append(String(Substring(text)))
+      }
+      if lines.last == "" { lines.removeLast() }
+      guard !lines.isEmpty else { throw ModelError("\(name) has no labels") }
+      if let empty = lines.firstIndex(of: "") { throw ModelError("\(name) line \(empty + 1) is empty") }
+      return lines
+    }
+  }
+}

@@ -1,0 +1,126 @@
+import Yams
+
+/// A value of a YAML text, with its line for messages.
+struct YAMLValue {
+  private let node: Node
+
+  private init(_ node: Node) { self.node = node }
+
+  /// Parses a text; nil for one without content.
+  ///
+  /// The parser bounds nesting itself (1000 levels). Aliases of aliases multiply what a few lines say, so
+  /// only few are let in.
+  init?(text: String) throws(ModelError) {
+    let bytes = Array(text.utf8)
+    guard Self.count(bytes, sigil: "&") == 0 || Self.count(bytes, sigil: "*") <= 16 else {
+      throw ModelError("model.yaml: too many aliases (*name); write the values out")
+    }
+    do {
+      guard let node = try Yams.compose(yaml: text) else { return nil }
+      self.node = node
+    } catch let error as YamlError {
+      throw Self.failure(error)
+    } catch {
+      throw ModelError("model.yaml: \(error)")
+    }
+  }
+
+  /// Upper bound of the anchors (`&name`) or aliases (`*name`) in a text.
+  private static func count(_ bytes: [UInt8], sigil: Unicode.Scalar) -> Int {
+    let before = Array(" \t\r\n[{,:".utf8)
+    return bytes.indices.count { position in
+      bytes[position] == UInt8(ascii: sigil) && (position == 0 || before.contains(bytes[position - 1]))
+        && position + 1 < bytes.count && !before.contains(bytes[position + 1])
+    }
+  }
+
+  private static func failure(_ error: YamlError) -> ModelError {
+    switch error {
+    case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
+      .composer(_, let problem, let mark, _):
+      ModelError("model.yaml line \(mark.line): \(problem)")
+    case .duplicatedKeysInMapping(let keys, let context):
+      ModelError("model.yaml line \(context.mark.line): \(keys.joined(separator: ", ")) is there twice")
+    case .reader(let problem, _, _, _): ModelError("model.yaml: \(problem)")
+    default: ModelError("model.yaml is not valid YAML")
+    }
+  }
+
+  /// An error that names this value's line.
+  func failure(_ problem: String) -> ModelError {
+    guard let mark = node.mark else { return ModelError("model.yaml: \(problem)") }
+    return ModelError("model.yaml line \(mark.line): \(problem)")
+  }
+
+  var isMapping: Bool { node.mapping != nil }
+
+  /// The values of a list, or nil.
+  var items: [YAMLValue]? { node.sequence.map { $0.map(YAMLValue.init) } }
+
+  /// The keys and values of a map that may hold only these keys.
+  func fields(_ name: String, known: [String]) throws(ModelError) -> [(key: String, value: YAMLValue)] {
+    guard let mapping = node.mapping else {
+      throw failure("\(name) must be a map of \(known.joined(separator: ", "))")
+    }
+    var result: [(key: String, value: YAMLValue)] = []
+    for (key, value) in mapping {
+      guard let text = key.scalar?.string, known.contains(text) else {
+        throw YAMLValue(key).unknownKey(in: name, known: known)
+      }
+      result.append((text, YAMLValue(value)))
+    }
+    return result
+  }
+
+  private func unknownKey(in name: String, known: [String]) -> ModelError {
+    let key = node.scalar?.string ?? "(not a text)"
+    let nearest = known.map { (key: $0, distance: editDistance($0, key)) }.min { $0.distance < $1.distance }
+    if let nearest, nearest.distance <= 2 {
+      return failure("unknown key \(key) in \(name); did you mean \(nearest.key)?")
+    }
+    return failure("unknown key \(key) in \(name); there are \(known.joined(separator: ", "))")
+  }
+
+  /// The characters of a scalar, whatever type YAML would give it: a label `no` is a text.
+  func text(_ name: String) throws(ModelError) -> String {
+    guard let scalar = node.scalar else { throw failure("\(name) must be a text") }
+    return scalar.string
+  }
+
+  func integer(_ name: String, in range: ClosedRange<Int>) throws(ModelError) -> Int {
+    let text = try text(name)
+    guard let value = Int(text), range.contains(value) else {
+      throw failure("\(name) must be a number from \(range.lowerBound) to \(range.upperBound), not \(text)")
+    }
+    return value
+  }
+
+  /// One of an enumeration's names.
+  func choice<Choice: RawRepresentable<String> & CaseIterable>(
+    _ name: String, of type: Choice.Type
+  ) throws(ModelError) -> Choice {
+    let text = try text(name)
+    guard let choice = Choice(rawValue: text) else {
+      let names = Choice.allCases.map(\.rawValue).joined(separator: ", ")
+      throw failure("\(name) is \(text); it must be one of \(names)")
+    }
+    return choice
+  }
+}
+
+/// Levenshtein's distance: insertions, deletions and replacements between two short texts; at most 32
+/// characters of each count.
+private func editDistance(_ left: String, _ right: String) -> Int {
+  let (a, b) = (Array(left.prefix(32)), Array(right.prefix(32)))
+  var row = Array(0...b.count)
+  for i in a.indices {
+    var diagonal = row[0]
+    row[0] = i + 1
+    for j in b.indices {
+      let replaced = diagonal + (a[i] == b[j] ? 0 : 1)
+      diagonal = row[j + 1]
+      row[j + 1] = min(replaced, diagonal + 1, row[j] + 1)
+    }
+  }
+  return row[b.count]
+}

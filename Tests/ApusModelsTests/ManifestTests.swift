@@ -1,0 +1,117 @@
+import ApusBase
+import ApusEngine
+import ApusFormats
+import Testing
+
+@testable import ApusModels
+
+@Suite("model.yaml")
+struct ManifestTests {
+  private func message(_ yaml: String) -> String {
+    do {
+      return "read: \(try Manifest(yaml: yaml))"
+    } catch {
+      return error.description
+    }
+  }
+
+  @Test("Everything that may be said is read")
+  func whole() throws {
+    let manifest = try Manifest(
+      yaml: """
+        architecture:            # a comment
+          type: mlp
+          activation: gelu
+        output: {name: logits, activation: sigmoid}
+        labels: [negative, "positive", no, 3]
+        input: {kind: tensor, shape: [10, 10], dtype: float32}
+        batch: {max: 64, max_delay_us: 250}
+        """)
+    var expected = Manifest()
+    expected.architecture = Architecture(type: .mlp, activation: .gelu)
+    expected.output = .init(name: "logits", activation: .sigmoid)
+    expected.labels = .list(["negative", "positive", "no", "3"])
+    expected.inputs = [.init(name: nil, shape: [10, 10], dataType: .float32)]
+    expected.batchMaximum = 64
+    expected.maximumDelayMicroseconds = 250
+    #expect(manifest == expected)
+  }
+
+  @Test("Short forms, lists of inputs, and nothing at all")
+  func shortForms() throws {
+    let manifest = try Manifest(
+      yaml: """
+        output: none
+        labels: labels.txt
+        input:
+        - {name: x, shape: [4]}
+        - {name: mask, shape: [4], dtype: int64}
+        architecture: {type: mlp}
+        """)
+    #expect(manifest.output == .init(name: nil, activation: OutputActivation.none))
+    #expect(manifest.labels == .file("labels.txt"))
+    #expect(manifest.inputs.map(\.name) == ["x", "mask"] && manifest.inputs[1].dataType == .int64)
+    #expect(manifest.architecture?.activation == .relu)
+    #expect(try Manifest(yaml: "") == Manifest() && Manifest(yaml: "# only a comment\n") == Manifest())
+    #expect(Manifest().batchMaximum == Limits().batchRows && Manifest().maximumDelayMicroseconds == 0)
+  }
+
+  @Test(
+    "Each mistake is told with its line and what to do",
+    arguments: [
+      ("output: softmax\nlables: [a]", ["line 2", "lables", "did you mean labels?"]),
+      ("weights: 3", ["line 1", "weights", "architecture, output, labels"]),
+      ("architecture:\n  type: mlp\n  activations: relu", ["line 3", "did you mean activation?"]),
+      ("architecture: mlp", ["line 1", "must be a map"]),
+      ("architecture: {activation: relu}", ["needs a type"]),
+      ("architecture: {type: cnn}", ["architecture.type is cnn", "mlp"]),
+      ("architecture: {type: mlp, activation: swish}", ["swish", "relu, tanh, sigmoid, gelu"]),
+      ("output: softmx", ["softmx", "softmax, sigmoid, none"]),
+      ("output: {activation: [softmax]}", ["output.activation must be a text"]),
+      ("labels: []", ["empty list"]),
+      ("labels: [a, [b]]", ["a label must be a text"]),
+      ("labels: ../labels.txt", ["same folder", "../labels.txt"]),
+      ("labels: /etc/passwd", ["same folder", "/etc/passwd"]),
+      ("labels: .hidden", ["same folder"]),
+      ("labels: {a: b}", ["labels must be a text"]),
+      ("input: {shape: []}", ["1 to 8 sizes"]),
+      ("input: {shape: [0]}", ["from 1 to"]),
+      ("input: {shape: [-3]}", ["-3"]),
+      ("input: {shape: [1.5]}", ["1.5"]),
+      ("input: {shape: [67108864, 2]}", ["larger than a call may be"]),
+      ("input: {shape: [67108864, 67108864, 67108864, 67108864]}", ["larger than a call may be"]),
+      ("input: {dtype: float32}", ["needs a shape"]),
+      ("input: {shape: [1], dtype: f32}", ["f32", "float32"]),
+      ("input: {kind: text}", ["kind text is not supported"]),
+      ("features: {type: hashing}", ["line 1", "features", "not supported"]),
+      ("batch: {max: 0}", ["batch.max", "from 1 to"]),
+      ("batch: {max_delay_us: -1}", ["batch.max_delay_us"]),
+      ("batch: {maximum: 3}", ["unknown key maximum", "max, max_delay_us"]),
+      ("- a\n- b", ["must be a map"]),
+      ("just a text", ["must be a map"]),
+      ("output: softmax\noutput: none", ["output", "twice"]),
+      ("output: [softmax\nlabels: b", ["line 2"]),
+      ("a: b\n---\nc: d", ["line 2", "another document"]),
+      ("output: \"a\u{1}b\"", ["model.yaml"]),
+      ("? [a]\n: b", ["unknown key"]),
+    ])
+  func mistakes(yaml: String, parts: [String]) {
+    let text = message(yaml)
+    for part in parts { #expect(text.contains(part), "\(text)") }
+    #expect(text.hasPrefix("model.yaml") && !text.contains("\n"), "\(text)")
+  }
+
+  @Test("Deep nesting and aliases that multiply are refused quickly")
+  func bombs() {
+    #expect(message("labels: " + String(repeating: "[", count: 100_000)).contains("nesting"))
+    #expect(message(String(repeating: "- ", count: 100_000)).contains("nesting"))
+    var bomb = "a0: &a0 [x, x]\n"
+    for level in 1...40 {
+      bomb += "a\(level): &a\(level) [*a\(level - 1), *a\(level - 1), *a\(level - 1)]\n"
+    }
+    #expect(message(bomb + "? *a40\n: x\n").contains("aliases"))
+    // Asterisks and ampersands in texts are no aliases.
+    let labels = (0..<40).map { "\"\($0) **stars** R&D *s\"" }.joined(separator: ", ")
+    #expect(message("labels: [\(labels)]").hasPrefix("read"))
+  }
+}
