@@ -5,6 +5,7 @@ The right answers were computed in double precision when the models were trained
 
 import json
 import os
+import socket
 import subprocess
 import tempfile
 import time
@@ -23,10 +24,13 @@ pytestmark = pytest.mark.skipif("APUS_BINARY" not in os.environ, reason="APUS_BI
 
 
 @pytest.fixture(scope="module")
-def address():
+def addresses():
+    """Where one server listens: a Unix socket and a free port."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        tcp = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "apus.sock")
-        command = [os.environ["APUS_BINARY"], "serve", "--listen", f"unix:{path}"]
+        command = [os.environ["APUS_BINARY"], "serve", "--listen", tcp, "--listen", f"unix:{path}"]
         server = subprocess.Popen([*command, "--models", str(MODELS / "repository")])
         try:
             limit = time.monotonic() + START_SECONDS
@@ -34,12 +38,17 @@ def address():
                 assert server.poll() is None, "the server ended"
                 assert time.monotonic() < limit, "the server's socket did not appear"
                 time.sleep(0.01)
-            yield f"unix:{path}"
+            yield {"unix": f"unix:{path}", "tcp": tcp}
             server.terminate()
             assert server.wait(20) == 0, "SIGTERM ends a server with status 0"
         finally:
             server.kill()
             server.wait()
+
+
+@pytest.fixture(params=["unix", "tcp"])
+def address(addresses, request):
+    return addresses[request.param]
 
 
 @pytest.fixture
