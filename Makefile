@@ -1,14 +1,17 @@
 # make run, make test: on a fresh Debian machine with Swift these install what is missing and then do the work.
 .DEFAULT_GOAL := help
-.PHONY: help setup build proto proto-check test
+.PHONY: help setup build run proto proto-check test fuzz bench
 
 PACKAGES := libprotobuf-c-dev protobuf-c-compiler libopenblas-dev libssl-dev pkg-config
 SWIFT_RELEASE := swift build -c release --static-swift-stdlib
 
 help:
+	@echo "make run     serve two models and classify a digit (ONCE=1: then stop)"
 	@echo "make test    build and run every test"
 	@echo "make build   build the release executable"
 	@echo "make setup   install the Debian packages that are missing"
+	@echo "make bench   compare with raw sockets and gRPC C++"
+	@echo "make fuzz    fuzz the readers of weight files for a minute each"
 	@echo "make proto   generate the protobuf-c code from proto/apus.proto"
 
 setup:
@@ -40,3 +43,24 @@ proto-check: setup
 test: proto-check
 	swift build --build-tests
 	swift test --skip-build
+
+SOCKET := $(or $(XDG_RUNTIME_DIR),/tmp)/apus-run.sock
+
+run: build
+	@.build/release/apus serve --models models/repository --listen unix:$(SOCKET) & server=$$!; \
+	trap 'kill $$server 2>/dev/null; wait $$server' EXIT; \
+	for try in $$(seq 100); do [ -S $(SOCKET) ] && break; sleep 0.05; done; \
+	.build/release/apus classify --to unix:$(SOCKET) --model digits --tensor models/samples/digit.npy --top 3 && \
+	if [ -z "$(ONCE)" ]; then \
+	  echo "serving on unix:$(SOCKET) until Ctrl-C"; trap - INT; wait $$server; fi
+
+bench: PACKAGES += g++ libgrpc++-dev protobuf-compiler protobuf-compiler-grpc python3 strace
+bench: build
+	$(MAKE) -C benchmarks
+	benchmarks/run.py
+
+fuzz: setup
+	for target in pytorch safetensors; do \
+	  Tests/Fuzz/build.sh $$target && mkdir -p .build/fuzz/new && \
+	  SWIFT_BACKTRACE=enable=no .build/fuzz/$$target -max_total_time=60 -rss_limit_mb=512 .build/fuzz/new \
+	    Tests/Fuzz/corpus/$$target || exit 1; done

@@ -61,13 +61,11 @@ let package = Package(
 
     tests("ApusBaseTests", ["ApusBase"]),
     tests("ApusWireTests", ["ApusWire", "ApusBase", "CApusProto"]),
-    tests("ApusIOTests", ["ApusIO", "ApusBase", "CLinux"]),
     tests("ApusEngineTests", ["ApusEngine", "ApusBase"]),
     tests("ApusFormatsTests", ["ApusFormats", "ApusEngine", "ApusBase"]),
     tests("ApusModelsTests", ["ApusModels", "ApusFormats", "ApusEngine", "ApusBase"]),
     tests("ApusClientTests", ["ApusClient", "ApusWire", "ApusIO", "ApusBase"]),
     // Real processes: builds nothing of its own, starts the `apus` that was built beside it.
     tests("ServerTests", ["apus", "ApusClient", "ApusWire", "ApusIO", "ApusBase"]),
-    tests("HygieneTests", []),
   ]
 )
