@@ -8,6 +8,8 @@ struct PickleMachine {
   static let maximumSteps = 2 << 20
   /// Tensors and storages of one pickle.
   static let maximumTensors = 65_536
+  /// Bytes of a storage's key: a number in the zip form, an address in the legacy form.
+  static let maximumKeyBytes = 255
   /// Bytes of one pickle, without the storages; texts are 32-bit ranges of it.
   static let maximumBytes = 256 << 20
 
@@ -348,7 +350,8 @@ struct PickleMachine {
     let fields = objects.containers[Int(index)]
     guard (5...6).contains(fields.count), case .text(let tag) = fields[0],
       objects.raw(tag).elementsEqual(Array("storage".utf8)), case .global(let type) = fields[1],
-      case .text(let key) = fields[2], case .integer(let count) = fields[4], count >= 0
+      case .text(let key) = fields[2], case .integer(let count) = fields[4], count >= 0,
+      key.count <= Self.maximumKeyBytes
     else { throw failure("a persistent id is not a storage's") }
     let elementType: ElementType?
     switch type {

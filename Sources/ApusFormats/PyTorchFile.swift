@@ -169,20 +169,27 @@ private struct PyTorchSource {
   }
 
   private func inner(_ dict: UInt32, _ key: String) -> (String, UInt32)? {
-    guard case .dict(let inner) = objects.value(in: .dict(dict), under: key),
-      !objects.containers[Int(inner)].isEmpty
-    else { return nil }
-    return (key, inner)
+    guard case .dict(let inner) = objects.value(in: .dict(dict), under: key) else { return nil }
+    let holdsMore = entries(of: inner).contains {
+      switch $0.1 {
+      case .tensor, .dict: true
+      default: false
+      }
+    }
+    return holdsMore ? (key, inner) : nil
   }
 
   private func onlyInner(_ dict: UInt32) throws(FormatError) -> (String, UInt32) {
     var found: [(String, UInt32)] = []
     var names: [String] = []
+    // One dict may be there under many keys, and is looked into once.
+    var seen: Set<UInt32> = []
     for (key, value) in entries(of: dict) {
       guard case .text(let text) = key else { continue }
-      let name = objects.raw(text).printableText
-      if names.count < 8 { names.append(name) }
-      if case .dict(let inner) = value, hasTensors(inner) { found.append((name, inner)) }
+      if names.count < 8 { names.append(objects.raw(text).printableText) }
+      if case .dict(let inner) = value, seen.insert(inner).inserted, hasTensors(inner) {
+        found.append((objects.raw(text).printableText, inner))
+      }
     }
     if found.count == 1 { return found[0] }
     guard found.isEmpty else {

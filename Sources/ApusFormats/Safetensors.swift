@@ -3,6 +3,7 @@
 enum Safetensors {
   /// Longest header, as in the reference implementation.
   static let maximumHeaderBytes = 100_000_000
+  static let maximumTensors = 65_536
 
   private struct Entry {
     var name: String
@@ -47,6 +48,9 @@ enum Safetensors {
       let name = try json.string()
       guard names.insert(name).inserted else { throw json.failure("name \(printable(name)) is there twice") }
       try json.expect(":")
+      guard entries.count < maximumTensors else {
+        throw .unsupported("a file of more than \(maximumTensors) tensors")
+      }
       if name == "__metadata__" {
         try skipMetadata(&json)
       } else {

@@ -126,6 +126,22 @@ struct PickleTests {
       try message([0x7d, 0x71, 0] + Pickled.text("model") + [0x68, 0, 0x73]).contains("nested deeper"))
   }
 
+  @Test("A dict that is there under 200,000 keys is looked into once, and hyperparameters are no weights")
+  func sharedDicts() throws {
+    var object: [UInt8] = [0x7d, 0x71, 0, 0x30, 0x68, 0, 0x28]
+    for _ in 0..<200_000 { object += [0x4e, 0x4e] }
+    object += [0x75, 0x30, 0x7d, 0x28]
+    for index in 0..<200_000 {
+      object += [0x8c, 3] + Array(littleEndian(UInt32(index) + 0x20_2020)[..<3]) + [0x68, 0]
+    }
+    #expect(try message(object + [0x75]).contains("no tensors"))
+    let named = Pickled.dict([
+      ("model", Pickled.dict([("hidden", Pickled.number(3))])),
+      ("w", Pickled.dict([("fc.weight", weight), ("fc.bias", bias)])),
+    ])
+    #expect(try readTensors(torchFile(named, storages: storages)).count == 2)
+  }
+
   @Test("The stack's rules hold: marks, underflow, bytes after the end")
   func stackRules() throws {
     #expect(try message([0x28, 0x85]).contains("empty stack"))
