@@ -10,16 +10,16 @@ package var blasConfiguration: String { String(cString: openblas_get_config()) }
 /// Makes OpenBLAS take the memory it needs, so that later calls on so many threads at once map none.
 ///
 /// OpenBLAS keeps a table of packing buffers and maps one when more threads than ever before are inside it.
-/// Its `blas_memory_alloc` takes one of them; holding `threads` of them for a moment maps them all. The symbol
-/// is exported but not declared in cblas.h: where it is missing, only the first buffer is mapped here.
+/// Its `blas_memory_alloc` takes one of them; holding `threads` of them for a moment maps them all. The
+/// symbol is exported but not declared in cblas.h: where it is missing, only the first buffer is mapped here.
 package func warmUpBLAS(threads: Int) {
   multiplyOnce()
   guard
     let allocateAddress = dlsym(nil, "blas_memory_alloc"),
     let freeAddress = dlsym(nil, "blas_memory_free")
   else { return }
-  // void *blas_memory_alloc(int); void blas_memory_free(void *): OpenBLAS driver/others/memory.c. The argument
-  // says what the buffer is for and is not used in builds with a dynamic table.
+  // void *blas_memory_alloc(int); void blas_memory_free(void *): OpenBLAS driver/others/memory.c. Its own
+  // interface/gemm.c passes 0.
   let allocate = unsafeBitCast(
     allocateAddress, to: (@convention(c) (CInt) -> UnsafeMutableRawPointer?).self)
   let free = unsafeBitCast(freeAddress, to: (@convention(c) (UnsafeMutableRawPointer?) -> Void).self)
@@ -43,9 +43,9 @@ private func multiplyOnce() {
   }
 }
 
-// Invariants of both wrappers: all pointers cover the matrices named below and the output overlaps nothing else;
-// widths are positive and at most Int32.max; a stride is at least its row's width. OpenBLAS checks only the last
-// of these (and prints), so callers must.
+// Invariants of both wrappers: all pointers cover the matrices named below and the output overlaps nothing
+// else; widths are positive and at most Int32.max; a stride is at least its row's width. OpenBLAS checks only
+// the last of these (and prints), so callers must.
 
 /// y += W x for one row: weights [outputs, inputs] as stored, or [inputs, outputs] when transposed.
 @inline(__always)

@@ -8,12 +8,12 @@ package struct RowCost: Sendable {
   package let inBlock: Double
 }
 
-/// A network made ready to compute on this machine: weights in the layouts that its kernels read, and a kernel for
-/// each layer and batch size. Immutable, so that any number of threads may compute with it at once, each with a
-/// workspace of its own.
+/// A network made ready to compute on this machine: weights in the layouts that its kernels read, and a
+/// kernel for each layer and batch size. Immutable, so that any number of threads may compute with it at
+/// once, each with a workspace of its own.
 ///
-/// No call allocates, locks or copies input or output: the first layer reads the rows where they were received,
-/// the last writes where they will be sent from.
+/// No call allocates, or copies input or output: the first layer reads the rows where they were received, the
+/// last writes where they will be sent from.
 ///
 /// Invariant of the unsafe code: `table` holds `stepCount` steps whose pointers lead into `buffers`.
 package final class Plan: Sendable {
@@ -21,7 +21,8 @@ package final class Plan: Sendable {
   package let inputs: Int
   /// Numbers in one output row: classes.
   package let outputs: Int
-  /// Floats of workspace that `logits` needs. It depends on the widest hidden layer, not on the number of rows.
+  /// Floats of workspace that `logits` needs. It depends on the widest hidden layer, not on the number of
+  /// rows.
   package let workspaceFloats: Int
   /// Rows that are taken through all layers together.
   package let blockRows: Int
@@ -40,8 +41,8 @@ package final class Plan: Sendable {
   /// Most floats that one half of the workspace may hold, unless 8 rows need more.
   private static let mostHalfFloats = 1 << 20
 
-  /// Lays out the weights and chooses the kernels. A small network takes a few milliseconds, a large one about a
-  /// quarter of a second besides the copying of its weights.
+  /// Lays out the weights and chooses the kernels. A small network takes a few milliseconds, a large one
+  /// about a quarter of a second besides the copying of its weights.
   ///
   /// - Precondition: a layer is at most Int32.max wide, as BLAS counts in 32 bits.
   package init(_ network: consuming Network, planning: Planning = .measured) {
@@ -81,8 +82,8 @@ package final class Plan: Sendable {
       single: bucketCosts[0] + rowCost, inBlock: bucketCosts[block] / Double(blockRows) + rowCost)
   }
 
-  /// The bucket that a batch is cut into: the largest whose hidden rows fit, or a smaller one that costs clearly
-  /// less per row.
+  /// The bucket that a batch is cut into: the largest whose hidden rows fit, or a smaller one that costs
+  /// clearly less per row.
   private static func block(hiddenWidth: Int, costs: [Double]?) -> Int {
     let smallest = Bucket.index(rows: 8)
     var block = Bucket.count - 1
@@ -104,9 +105,9 @@ package final class Plan: Sendable {
 extension Plan {
   /// The last layer's numbers for `rows` inputs.
   ///
-  /// Invariant: `input` covers `rows` rows of `inputs` floats, `inputStride` floats apart; `output` covers `rows`
-  /// rows of `outputs` floats, `outputStride` floats apart; `workspace` covers `workspaceFloats`. None overlap.
-  /// What lies between rows is neither read nor written.
+  /// Invariant: `input` covers `rows` rows of `inputs` floats, `inputStride` floats apart; `output` covers
+  /// `rows` rows of `outputs` floats, `outputStride` floats apart; `workspace` covers `workspaceFloats`. None
+  /// overlap. What lies between rows is neither read nor written.
   ///
   /// - Precondition: a stride is at least its row's width and at most Int32.max.
   package func logits(
@@ -143,8 +144,8 @@ extension Plan {
   /// The probabilities of rows that `logits` gave: softmax, sigmoid, or the same numbers where the model's
   /// outputs already are probabilities. A row of softmax that holds a NaN or +∞ becomes NaN.
   ///
-  /// Invariant: both cover `rows` rows of `outputs` floats, their strides apart; they are the same pointer with
-  /// the same stride, or do not overlap.
+  /// Invariant: both cover `rows` rows of `outputs` floats, their strides apart; they are the same pointer
+  /// with the same stride, or do not overlap.
   package func probabilities(
     logits: UnsafePointer<Float>, logitsStride: Int, rows: Int, output: UnsafeMutablePointer<Float>,
     outputStride: Int

@@ -19,8 +19,8 @@ package enum Planning: Sendable {
   }
 }
 
-/// What each candidate takes for a layer, in nanoseconds, for a full bucket of rows; infinite where it is not a
-/// candidate.
+/// What each candidate takes for a layer, in nanoseconds, for a full bucket of rows; infinite where it is not
+/// a candidate.
 package struct KernelCosts {
   private var costs: [[Double]]
 
@@ -42,7 +42,8 @@ extension KernelCosts {
   /// A second copy of the weights in memory must win more than this.
   private static let layoutGain = 1.2
 
-  /// The kernel for each bucket. One layout of the weights is enough unless both are clearly worth their memory.
+  /// The kernel for each bucket. One layout of the weights is enough unless both are clearly worth their
+  /// memory.
   package func choice(among candidates: [Kernel]) -> [Kernel] {
     let best = (0..<Bucket.count).map { bucket in candidates.map { self[$0, bucket] }.min() ?? .infinity }
     for usesTransposed in [false, true] {
@@ -99,7 +100,7 @@ struct Planner: ~Copyable {
         let rows = Bucket.rows(index: bucket)
         var expected = prior(kernel, rows: rows)
         if bucket > 0 { expected *= costs[kernel, bucket - 1] / prior(kernel, rows: rows / 2) }
-        // A kernel that goes row by row needs no second measurement, a slow one that is far behind none at all.
+        // A kernel that goes row by row needs no second measurement, one that is far behind none at all.
         let best = candidates.map { costs[$0, bucket] }.min() ?? .infinity
         let isKnown = bucket > 0 && (kernel.isPerRow || expected > max(Self.cheap, 1.5 * best))
         if isKnown || rows > mostRows || !fits(expected) {
@@ -134,8 +135,8 @@ struct Planner: ~Copyable {
     }
   }
 
-  /// A guess in nanoseconds, for what is not timed: the shape of what a 1024 × 1024 layer took by OpenBLAS 0.3.21
-  /// on a Zen 4, where sgemm packs the weights on every call and so costs much for the first row.
+  /// A guess in nanoseconds, for what is not timed: the shape of what a 1024 × 1024 layer took by OpenBLAS
+  /// 0.3.21 on a Zen 4, where sgemm packs the weights on every call and so costs much for the first row.
   private func prior(_ kernel: Kernel, rows: Int) -> Double {
     let rows = Double(rows)
     let products = Double(step.inputs) * Double(step.outputs)

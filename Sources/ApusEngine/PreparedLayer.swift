@@ -31,6 +31,7 @@ struct PreparedLayer {
     rowCost = planner.activationCost() + headCost
     name = layer.name
 
+    // A layout that no kernel reads is let go, its pointer with it.
     for bucket in kernels.indices { step.kernels[bucket] = kernels[bucket] }
     var buffers = [bias]
     if kernels.contains(where: \.usesTransposed) { buffers.append(transposed) } else { step.transposed = nil }
@@ -46,7 +47,8 @@ struct PreparedLayer {
   var description: String {
     var runs: [String] = []
     var first = 0
-    for bucket in kernels.indices where bucket + 1 == kernels.count || kernels[bucket + 1] != kernels[bucket] {
+    for bucket in kernels.indices {
+      if bucket + 1 < kernels.count && kernels[bucket + 1] == kernels[bucket] { continue }
       let from = first == 0 ? 1 : Bucket.rows(index: first - 1) + 1
       let to = Bucket.rows(index: bucket)
       runs.append("\(from == to ? "row \(to)" : "rows \(from)-\(to)") \(kernels[bucket])")
@@ -74,7 +76,8 @@ final class BufferOwner: Sendable {
     }
   }
 
-  /// A copy of a row-major matrix with rows and columns exchanged, tile by tile so that both sides stay in cache.
+  /// A copy of a row-major matrix with rows and columns exchanged, tile by tile so that both sides stay in
+  /// cache.
   convenience init(transposing values: [Float], rows: Int, columns: Int) {
     self.init(floatCount: values.count)
     let tile = 32

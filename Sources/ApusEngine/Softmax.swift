@@ -6,8 +6,8 @@ extension OutputActivation {
   /// Finite logits of any size give probabilities. As in PyTorch, a row of softmax that holds a NaN or +∞, or
   /// nothing but -∞, has no probabilities: all of it becomes NaN.
   ///
-  /// Invariant: `logits` and `output` cover `rows` rows of `columns` floats, their strides apart, and are equal
-  /// with equal strides or do not overlap.
+  /// Invariant: `logits` and `output` cover `rows` rows of `columns` floats, their strides apart, and are
+  /// equal with equal strides or do not overlap.
   func apply(
     logits: UnsafePointer<Float>, logitsStride: Int, rows: Int, columns: Int,
     output: UnsafeMutablePointer<Float>, outputStride: Int
@@ -27,7 +27,9 @@ extension OutputActivation {
 /// e^(xᵢ - max x) / Σ e^(xⱼ - max x): no exponent is above 0, so nothing overflows and the sum is at least 1.
 /// The sum is kept in double precision, so that thousands of classes lose nothing.
 @inline(__always)
-private func normalizeRow(_ logits: UnsafePointer<Float>, _ columns: Int, _ output: UnsafeMutablePointer<Float>) {
+private func normalizeRow(
+  _ logits: UnsafePointer<Float>, _ columns: Int, _ output: UnsafeMutablePointer<Float>
+) {
   var maximum = -Float.infinity
   for column in 0..<columns where logits[column] > maximum { maximum = logits[column] }
   var sum = 0.0

@@ -1,4 +1,4 @@
-/// A way to compute y = W x + b for a number of rows. No single one is the quickest for all shapes and batches.
+/// A way to compute y = W x + b for some rows. No single one is the quickest for all shapes and batches.
 package enum Kernel: UInt8, Sendable, CaseIterable {
   /// One matrix-vector product a row, weights as stored: a dot product for each output.
   case sgemv
@@ -27,8 +27,8 @@ enum Bucket {
 
 /// One layer, ready to compute: a trivial value that lies in a plan's table.
 ///
-/// Invariant: the pointers cover weights of [outputs, inputs], weights transposed to [inputs, outputs] and a bias
-/// of [outputs], for as long as the plan lives; a layout is there when a kernel of `kernels` uses it.
+/// Invariant: the pointers cover weights of [outputs, inputs], weights transposed to [inputs, outputs] and a
+/// bias of [outputs], for as long as the plan lives; a layout is there when a kernel of `kernels` uses it.
 struct Step {
   let inputs: Int
   let outputs: Int

@@ -26,9 +26,12 @@ import Testing
     return output
   }
 
-  @Test(arguments: Activation.allCases) func activationsAgreeWithDoublePrecision(_ activation: Activation) throws {
+  @Test(arguments: Activation.allCases) func activationsAgreeWithDoublePrecision(_ activation: Activation)
+    throws
+  {
     let plan = try identity(1, activation, .none)
-    let inputs = stride(from: Float(-30), through: 30, by: 0.0625).map { $0 } + [-1e30, 1e30, 100, -100, 1e-30]
+    let inputs =
+      stride(from: Float(-30), through: 30, by: 0.0625).map { $0 } + [-1e30, 1e30, 100, -100, 1e-30]
     let found = Caller(plan: plan).compute(inputs, rows: inputs.count).logits
     #expect(worstError(found, inputs.map { Reference.apply(activation, Double($0)) }) < 3e-7)
   }
@@ -59,6 +62,7 @@ import Testing
     let logits = generator.floats(900, within: 10)
     let found = try probabilities(logits, .softmax)
     #expect(abs(found.reduce(0.0) { $0 + Double($1) } - 1) < 1e-6)
-    #expect(worstError(found, Reference.probabilities(.softmax, logits.map(Double.init), columns: 900)) < 1e-7)
+    #expect(
+      worstError(found, Reference.probabilities(.softmax, logits.map(Double.init), columns: 900)) < 1e-7)
   }
 }

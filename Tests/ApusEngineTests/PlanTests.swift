@@ -16,13 +16,15 @@ private let plannings: [Planning] = Kernel.allCases.map { .fixed($0) } + [.measu
 
   static let shapes = [
     Shape(widths: [100, 2], activations: [.none], head: .softmax, rows: [1, 2, 3, 127, 128, 129, 300]),
-    Shape(widths: [64, 128, 64, 10], activations: [.relu, .relu, .none], head: .softmax, rows: [1, 9, 65, 200]),
+    Shape(
+      widths: [64, 128, 64, 10], activations: [.relu, .relu, .none], head: .softmax, rows: [1, 9, 65, 200]),
     Shape(widths: [1, 1], activations: [.tanh], head: .sigmoid, rows: [1, 7, 130]),
     Shape(widths: [1, 200, 1], activations: [.gelu, .none], head: .sigmoid, rows: [1, 33]),
     Shape(widths: [200, 1, 200], activations: [.sigmoid, .none], head: .softmax, rows: [1, 5, 16]),
     Shape(widths: [17, 31, 3], activations: [.tanh, .gelu], head: .none, rows: [1, 2, 31, 129]),
     Shape(widths: [3, 199, 197, 5], activations: [.gelu, .tanh, .none], head: .sigmoid, rows: [1, 4, 66]),
-    Shape(widths: [33, 16, 16, 16, 7], activations: [.relu, .sigmoid, .tanh, .relu], head: .none, rows: [1, 70]),
+    Shape(
+      widths: [33, 16, 16, 16, 7], activations: [.relu, .sigmoid, .tanh, .relu], head: .none, rows: [1, 70]),
     Shape(widths: [150, 150], activations: [.relu], head: .softmax, rows: [1, 8, 300]),
   ]
 
@@ -105,7 +107,8 @@ private let plannings: [Planning] = Kernel.allCases.map { .fixed($0) } + [.measu
       var values = logits
       values.withUnsafeMutableBufferPointer {
         plan.probabilities(
-          logits: UnsafePointer($0.baseAddress!), logitsStride: 5, rows: 3, output: $0.baseAddress!, outputStride: 5)
+          logits: UnsafePointer($0.baseAddress!), logitsStride: 5, rows: 3, output: $0.baseAddress!,
+          outputStride: 5)
       }
       #expect(values == expected)
     }
@@ -154,7 +157,8 @@ private let plannings: [Planning] = Kernel.allCases.map { .fixed($0) } + [.measu
 
   @Test func takesTheQuickestForEachBatchSize() {
     let choice = costs(table).choice(among: Kernel.allCases)
-    #expect(choice == Array(repeating: .sgemvTransposed, count: 3) + Array(repeating: .sgemmTransposed, count: 5))
+    #expect(
+      choice == Array(repeating: .sgemvTransposed, count: 3) + Array(repeating: .sgemmTransposed, count: 5))
   }
 
   @Test func keepsBothLayoutsOnlyWhereTheyWinClearly() {

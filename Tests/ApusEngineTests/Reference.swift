@@ -97,7 +97,8 @@ struct Caller {
         }
       }
     }
-    #expect(workspace[plan.workspaceFloats...].allSatisfy { $0 == Self.guardValue }, "wrote past the workspace")
+    #expect(
+      workspace[plan.workspaceFloats...].allSatisfy { $0 == Self.guardValue }, "wrote past the workspace")
     return (rowsOf(logits, rows), rowsOf(probabilities, rows))
   }
 
