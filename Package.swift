@@ -35,13 +35,14 @@ let package = Package(
     .systemLibrary(name: "CProtobufC", pkgConfig: "libprotobuf-c", providers: [.apt(["libprotobuf-c-dev"])]),
     .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
     .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+    .target(name: "CSingleThreadedBLAS"),
     .target(name: "CApusProto", dependencies: ["CProtobufC"]),
 
     // Layers 1 to 5: each imports only from above; Tests/HygieneTests checks it.
     module("ApusBase", ["CLinux"]),
     module("ApusWire", ["ApusBase", "CApusProto"]),
     module("ApusIO", ["ApusBase", "CLinux"]),
-    module("ApusEngine", ["ApusBase", "COpenBLAS"]),
+    module("ApusEngine", ["ApusBase", "COpenBLAS", "CSingleThreadedBLAS"]),
     module("ApusFormats", ["ApusBase", "ApusEngine"]),
     module("ApusModels", ["ApusBase", "ApusEngine", "ApusFormats", "COpenSSL", "Yams"]),
     module("ApusClient", ["ApusBase", "ApusWire", "ApusIO"]),

@@ -97,9 +97,11 @@ def latency_row(bench, name, title, mode, client_cpu, server_cpu, calls_per_seco
   figure = compare(title, "p50 us", "p50_us", samples["apus"], samples["raw"], "raw ping-pong", limit)
   sleeps, calls = median(samples["apus"], "server_sleeps"), system_calls_per_call(samples["apus"])
   figure.note = f"server: {sleeps:.2f} sleeps, {calls:.2f} system calls a call"
-  if sleeping and sleeps < 0.9:
+  # One wait, one receive, one send: a server that polled would make more. On a core that both share, the client often
+  # preempts the server before it waits, and then there is nothing left to sleep for.
+  if sleeping and (calls > 3.1 or (client_cpu != server_cpu and sleeps < 0.9)):
     figure.passed = False
-    figure.note += "; it did not sleep for each call, so this is no sleeping row"
+    figure.note += "; it did not sleep between calls, so this is no sleeping row"
   return [figure]
 
 
@@ -206,7 +208,7 @@ def start(bench):
     apus.append(bench.apus.start())
   resident = max(s.resident_mb for s in apus)
   return [
-      compare("start to first answer, digits", "ms", "answered_ms", apus, grpc, "gRPC C++ sync", limit=1.0,
+      compare("start to first answer, digits", "ms", "answered_ms", apus, grpc, "gRPC C++ sync", limit=1.5,
               cpu=False),
       compare("start to listening, digits", "ms", "listening_ms", apus, grpc, "gRPC C++ sync", cpu=False),
       Figure("resident after the first answer", "MB", resident, "gRPC C++ sync",

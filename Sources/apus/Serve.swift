@@ -56,7 +56,6 @@ struct Serve: ParsableCommand {
   }
 
   func run() throws {
-    restartWithSingleThreadedBLAS()
     let log = Logger(label: "apus") { StreamLogHandler.standardError(label: $0) }
     _ = clinux_raise_descriptor_limit()
     do {
