@@ -1,6 +1,6 @@
 # make run, make test: on a fresh Debian machine with Swift these install what is missing and then do the work.
 .DEFAULT_GOAL := help
-.PHONY: help setup build run proto proto-check test fuzz bench
+.PHONY: help setup build run proto proto-check test sanitize-address sanitize-thread fuzz bench
 
 PACKAGES := libprotobuf-c-dev protobuf-c-compiler libopenblas-dev libssl-dev pkg-config
 SWIFT_RELEASE := swift build -c release --static-swift-stdlib
@@ -8,6 +8,7 @@ SWIFT_RELEASE := swift build -c release --static-swift-stdlib
 help:
 	@echo "make run     serve two models and classify a digit (ONCE=1: then stop)"
 	@echo "make test    build and run every test"
+	@echo "make sanitize-thread, sanitize-address   the Swift tests under a sanitizer"
 	@echo "make build   build the release executable"
 	@echo "make setup   install the Debian packages that are missing"
 	@echo "make bench   compare with raw sockets and gRPC C++"
@@ -40,9 +41,18 @@ proto-check: setup
 	 cmp .build/proto/apus.pb-c.h Sources/CApusProto/include/apus.pb-c.h || \
 	 { echo "proto-check: the generated code is not current; run make proto"; exit 1; }
 
+# Debian's Python, which has Debian's numpy and pytest; the client needs nothing else.
+PYTHON := /usr/bin/python3
+
+test: PACKAGES += python3-numpy python3-pytest strace
 test: proto-check
 	swift build --build-tests
+	APUS_BINARY=.build/debug/apus $(PYTHON) -m pytest -q -p no:cacheprovider clients/python
 	swift test --skip-build
+
+# The tests under a sanitizer, in a build folder of its own.
+sanitize-address sanitize-thread: sanitize-%: setup
+	LSAN_OPTIONS=suppressions=Tests/lsan.supp swift test --sanitize=$* --scratch-path .build-$*
 
 SOCKET := $(or $(XDG_RUNTIME_DIR),/tmp)/apus-run.sock
 
