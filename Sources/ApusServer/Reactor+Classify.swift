@@ -28,7 +28,10 @@ extension Reactor {
       refuse(first, Status(.deadlineExceeded, "DEADLINE_EXCEEDED", "the call's time was over before it began"))
       return 1
     }
-    if call.wantLabels { return classifyLabelled(first, call, model, base, key, connection, at: now) }
+    if call.wantLabels {
+      classifyLabelled(index, call, model, base, connection, at: now)
+      return 1
+    }
     let room = limits.answerBufferBytes - answerBytes
     if call.layout.frameBytes > room {
       if answerBytes > 0 {
@@ -36,7 +39,7 @@ extension Reactor {
         if connection.pointee.backlog != nil { return 0 }
       }
       if call.layout.frameBytes > limits.answerBufferBytes {
-        return classifyLarge(first, call, model, base, key, connection, at: now)
+        return classifyLarge(index, call, model, base, key, connection, at: now)
       }
     }
     let most = min(call.rows == 1 ? model.blockRows : 1, (limits.answerBufferBytes - answerBytes) / call.layout.frameBytes)
@@ -269,59 +272,57 @@ extension Reactor {
 
   /// An answer over the answers' buffer gets memory of its own.
   private mutating func classifyLarge(
-    _ frame: Pending, _ call: PreparedCall, _ plan: Plan, _ base: UnsafeRawPointer, _ key: SlotKey,
+    _ index: Int, _ call: PreparedCall, _ plan: Plan, _ base: UnsafeRawPointer, _ key: SlotKey,
     _ connection: UnsafeMutablePointer<Connection>, at now: Instant
   ) -> Int? {
+    let frame = pending[index]
     guard let memory = MappedBuffer(byteCount: call.layout.frameBytes) else {
       refuse(frame, Status(.resourceExhausted, "MEMORY_EXHAUSTED", "there is no memory for the answer"))
       return 1
     }
     let times = compute(frame, run: 1, call, plan, base, memory.baseAddress, connection, at: now)
-    pending[0].header = frame.header
-    finishAnswers(0, 1, call, memory.baseAddress, times, connection.pointee.memory.answer)
+    finishAnswers(index, 1, call, memory.baseAddress, times, connection.pointee.memory.answer)
     return send(memory, byteCount: call.layout.frameBytes, key, connection) ? 1 : nil
   }
 
   /// Labels depend on the result where there is a top-k, so the metadata is made after the arithmetic and the body is
-  /// moved behind it.
+  /// moved behind it. Half of the answers' buffer, which is free here, holds any such answer.
   private mutating func classifyLabelled(
-    _ frame: Pending, _ call: PreparedCall, _ plan: Plan, _ base: UnsafeRawPointer, _ key: SlotKey,
+    _ index: Int, _ call: PreparedCall, _ plan: Plan, _ base: UnsafeRawPointer,
     _ connection: UnsafeMutablePointer<Connection>, at now: Instant
-  ) -> Int? {
+  ) {
+    let frame = pending[index]
     let count = call.form.rows * call.form.classes
-    let mostBytes = roundedUpTo64(FrameHeader.byteCount + limits.metadataBytes) + roundedUpTo64(call.form.bodyBytes)
-    guard count <= Self.labelCapacity, let memory = MappedBuffer(byteCount: mostBytes),
-      let body = MappedBuffer(byteCount: call.form.bodyBytes)
-    else {
-      refuse(frame, Status(.resourceExhausted, "LABELS_TOO_MANY", "\(count) labels are too many for an answer; use top_k"))
-      return 1
+    // With the longest metadata and all padding the frame is just below half of the buffer.
+    let bodyRoom = limits.answerBufferBytes / 4 - 128
+    guard count <= Self.labelCapacity, call.form.bodyBytes <= bodyRoom else {
+      return refuse(
+        frame,
+        Status(.resourceExhausted, "LABELS_TOO_MANY", "\(count) labels are too many for an answer; use top_k"))
     }
     var call = call
+    let body = labelled.baseAddress
     call.layout = FrameLayout(metadataBytes: 0, bodyBytes: call.form.bodyBytes)
-    let times = compute(
-      frame, run: 1, call, plan, base, body.baseAddress - call.layout.bodyOffset, connection, at: now)
-    fillLabels(call, body.baseAddress)
+    let times = compute(frame, run: 1, call, plan, base, body - call.layout.bodyOffset, connection, at: now)
+    fillLabels(call, body)
     let prefix = UnsafeMutableRawBufferPointer(
-      start: memory.baseAddress + FrameHeader.byteCount, count: limits.metadataBytes - TimeAccount.encodedBytes)
+      start: body + bodyRoom, count: limits.metadataBytes - TimeAccount.encodedBytes)
     let digest = call.wantDigest ? catalog.models[call.modelIndex].digest : []
     guard
       let prefixBytes = encodeClassifyAnswer(
         call.form, labels: UnsafeMutableBufferPointer(rebasing: labels[..<count]), digest: digest, into: prefix,
         arena: arena)
     else {
-      refuse(frame, Status(.resourceExhausted, "LABELS_TOO_MANY", "the labels do not fit into an answer; use top_k"))
-      return 1
+      return refuse(
+        frame, Status(.resourceExhausted, "LABELS_TOO_MANY", "the labels do not fit into an answer; use top_k"))
     }
     call.prefixBytes = prefixBytes
     call.layout = FrameLayout(
       metadataBytes: prefixBytes + TimeAccount.encodedBytes, bodyBytes: call.form.bodyBytes)
-    (memory.baseAddress + call.layout.bodyOffset).copyMemory(
-      from: body.baseAddress, byteCount: call.form.bodyBytes)
-    guard flush(key, connection) else { return nil }
-    if connection.pointee.backlog != nil { return 0 }
-    pending[0].header = frame.header
-    finishAnswers(0, 1, call, memory.baseAddress, times, prefix)
-    return send(memory, byteCount: call.layout.frameBytes, key, connection) ? 1 : nil
+    let output = answers.baseAddress + answerBytes
+    (output + call.layout.bodyOffset).copyMemory(from: body, byteCount: call.form.bodyBytes)
+    finishAnswers(index, 1, call, output, times, prefix)
+    answerBytes += call.layout.frameBytes
   }
 
   private func fillLabels(_ call: PreparedCall, _ body: UnsafeMutableRawPointer) {

@@ -244,6 +244,7 @@ extension Reactor {
     poller.change(connection.pointee.descriptor, .readable, word: key.rawValue)
     setDeadline(connection, .never)
     if connection.pointee.phase == .finishing { finish(key, connection) }
+    if draining, connections.pointer(to: key) != nil { sayGoaway(key) }
     return connections.pointer(to: key) != nil && connection.pointee.phase == .open
   }
 
@@ -285,11 +286,13 @@ extension Reactor {
     }
   }
 
+  /// Says goaway, once; a peer that does not take its answers is told when it has.
   mutating func sayGoaway(_ key: SlotKey) {
-    guard let connection = connections.pointer(to: key), connection.pointee.phase == .open else { return }
+    guard let connection = connections.pointer(to: key), connection.pointee.phase == .open,
+      connection.pointee.backlog == nil
+    else { return }
+    if !connection.pointee.goawaySent { appendGoaway() }
     connection.pointee.goawaySent = true
-    guard connection.pointee.backlog == nil else { return }
-    appendGoaway()
     if flush(key, connection) {
       setDeadline(connection, Instant.now.advanced(by: Self.quietNanoseconds))
     }

@@ -58,6 +58,8 @@ struct Reactor: ~Copyable {
   let workspace: AlignedBuffer
   /// Probabilities of one block of rows, where they do not go straight into the answer.
   let scratch: AlignedBuffer
+  /// Body and then metadata of an answer with labels, while it is made.
+  let labelled: AlignedBuffer
   let labels: UnsafeMutableBufferPointer<UnsafeMutablePointer<CChar>?>
   var polling: AdaptivePolling
   var largeBytes = 0
@@ -73,7 +75,7 @@ struct Reactor: ~Copyable {
   static let mailboxWord = UInt64.max
   static let sweepNanoseconds: UInt64 = 20_000_000
   static let quietNanoseconds: UInt64 = 200_000_000
-  static let labelCapacity = 16_384
+  static let labelCapacity = 8192
 
   init(fleet: Fleet, index: Int, spinNanoseconds: UInt64) throws(SystemError) {
     let poller = try Poller()
@@ -92,6 +94,7 @@ struct Reactor: ~Copyable {
     let plans = fleet.catalog.models.compactMap(\.plan)
     workspace = AlignedBuffer(byteCount: 4 * (plans.map(\.workspaceFloats).max() ?? 0))
     scratch = AlignedBuffer(byteCount: 4 * (plans.map { $0.outputs * $0.blockRows }.max() ?? 0))
+    labelled = AlignedBuffer(byteCount: fleet.limits.answerBufferBytes / 4 + fleet.limits.metadataBytes)
     labels = .allocate(capacity: Self.labelCapacity)
     polling = AdaptivePolling(maximumNanoseconds: spinNanoseconds)
   }
@@ -208,13 +211,19 @@ struct Reactor: ~Copyable {
       adopt(Descriptor(owning: number), isTCP: isTCP)
     case .drain:
       guard !draining else { return }
-      // Whoever has connected already is told, too.
-      for which in 0..<listeners.count { accept(from: listeners, which) }
       draining = true
-      listeners.stop(watchedBy: poller)
+      if listeners.count > 0 { stopAccepting(listeners) }
       drainDeadline = Instant.now.advanced(by: limits.drainNanoseconds)
       for slot in 0..<slotsUsed { if let key = connections.key(at: slot) { sayGoaway(key) } }
     }
+  }
+
+  /// Whoever has connected already is told, too. The other reactors drain only now, so that no connection is on its way
+  /// to one that has ended.
+  private mutating func stopAccepting(_ listeners: borrowing ListenerSet) {
+    for which in 0..<listeners.count { accept(from: listeners, which) }
+    listeners.stop(watchedBy: poller)
+    for mailbox in fleet.mailboxes.dropFirst(index + 1) { mailbox.post(.drain) }
   }
 
   private mutating func accept(from listeners: borrowing ListenerSet, _ which: Int) {
@@ -231,7 +240,7 @@ struct Reactor: ~Copyable {
   }
 
   private mutating func adopt(_ descriptor: consuming Descriptor, isTCP: Bool) {
-    guard !draining, connections.count < connections.capacity,
+    guard connections.count < connections.capacity,
       let ring = MirroredRing(capacity: limits.receiveRingBytes)
     else { return }
     if isTCP { Address.setNoDelay(descriptor) }
@@ -242,6 +251,7 @@ struct Reactor: ~Copyable {
       try poller.add(connection.pointee.descriptor, .readable, word: key.rawValue)
       recorder.add(.connectionsOpen)
       recorder.add(.connectionsTotal)
+      if draining { sayGoaway(key) }
     } catch {
       connections.remove(key)
     }

@@ -47,7 +47,7 @@ package final class Server: Sendable {
 
   /// Stops accepting, says goaway to every client, answers what was sent before, and returns when all threads have ended.
   package func drain() {
-    for mailbox in fleet.mailboxes { mailbox.post(.drain) }
+    fleet.mailboxes[0].post(.drain)
     running.join()
   }
 }
