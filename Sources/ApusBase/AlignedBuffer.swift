@@ -1,18 +1,31 @@
+import Glibc
+
 /// Owner of zeroed memory whose address is a multiple of 64, the width of a cache line and of an AVX-512 register.
+/// Large ones are mappings, whose pages cost nothing until they are touched.
 ///
-/// Invariant of the unsafe code here: `bytes` is valid from `init` to `deinit` and no one else frees it; a pointer
-/// taken from it must not outlive the owner.
+/// Invariant of the unsafe code here: `bytes` is valid from `init` to `deinit` and no one else frees it; it is a mapping
+/// of its own exactly when it is of `mappedFrom` bytes or more. A pointer taken from it must not outlive the owner.
 package struct AlignedBuffer: ~Copyable, @unchecked Sendable {
   package let bytes: UnsafeMutableRawBufferPointer
+  private static let mappedFrom = 64 << 10
 
   /// - Parameter byteCount: capacity; 0 gives a valid empty buffer.
   package init(byteCount: Int) {
     precondition(byteCount >= 0)
-    bytes = .allocate(byteCount: max(64, (byteCount + 63) & ~63), alignment: 64)
-    _ = bytes.initializeMemory(as: UInt8.self, repeating: 0)
+    let length = max(64, (byteCount + 63) & ~63)
+    if length >= Self.mappedFrom {
+      let start = mmap(nil, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+      precondition(start != MAP_FAILED, "no memory for a buffer")
+      bytes = UnsafeMutableRawBufferPointer(start: start, count: length)
+    } else {
+      bytes = .allocate(byteCount: length, alignment: 64)
+      _ = bytes.initializeMemory(as: UInt8.self, repeating: 0)
+    }
   }
 
-  deinit { bytes.deallocate() }
+  deinit {
+    if bytes.count >= Self.mappedFrom { munmap(bytes.baseAddress, bytes.count) } else { bytes.deallocate() }
+  }
 
   @inlinable package var baseAddress: UnsafeMutableRawPointer { bytes.baseAddress.unsafelyUnwrapped }
 

@@ -12,14 +12,18 @@ package struct SlotKey: Equatable, Sendable {
   @inlinable package var generation: UInt32 { UInt32(truncatingIfNeeded: rawValue >> 32) }
 }
 
-/// A fixed number of places for values that cannot be copied. Memory is taken once.
+/// A fixed number of places for values that cannot be copied. Address space is taken once; a place's memory is not
+/// touched before the place is first used.
 ///
-/// Invariant of the unsafe code here: `elements[i]` is initialised exactly while `generations[i]` is odd.
+/// Invariant of the unsafe code here: `generations[i]` is initialised for `i < touched`, and `elements[i]` exactly while
+/// that generation is odd. `free` holds the `freeCount` places below `touched` that are free.
 package struct SlotTable<Element: ~Copyable>: ~Copyable {
   private let elements: UnsafeMutablePointer<Element>
   private let generations: UnsafeMutablePointer<UInt32>
   private let free: UnsafeMutablePointer<UInt32>
-  private var freeCount: Int
+  private var freeCount = 0
+  /// Places that have ever been used: the first ones.
+  private var touched = 0
   package let capacity: Int
 
   package init(capacity: Int) {
@@ -27,35 +31,42 @@ package struct SlotTable<Element: ~Copyable>: ~Copyable {
     elements = .allocate(capacity: capacity)
     generations = .allocate(capacity: capacity)
     free = .allocate(capacity: capacity)
-    generations.initialize(repeating: 0, count: capacity)
-    for index in 0..<capacity { (free + index).initialize(to: UInt32(capacity - 1 - index)) }
-    freeCount = capacity
   }
 
   deinit {
-    for index in 0..<capacity where generations[index] & 1 == 1 { (elements + index).deinitialize(count: 1) }
+    for index in 0..<touched where generations[index] & 1 == 1 { (elements + index).deinitialize(count: 1) }
     elements.deallocate()
     generations.deallocate()
     free.deallocate()
   }
 
   /// Values in the table.
-  package var count: Int { capacity - freeCount }
+  package var count: Int { touched - freeCount }
 
   /// Puts a value in a free place. The caller has checked that `count < capacity`.
   package mutating func insert(_ element: consuming Element) -> SlotKey {
-    precondition(freeCount > 0, "the slot table is full")
-    freeCount -= 1
-    let index = Int(free[freeCount])
+    let index = takePlace()
     generations[index] &+= 1
     (elements + index).initialize(to: element)
     return SlotKey(index: index, generation: generations[index])
   }
 
+  /// The place that was freed last, or one that was never used.
+  private mutating func takePlace() -> Int {
+    if freeCount > 0 {
+      freeCount -= 1
+      return Int(free[freeCount])
+    }
+    precondition(touched < capacity, "the slot table is full")
+    (generations + touched).initialize(to: 0)
+    touched += 1
+    return touched - 1
+  }
+
   /// The value's place, or nil when it has gone. Valid until it is removed.
   package func pointer(to key: SlotKey) -> UnsafeMutablePointer<Element>? {
     let index = key.index
-    guard index < capacity, generations[index] == key.generation, key.generation & 1 == 1 else { return nil }
+    guard index < touched, generations[index] == key.generation, key.generation & 1 == 1 else { return nil }
     return elements + index
   }
 
@@ -65,13 +76,13 @@ package struct SlotTable<Element: ~Copyable>: ~Copyable {
     guard let place = pointer(to: key) else { return false }
     place.deinitialize(count: 1)
     generations[key.index] &+= 1
-    free[freeCount] = UInt32(key.index)
+    (free + freeCount).initialize(to: UInt32(key.index))
     freeCount += 1
     return true
   }
 
   /// The key of the value at `index`, or nil when that place is free: for walking over all values.
   package func key(at index: Int) -> SlotKey? {
-    generations[index] & 1 == 1 ? SlotKey(index: index, generation: generations[index]) : nil
+    index < touched && generations[index] & 1 == 1 ? SlotKey(index: index, generation: generations[index]) : nil
   }
 }
