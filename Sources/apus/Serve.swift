@@ -66,6 +66,8 @@ struct Serve: ParsableCommand {
       configuration.listen = try addresses()
       configuration.threads = threads ?? Int(clinux_processors())
       configuration.spinNanoseconds = UInt64(spinUs ?? (clinux_processors() > 1 ? 50 : 0)) * 1000
+      // Reading arguments and models went through far more code and heap than serving does.
+      clinux_release_memory()
       let server = try Server(catalog: catalog, configuration)
       for address in server.addresses { log.info("listening on \(address)") }
       waitForEnd(signals, log)

@@ -52,6 +52,10 @@ int clinux_peer_credentials(int fd, uint32_t *pid, uint32_t *uid, uint32_t *gid)
 int clinux_send_descriptor(int fd, int descriptor);
 int clinux_receive_descriptor(int fd);
 
+// Gives back free heap, and all file pages that this process only reads, code above all: what is used again comes back
+// from the page cache.
+void clinux_release_memory(void);
+
 uint64_t clinux_monotonic_ns(void);
 void clinux_pause(void);
 void clinux_name_thread(const char *name);
