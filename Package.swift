@@ -67,6 +67,6 @@ let package = Package(
     tests("ApusModelsTests", ["ApusModels", "ApusFormats", "ApusEngine", "ApusBase"]),
     tests("ApusClientTests", ["ApusClient", "ApusWire", "ApusIO", "ApusBase"]),
     // Real processes: builds nothing of its own, starts the `apus` that was built beside it.
-    tests("ServerTests", ["apus", "ApusClient", "ApusWire", "ApusIO", "ApusBase"]),
+    tests("ServerTests", ["apus", "ApusServer", "ApusModels", "ApusEngine", "ApusClient", "ApusWire", "ApusIO", "ApusBase"]),
   ]
 )

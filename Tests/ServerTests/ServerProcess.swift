@@ -1,0 +1,155 @@
+import Foundation
+import Testing
+
+/// A real `apus serve` process, listening on a Unix socket and, where asked for, on a TCP port that the kernel chose.
+final class ServerProcess {
+  let socket: String
+  /// `tcp://127.0.0.1:PORT`; empty without TCP.
+  private(set) var tcp = ""
+  private let process = Process()
+  private let folder: URL
+
+  var unix: String { "unix:\(socket)" }
+  var pid: pid_t { process.processIdentifier }
+
+  /// Starts the server and waits until it listens.
+  ///
+  /// - Parameters:
+  ///   - models: the folder to serve; nil: the two models of the project.
+  ///   - socket: where to listen; nil: in a folder of its own.
+  init(
+    models: String? = nil, socket: String? = nil, overTCP: Bool = false, arguments: [String] = []
+  ) throws {
+    folder = FileManager.default.temporaryDirectory.appendingPathComponent("apus-\(UUID().uuidString.prefix(8))")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    self.socket = socket ?? folder.path + "/s"
+    let repository = models ?? Self.root.appendingPathComponent("models/repository").path
+    process.executableURL = Self.executable
+    process.arguments =
+      ["serve", "--models", repository, "--listen", "unix:\(self.socket)"]
+      + (overTCP ? ["--listen", "tcp://127.0.0.1:0"] : []) + arguments
+    let log = folder.appendingPathComponent("log")
+    try Data().write(to: log)
+    process.standardError = try FileHandle(forWritingTo: log)
+    try process.run()
+    try waitUntilListening(sockets: overTCP ? 2 : 1)
+  }
+
+  /// What the server has written to its standard error.
+  var log: String { (try? String(contentsOf: folder.appendingPathComponent("log"), encoding: .utf8)) ?? "" }
+
+  private func waitUntilListening(sockets: Int) throws {
+    let found = waitUntil(seconds: 30) {
+      log.components(separatedBy: "listening on ").count > sockets || !process.isRunning
+    }
+    guard found, process.isRunning else { throw StartFailure(description: "the server did not start: \(log)") }
+    if let range = log.range(of: "listening on tcp://") {
+      tcp = "tcp://" + log[range.upperBound...].prefix { !$0.isWhitespace }
+    }
+  }
+
+  struct StartFailure: Error, CustomStringConvertible { let description: String }
+
+  // MARK: The end
+
+  func signal(_ number: Int32) { _ = kill(pid, number) }
+
+  /// The exit status, or the number of the signal that ended the process; nil when it still runs after so long.
+  func exitStatus(within seconds: Double = 20) -> Int32? {
+    waitUntil(seconds: seconds) { !process.isRunning } ? process.terminationStatus : nil
+  }
+
+  /// SIGTERM, and the exit status.
+  func terminate() -> Int32? {
+    signal(SIGTERM)
+    return exitStatus()
+  }
+
+  deinit {
+    if process.isRunning {
+      signal(SIGKILL)
+      _ = exitStatus()
+    }
+    try? FileManager.default.removeItem(at: folder)
+  }
+
+  // MARK: What the kernel knows of it
+
+  /// Memory that lies in RAM, in bytes.
+  var residentBytes: Int {
+    let status = (try? String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8)) ?? ""
+    let line = status.split(separator: "\n").first { $0.hasPrefix("VmRSS:") } ?? ""
+    return 1024 * (line.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap { Int($0) } ?? 0)
+  }
+
+  // MARK: Paths
+
+  static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .deletingLastPathComponent()
+
+  /// The `apus` that was built beside the tests.
+  static var executable: URL {
+    let beside = Bundle.main.executableURL!.deletingLastPathComponent().appendingPathComponent("apus")
+    return FileManager.default.isExecutableFile(atPath: beside.path)
+      ? beside : root.appendingPathComponent(".build/debug/apus")
+  }
+}
+
+/// Looks until something is so; false when it is not after so many seconds.
+func waitUntil(seconds: Double, _ condition: () throws -> Bool) rethrows -> Bool {
+  let end = Date().addingTimeInterval(seconds)
+  while try !condition() {
+    if Date() >= end { return false }
+    usleep(5000)
+  }
+  return true
+}
+
+/// A folder of models that is removed with its owner.
+final class ModelFolder {
+  let path: String
+
+  init() throws {
+    path = NSTemporaryDirectory() + "apus-models-\(UUID().uuidString.prefix(8))"
+    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+  }
+
+  deinit { try? FileManager.default.removeItem(atPath: path) }
+
+  /// Writes a file, with the folders above it.
+  @discardableResult
+  func write(_ name: String, _ contents: Data) throws -> Self {
+    let url = URL(fileURLWithPath: path).appendingPathComponent(name)
+    try FileManager.default.createDirectory(at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
+    try contents.write(to: url)
+    return self
+  }
+
+  /// Copies a file of `Tests/Fixtures`.
+  @discardableResult
+  func copy(_ fixture: String, to name: String) throws -> Self { try write(name, try Fixture.data(fixture)) }
+}
+
+/// Files of `Tests/Fixtures`.
+enum Fixture {
+  static func data(_ path: String) throws -> Data {
+    try Data(contentsOf: ServerProcess.root.appendingPathComponent("Tests/Fixtures/\(path)"))
+  }
+
+  static func numbers<Number: BinaryFloatingPoint>(_ path: String, as type: Number.Type) throws -> [Number] {
+    try data(path).withUnsafeBytes { bytes in
+      stride(from: 0, to: bytes.count, by: MemoryLayout<Number>.size).map {
+        bytes.loadUnaligned(fromByteOffset: $0, as: Number.self)
+      }
+    }
+  }
+}
+
+/// The largest difference between answers and PyTorch's in double precision.
+func worstError(_ found: [Float], _ expected: ArraySlice<Double>) -> Double {
+  guard found.count == expected.count else { return .infinity }
+  return zip(found, expected).reduce(0) { worst, pair in
+    let error = abs(Double(pair.0) - pair.1)
+    return error.isNaN ? .infinity : max(worst, error)
+  }
+}
