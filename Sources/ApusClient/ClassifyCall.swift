@@ -78,6 +78,18 @@ public struct ClassifyCall: Equatable, Sendable {
     set { options.wantDigest = newValue }
   }
 
+  /// This call with the time that is left of its time-out, rounded up to a sixteenth of it: calls in steady traffic,
+  /// which lose little before they are sent, stay alike.
+  func withTimeLeft(until deadline: Instant) -> ClassifyCall {
+    guard timeoutNanoseconds > 0 else { return self }
+    let left = deadline.since(.now)
+    let step = timeoutNanoseconds / 16 + 1
+    guard left / step < timeoutNanoseconds / step else { return self }
+    var call = self
+    call.timeoutNanoseconds = (left / step + 1) * step
+    return call
+  }
+
   /// The shape as it is sent for an input of so many bytes.
   func wireShape(byteCount: Int) throws(ClientError) -> [Int] {
     let elementBytes = elementType.dataType.byteCount

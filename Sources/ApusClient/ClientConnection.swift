@@ -1,11 +1,11 @@
 package import ApusBase
 package import ApusIO
 package import ApusWire
-import Glibc
 
 /// An answer as it lies in the receive buffer: valid until the connection receives again.
 package struct AnswerView {
   package let requestID: UInt64
+  package let method: UInt16
   package let flags: FrameFlags
   package let metadata: UnsafeRawBufferPointer
   package let body: UnsafeRawBufferPointer
@@ -16,26 +16,35 @@ package struct AnswerView {
   package var hasMore: Bool { flags.contains(.more) }
 }
 
-/// One connection to a server, without threads: what is submitted is sent by `flush`, answers are handed out one by
-/// one, in the order in which they come. Many calls may be in flight. After a thrown error, the connection is of no
-/// more use. Calls that are alike allocate nothing.
+/// One connection to a server, without threads: what is submitted is sent by `sendSome` and `receive`, answers are
+/// handed out one by one, in the order in which they come. Many calls may be in flight. After a thrown error, the
+/// connection is of no more use. Calls that are alike allocate nothing.
+///
+/// No call here waits for the server to read while its answers are not taken, so the two sides cannot wait for each
+/// other: `submit` refuses when too much is unsent, and only `receive`, which hands answers out, waits.
 package struct ClientConnection: ~Copyable {
   let descriptor: Descriptor
   var input: ReceiveBuffer
   var output: SendBuffer
   let arena: MetadataArena
   let decoder: FrameDecoder
-  let limits: Limits
   let spinNanoseconds: UInt64
   var request: RequestTemplate
   var answer: AnswerTemplate
   private var lastRequestID: UInt64 = 0
   /// Bytes of the frame that was handed out last.
-  private var handedOutBytes = 0
+  var handedOutBytes = 0
+  /// The socket's time-out for receiving; 0: none.
+  var receiveTimeoutMilliseconds: UInt64 = 0
   /// The server reads no more; its answers may still come.
   private var isSendingBroken = false
+  /// What the server takes, as its Hello says; until that has come, this side's own limits.
+  var bodyLimit: Int
+  var callLimit: Int
+  /// Calls whose last answer has not come, those that nobody waits for included.
+  package internal(set) var callsInFlight = 0
   /// Why the server is closing the connection, once it says so: new calls belong on another connection.
-  package private(set) var goAwayReason: String?
+  package internal(set) var goAwayReason: String?
 
   /// Connects, blocking.
   ///
@@ -43,94 +52,117 @@ package struct ClientConnection: ~Copyable {
   package init(
     _ address: Address, limits: Limits = Limits(), spinNanoseconds: UInt64 = 0
   ) throws(ClientError) {
-    let input = try Self.receiveBuffer(limits)
-    descriptor = try Self.connect(address)
-    self.input = input
-    output = SendBuffer(byteCount: limits.answerBufferBytes)
-    arena = MetadataArena(byteCount: limits.metadataArenaBytes)
-    decoder = FrameDecoder(reader: .client, limits: limits)
-    self.limits = limits
-    self.spinNanoseconds = spinNanoseconds
-    request = RequestTemplate(metadataBytes: limits.metadataBytes)
-    answer = AnswerTemplate(metadataBytes: limits.metadataBytes)
+    let connected: Descriptor
+    do { connected = try address.connect() } catch { throw .connectionFailed(error.description) }
+    try self.init(connected: connected, limits: limits, spinNanoseconds: spinNanoseconds)
   }
 
-  private static func connect(_ address: Address) throws(ClientError) -> Descriptor {
-    do { return try address.connect() } catch { throw .connectionFailed(error.description) }
-  }
-
-  private static func receiveBuffer(_ limits: Limits) throws(ClientError) -> ReceiveBuffer {
+  /// Takes a socket that is connected. Hello is the first frame, sent together with the first call: its answer, the
+  /// server's limits, costs no time of its own.
+  package init(
+    connected descriptor: consuming Descriptor, limits: Limits = Limits(), spinNanoseconds: UInt64 = 0
+  ) throws(ClientError) {
     guard let buffer = ReceiveBuffer(ringBytes: limits.receiveRingBytes) else {
       throw .connectionFailed("the kernel gives no memory for receiving")
     }
-    return buffer
+    self.descriptor = descriptor
+    input = buffer
+    output = SendBuffer(byteCount: limits.answerBufferBytes)
+    arena = MetadataArena(byteCount: limits.metadataArenaBytes)
+    decoder = FrameDecoder(reader: .client, limits: limits)
+    self.spinNanoseconds = spinNanoseconds
+    request = RequestTemplate(metadataBytes: limits.metadataBytes)
+    answer = AnswerTemplate(metadataBytes: limits.metadataBytes)
+    bodyLimit = limits.bodyBytes
+    callLimit = limits.callsInFlight
+    let metadataBytes = HelloRequest(client: clientVersion).encode(into: request.invalidated(), arena: arena)
+    append(.request, .hello, requestID: 0, metadataBytes: metadataBytes)
   }
 
   /// The socket, for a poller.
   package var socket: Int32 { descriptor.number }
-  /// Whether there are bytes that `flush` would send.
+  /// Whether there are bytes that `sendSome` would send.
   package var hasUnsent: Bool { !output.isEmpty }
-
-  private mutating func nextRequestID() -> UInt64 {
-    lastRequestID += 1
-    return lastRequestID
-  }
 }
+
+/// What this library calls itself in Hello.
+private let clientVersion = "apus-swift/0.1.0"
 
 // MARK: Sending
 
 extension ClientConnection {
-  /// Whether a Classify call with an input of so many bytes can be submitted without sending first.
+  /// Whether a Classify call with an input of so many bytes would be taken now.
   package func hasRoom(inputBytes: Int) -> Bool {
-    output.hasRoom(for: FrameLayout(metadataBytes: limits.metadataBytes, bodyBytes: inputBytes).frameBytes)
+    let layout = FrameLayout(metadataBytes: request.metadataLimit, bodyBytes: inputBytes)
+    return callsInFlight < callLimit && output.hasRoom(for: layout.frameBytes)
   }
 
-  /// Takes a Classify call for the next `flush`. A full buffer is sent first.
+  /// Takes a Classify call, to be sent by `sendSome` or `receive`.
   ///
   /// - Parameter input: the numbers, row-major, little-endian; copied.
-  /// - Returns: the id that its answer will have; ids ascend from 1.
+  /// - Returns: the id that its answer will have; ids ascend from 1. Nil, and the call is not taken, when the server
+  ///   does not read what was submitted before or has as many calls as it allows: take answers first.
   package mutating func submit(
     _ call: borrowing ClassifyCall, _ input: UnsafeRawBufferPointer
-  ) throws(ClientError) -> UInt64 {
-    guard input.count <= limits.bodyBytes else {
-      throw .invalidInput("an input of \(input.count) bytes is over the limit of \(limits.bodyBytes); send fewer rows")
+  ) throws(ClientError) -> UInt64? {
+    guard input.count <= bodyLimit else {
+      throw .invalidInput("an input of \(input.count) bytes is over the limit of \(bodyLimit); send fewer rows")
     }
     if !request.matches(call, byteCount: input.count) {
       try request.make(call, byteCount: input.count, arena: arena)
     }
     let layout = request.layout
-    if !output.hasRoom(for: layout.frameBytes) { try flush() }
+    guard makeRoom(layout.frameBytes) else { return nil }
     let id = nextRequestID()
-    let frame = output.append(layout.frameBytes)
-    request.write(to: frame, requestID: id, body: input)
+    request.write(to: output.append(layout.frameBytes), requestID: id, body: input)
     return id
   }
 
   /// Takes a call of another method, whose metadata `encode` writes.
+  ///
+  /// - Returns: as `submit` of a Classify call.
   package mutating func submit(
     _ method: Method, _ encode: (UnsafeMutableRawBufferPointer, borrowing MetadataArena) -> Int
-  ) throws(ClientError) -> UInt64 {
+  ) throws(ClientError) -> UInt64? {
     let metadataBytes = encode(request.invalidated(), arena)
-    let layout = FrameLayout(metadataBytes: metadataBytes, bodyBytes: 0)
-    if !output.hasRoom(for: layout.frameBytes) { try flush() }
+    guard makeRoom(FrameLayout(metadataBytes: metadataBytes, bodyBytes: 0).frameBytes) else { return nil }
     let id = nextRequestID()
-    let header = FrameHeader(
-      kind: .request, method: method.rawValue, requestID: id, metadataBytes: metadataBytes)
-    request.write(header, layout, to: output.append(layout.frameBytes))
+    append(.request, method, requestID: id, metadataBytes: metadataBytes)
     return id
   }
 
-  /// Says that nobody waits for an answer any more. It may come all the same.
-  package mutating func cancel(_ requestID: UInt64) throws(ClientError) {
-    let layout = FrameLayout(metadataBytes: 0, bodyBytes: 0)
-    if !output.hasRoom(for: layout.frameBytes) { try flush() }
-    let header = FrameHeader(kind: .cancel, method: Method.classify.rawValue, requestID: requestID)
+  /// Says that nobody waits for an answer any more. It may come all the same. A cancel is a courtesy: it is left out
+  /// where the server does not read.
+  package mutating func cancel(_ requestID: UInt64) {
+    guard output.hasRoom(for: FrameLayout(metadataBytes: 0, bodyBytes: 0).frameBytes) else { return }
+    append(.cancel, .classify, requestID: requestID, metadataBytes: 0)
+  }
+
+  /// Whether a further call of so many bytes may be sent; what is unsent makes room for it where the kernel can.
+  private mutating func makeRoom(_ frameBytes: Int) -> Bool {
+    guard callsInFlight < callLimit else { return false }
+    if output.hasRoom(for: frameBytes) { return true }
+    return sendSome() || output.hasRoom(for: frameBytes)
+  }
+
+  private mutating func nextRequestID() -> UInt64 {
+    callsInFlight += 1
+    lastRequestID += 1
+    return lastRequestID
+  }
+
+  /// Puts a frame without body, whose metadata lies in the template, behind the others. The caller knows of room.
+  private mutating func append(_ kind: FrameKind, _ method: Method, requestID: UInt64, metadataBytes: Int) {
+    let layout = FrameLayout(metadataBytes: metadataBytes, bodyBytes: 0)
+    let header = FrameHeader(
+      kind: kind, method: method.rawValue, requestID: requestID, metadataBytes: metadataBytes)
     request.write(header, layout, to: output.append(layout.frameBytes))
   }
 
   /// Sends what the kernel has room for.
   ///
   /// - Returns: whether everything is sent.
+  @discardableResult
   package mutating func sendSome() -> Bool {
     while !output.isEmpty {
       if isSendingBroken {
@@ -145,118 +177,5 @@ extension ClientConnection {
       }
     }
     return true
-  }
-
-  /// Sends everything. While the server takes nothing its answers are received, so that neither side waits for the
-  /// other.
-  package mutating func flush(until deadline: Instant = .never) throws(ClientError) {
-    while !sendSome() {
-      guard Instant.now < deadline else { throw .timedOut }
-      let hasSpace = handedOutBytes == 0 && !input.writable.isEmpty
-      wait(events: POLLOUT | (hasSpace ? POLLIN : 0), until: deadline)
-      if hasSpace { _ = try receiveSome() }
-    }
-  }
-
-  private func wait(events: Int32, until deadline: Instant) {
-    var entry = pollfd(fd: descriptor.number, events: Int16(events), revents: 0)
-    guard deadline < .never else {
-      _ = poll(&entry, 1, -1)
-      return
-    }
-    // Rounded up: waking before the deadline would only mean waiting once more.
-    let milliseconds = deadline.since(.now) / 1_000_000 + 1
-    _ = poll(&entry, 1, Int32(clamping: milliseconds))
-  }
-}
-
-// MARK: Receiving
-
-extension ClientConnection {
-  /// The next answer, polling first and then sleeping.
-  ///
-  /// - Returns: nil when the deadline has passed.
-  /// - Throws: `connectionLost`, `protocolBroken`, or the status with which the server ends the connection.
-  package mutating func receive(until deadline: Instant = .never) throws(ClientError) -> AnswerView? {
-    if let answer = try nextAnswer() { return answer }
-    let spinEnd = spinNanoseconds > 0 ? Instant.now.advanced(by: spinNanoseconds) : Instant(nanoseconds: 0)
-    while true {
-      if try receiveSome() {
-        if let answer = try nextAnswer() { return answer }
-        continue
-      }
-      let now = Instant.now
-      if now >= deadline { return nil }
-      if now >= spinEnd { wait(events: POLLIN, until: deadline) }
-    }
-  }
-
-  /// Receives what has arrived, without waiting.
-  ///
-  /// - Returns: whether there was anything.
-  package mutating func receiveSome() throws(ClientError) -> Bool {
-    giveBack()
-    switch descriptor.receive(into: input.writable) {
-    case .bytes(let count):
-      input.received(count)
-      return true
-    case .wouldBlock: return false
-    case .end: throw .connectionLost(goAwayReason ?? "the server closed it")
-    case .failed(let number): throw .connectionLost(String(cString: strerror(number)))
-    }
-  }
-
-  /// The next whole answer among what was received. Gives the last one's bytes back.
-  package mutating func nextAnswer() throws(ClientError) -> AnswerView? {
-    while true {
-      giveBack()
-      let bytes = input.readable
-      switch decoder.next(bytes) {
-      case .needMore(let frameBytes):
-        input.expect(frameBytes: frameBytes)
-        return nil
-      case .broken(let error, _): throw .protocolBroken(error.status.message)
-      case .frame(let frame):
-        handedOutBytes = frame.layout.frameBytes
-        let answer = view(frame, bytes)
-        if frame.header.kind == FrameKind.goaway.rawValue {
-          let goAway = try? GoAway(decoding: answer.metadata, arena: arena)
-          goAwayReason = goAway?.reason ?? "the server is closing"
-        } else if frame.header.requestID == 0 {
-          throw .status(ServerStatus(Status(decoding: answer.metadata, arena: arena)))
-        } else {
-          return answer
-        }
-      }
-    }
-  }
-
-  private func view(_ frame: Frame, _ bytes: UnsafeRawBufferPointer) -> AnswerView {
-    let layout = frame.layout
-    return AnswerView(
-      requestID: frame.header.requestID, flags: FrameFlags(rawValue: frame.header.flags),
-      metadata: Self.piece(bytes, FrameHeader.byteCount, layout.metadataBytes),
-      body: Self.piece(bytes, layout.bodyOffset, layout.bodyBytes))
-  }
-
-  private static func piece(_ bytes: UnsafeRawBufferPointer, _ offset: Int, _ count: Int) -> UnsafeRawBufferPointer {
-    UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + count])
-  }
-
-  private mutating func giveBack() {
-    guard handedOutBytes > 0 else { return }
-    input.consume(handedOutBytes)
-    handedOutBytes = 0
-  }
-
-  /// The status of an answer that is one.
-  package func status(_ answer: AnswerView) -> Status { Status(decoding: answer.metadata, arena: arena) }
-
-  /// Reads a Classify answer. One that differs from the last only in its numbers is not decoded again.
-  ///
-  /// - Throws: the status that the answer is, or `protocolBroken`.
-  package mutating func classifyResponse(_ view: AnswerView) throws(ClientError) -> ClassifyResponse {
-    if view.isStatus { throw .status(ServerStatus(status(view))) }
-    return try answer.read(view, arena: arena)
   }
 }

@@ -35,7 +35,6 @@ struct ClientLoop: ~Copyable {
 
   private static let wakeUpWord: UInt64 = 0
   private static let socketWord: UInt64 = 1
-  private static let callsInFlight = Limits().callsInFlight
 
   init(_ core: ClientCore) throws(SystemError) {
     poller = try Self.poller(waking: core)
@@ -84,9 +83,7 @@ struct ClientLoop: ~Copyable {
   private mutating func abandon(_ id: UInt64, _ error: ClientError) {
     guard let call = inFlight.removeValue(forKey: id) else { return }
     finish(call, .failure(error))
-    // A cancel is a courtesy: it is left out where the server takes nothing now, for this thread must not wait.
-    guard connection?.hasRoom(inputBytes: 0) ?? false else { return }
-    do throws(ClientError) { try connection?.cancel(id) } catch { lose(error) }
+    connection?.cancel(id)
   }
 
   private func finish(_ call: PendingCall, _ result: Result<ClassifyResult, ClientError>) {
@@ -116,8 +113,10 @@ extension ClientLoop {
     let isGoingAway = connection?.goAwayReason != nil
     // What was sent before a goaway may still be answered; new calls wait for the next connection.
     if isGoingAway && inFlight.isEmpty { drop() }
-    if !isGoingAway || !isConnected { try sendWaiting() }
-    _ = connection?.sendSome()
+    connection?.sendSome()
+    guard !isGoingAway || !isConnected else { return }
+    // As long as the server takes what it is sent.
+    while try sendWaiting(), connection?.sendSome() ?? false {}
   }
 
   private mutating func receiveAnswers() throws(ClientError) {
@@ -150,30 +149,33 @@ extension ClientLoop {
     return true
   }
 
-  private mutating func sendWaiting() throws(ClientError) {
+  /// - Returns: whether any call was submitted.
+  private mutating func sendWaiting() throws(ClientError) -> Bool {
     let now = Instant.now
-    guard waiting.contains(where: { $0.notBefore <= now }) else { return }
+    guard waiting.contains(where: { $0.notBefore <= now }) else { return false }
     if !isConnected {
-      guard now >= connectNotBefore else { return }
+      guard now >= connectNotBefore else { return false }
       try connect()
     }
     var kept: [PendingCall] = []
     for call in waiting {
       let hasRoom = connection?.hasRoom(inputBytes: call.input.count) ?? false
-      if call.notBefore > now || !hasRoom || inFlight.count >= Self.callsInFlight {
+      if call.notBefore > now || !hasRoom {
         kept.append(call)
       } else {
         submit(call)
       }
     }
-    waiting = kept
+    defer { waiting = kept }
+    return kept.count < waiting.count
   }
 
   private mutating func submit(_ call: PendingCall) {
     var outcome: Result<ClassifyResult, ClientError>?
     var id: UInt64?
     call.input.withUnsafeBytes { bytes in
-      do throws(ClientError) { id = try connection?.submit(call.call, bytes) } catch { outcome = .failure(error) }
+      let timed = call.call.withTimeLeft(until: call.deadline)
+      do throws(ClientError) { id = try connection?.submit(timed, bytes) } catch { outcome = .failure(error) }
     }
     if let id { inFlight[id] = call } else { finish(call, outcome ?? .failure(.closed)) }
   }

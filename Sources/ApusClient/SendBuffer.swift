@@ -12,8 +12,13 @@ struct SendBuffer: ~Copyable {
 
   var isEmpty: Bool { start == end }
 
-  /// Whether `append` takes a frame of so many bytes now. An empty buffer takes any.
-  func hasRoom(for frameBytes: Int) -> Bool { isEmpty || frameBytes <= memory.bytes.count - (end - start) }
+  /// So many unsent bytes do not keep a frame out that is larger than the buffer: a greeting, a few cancels.
+  private static let smallBytes = 4096
+
+  /// Whether `append` takes a frame of so many bytes now. A buffer that is all but empty takes any.
+  func hasRoom(for frameBytes: Int) -> Bool {
+    end - start <= Self.smallBytes || frameBytes <= memory.bytes.count - (end - start)
+  }
 
   /// The place of a further frame, to be written whole. The caller has asked `hasRoom(for:)`.
   mutating func append(_ frameBytes: Int) -> UnsafeMutableRawPointer {
@@ -25,13 +30,15 @@ struct SendBuffer: ~Copyable {
   }
 
   private mutating func makeRoom(_ frameBytes: Int) {
-    if frameBytes > memory.bytes.count - (end - start) {
-      memory = AlignedBuffer(byteCount: frameBytes)
-      (start, end) = (0, 0)
-      return
+    let unsentBytes = end - start
+    if frameBytes > memory.bytes.count - unsentBytes {
+      let larger = AlignedBuffer(byteCount: unsentBytes + frameBytes)
+      larger.baseAddress.copyMemory(from: memory.baseAddress + start, byteCount: unsentBytes)
+      memory = larger
+    } else {
+      memory.baseAddress.copyMemory(from: memory.baseAddress + start, byteCount: unsentBytes)
     }
-    memory.baseAddress.copyMemory(from: memory.baseAddress + start, byteCount: end - start)
-    (start, end) = (0, end - start)
+    (start, end) = (0, unsentBytes)
   }
 
   var unsent: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: memory.baseAddress + start, count: end - start) }

@@ -71,7 +71,7 @@ public final class SynchronousClient {
     var attempts = 0
     while true {
       do throws(ClientError) {
-        try attempt(bytes, call, deadline, &result)
+        try attempt(bytes, attempts == 0 ? call : call.withTimeLeft(until: deadline), deadline, &result)
         return
       } catch {
         attempts += 1
@@ -83,22 +83,34 @@ public final class SynchronousClient {
   private func attempt(
     _ bytes: UnsafeRawBufferPointer, _ call: ClassifyCall, _ deadline: Instant, _ result: inout ClassifyResult
   ) throws(ClientError) {
-    try connectIfNeeded()
-    guard let id = try connection?.submit(call, bytes) else { throw .closed }
+    let id = try submit { connection throws(ClientError) in try connection.submit(call, bytes) }
     let view = try answer(id, deadline)
     guard let response = try connection?.classifyResponse(view) else { throw .closed }
     result.fill(response, body: view.body)
   }
 
+  /// Hands a call to the connection. One that takes none is replaced: its server neither reads nor answers.
+  private func submit(
+    _ call: (inout ClientConnection) throws(ClientError) -> UInt64?
+  ) throws(ClientError) -> UInt64 {
+    for _ in 0..<2 {
+      try connectIfNeeded()
+      if connection != nil, let id = try call(&connection!) { return id }
+      connection = nil
+    }
+    throw .closed
+  }
+
   /// Sends and waits for the answer to `id`; older ones, that nobody waits for, are dropped.
   private func answer(_ id: UInt64, _ deadline: Instant) throws(ClientError) -> AnswerView {
-    try connection?.flush(until: deadline)
+    connection?.sendSome()
     while let view = try connection?.receive(until: deadline) {
       if view.requestID == id { return view }
       guard view.requestID < id else { throw .protocolBroken("an answer to call \(view.requestID), never sent") }
     }
-    try connection?.cancel(id)
-    _ = connection?.sendSome()
+    connection?.cancel(id)
+    // What is unsent now would stand before the next call.
+    if connection?.sendSome() == false { connection = nil }
     throw .timedOut
   }
 
@@ -206,8 +218,7 @@ extension SynchronousClient {
   ) throws(ClientError) {
     let deadline = deadline(timeoutNanoseconds)
     do throws(ClientError) {
-      try connectIfNeeded()
-      guard let id = try connection?.submit(method, encode) else { throw .closed }
+      let id = try submit { connection throws(ClientError) in try connection.submit(method, encode) }
       var hasMore = true
       while hasMore {
         let view = try answer(id, deadline)

@@ -6,13 +6,21 @@ import ApusWire
 /// Invariant of the unsafe code here: the first `layout.bodyOffset` bytes of `memory` are that head while `call` is set.
 struct RequestTemplate: ~Copyable {
   private let memory: AlignedBuffer
-  private let metadataLimit: Int
+  /// Longest metadata of a request, in bytes.
+  private(set) var metadataLimit: Int
   private var call: ClassifyCall?
   private(set) var layout = FrameLayout(metadataBytes: 0, bodyBytes: 0)
 
   init(metadataBytes: Int) {
     metadataLimit = metadataBytes
     memory = AlignedBuffer(byteCount: FrameHeader.byteCount + metadataBytes + 64)
+  }
+
+  /// The server takes no more than this.
+  mutating func limitMetadata(to byteCount: Int) {
+    guard byteCount < metadataLimit else { return }
+    metadataLimit = byteCount
+    call = nil
   }
 
   func matches(_ other: borrowing ClassifyCall, byteCount: Int) -> Bool {

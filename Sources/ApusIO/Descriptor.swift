@@ -55,6 +55,11 @@ extension Descriptor {
     return count == Int(-EAGAIN) ? .wouldBlock : .failed(Int32(-count))
   }
 
+  /// Waits until there is something to receive or, on wish, room to send, at most so long.
+  package func wait(forWritingToo: Bool, nanoseconds: UInt64) {
+    _ = clinux_wait_socket(number, forWritingToo ? 1 : 0, nanoseconds)
+  }
+
   /// Says to the peer that nothing more will come.
   package func shutdownWriting() { _ = shutdown(number, Int32(SHUT_WR)) }
 }

@@ -8,6 +8,7 @@
 #endif
 #include <link.h>
 #include <malloc.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -116,6 +117,15 @@ static long receive(int fd, void *buffer, size_t length, int flags) {
 long clinux_recv(int fd, void *buffer, size_t length) { return receive(fd, buffer, length, MSG_DONTWAIT); }
 
 long clinux_recv_blocking(int fd, void *buffer, size_t length) { return receive(fd, buffer, length, 0); }
+
+int clinux_wait_socket(int fd, int for_writing_too, uint64_t nanoseconds) {
+  struct pollfd entry = {.fd = fd, .events = for_writing_too ? POLLIN | POLLOUT : POLLIN};
+  uint64_t seconds = nanoseconds / 1000000000u;
+  struct timespec time = {.tv_sec = seconds > 1000000000u ? 1000000000 : (time_t)seconds,
+                          .tv_nsec = (long)(nanoseconds % 1000000000u)};
+  int count = ppoll(&entry, 1, &time, NULL);
+  return count < 0 && errno == EINTR ? 0 : (int)result(count);
+}
 
 static long transmit(int fd, const void *buffer, size_t length, int flags) {
   long count;

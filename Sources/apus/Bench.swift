@@ -78,7 +78,6 @@ struct Bench: ParsableCommand {
       _ = try connection.submit(.getModel) { output, arena in
         GetModelRequest(model: name).encode(into: output, arena: arena)
       }
-      try connection.flush()
       guard let answer = try connection.receive(until: Instant.now.advanced(by: 10_000_000_000)) else {
         throw CommandFailure("\(to) does not answer")
       }

@@ -123,8 +123,8 @@ private struct Load: ~Copyable {
     while now < end {
       // Half a window at a time, so that calls and answers travel in few system calls.
       if inFlight <= plan.inFlight / 2 {
-        while inFlight < plan.inFlight { try submit(due: now) }
-        try connection.flush()
+        while inFlight < plan.inFlight, try submit(due: now) {}
+        connection.sendSome()
       }
       try takeAnswers(until: .never)
       now = .now
@@ -139,20 +139,27 @@ private struct Load: ~Copyable {
         try takeAnswers(until: inFlight >= due.count / 2 ? .never : next)
         continue
       }
-      while next <= now, next < end, inFlight < due.count / 2 {
-        try submit(due: next)
-        next = next.advanced(by: interval)
+      var isTaken = true
+      while isTaken, next <= now, next < end, inFlight < due.count / 2 {
+        isTaken = try submit(due: next)
+        if isTaken { next = next.advanced(by: interval) }
       }
-      try connection.flush()
+      connection.sendSome()
+      // The server does not read until its answers are taken.
+      if !isTaken { try takeAnswers(until: .never) }
     }
   }
 
   /// Inputs differ from call to call, so that nothing could answer from memory.
-  private mutating func submit(due time: Instant) throws(ClientError) {
+  ///
+  /// - Returns: whether the connection took the call.
+  private mutating func submit(due time: Instant) throws(ClientError) -> Bool {
     input.floats[outcome.calls % (plan.rows * plan.width)] += 0.000_1
-    let id = try connection.submit(call, UnsafeRawBufferPointer(rebasing: input.bytes[..<(plan.rows * plan.width * 4)]))
+    let bytes = UnsafeRawBufferPointer(rebasing: input.bytes[..<(plan.rows * plan.width * 4)])
+    guard let id = try connection.submit(call, bytes) else { return false }
     due[Int(id % UInt64(due.count))] = time
     inFlight += 1
+    return true
   }
 
   /// Waits for one answer and takes all that have come with it.

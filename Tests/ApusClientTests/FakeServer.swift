@@ -22,7 +22,8 @@ struct ReceivedFrame: Sendable {
   let connection: Int
 }
 
-/// A server over a Unix socket that answers as a test says. It serves one connection after another.
+/// A server over a Unix socket that answers as a test says. It serves one connection after another. Hello frames are
+/// kept apart from the others, and not answered unless the test says how.
 final class FakeServer: Sendable {
   let path: String
   private let shared: Shared
@@ -30,17 +31,39 @@ final class FakeServer: Sendable {
 
   private final class Shared: Sendable {
     let frames = Mutex<[ReceivedFrame]>([])
+    let hellos = Mutex<[ReceivedFrame]>([])
     let isStopped = Atomic<Bool>(false)
+    let hello: @Sendable (ReceivedFrame) -> [Step]
     let behaviour: @Sendable (ReceivedFrame) -> [Step]
-    init(_ behaviour: @escaping @Sendable (ReceivedFrame) -> [Step]) { self.behaviour = behaviour }
+
+    init(
+      _ hello: @escaping @Sendable (ReceivedFrame) -> [Step],
+      _ behaviour: @escaping @Sendable (ReceivedFrame) -> [Step]
+    ) {
+      self.hello = hello
+      self.behaviour = behaviour
+    }
+
+    func steps(_ frame: ReceivedFrame) -> [Step] {
+      guard frame.header.method == Method.hello.rawValue else {
+        frames.withLock { $0.append(frame) }
+        return behaviour(frame)
+      }
+      hellos.withLock { $0.append(frame) }
+      return hello(frame)
+    }
   }
 
   var address: String { "unix:\(path)" }
   var frames: [ReceivedFrame] { shared.frames.withLock { $0 } }
+  var hellos: [ReceivedFrame] { shared.hellos.withLock { $0 } }
 
-  init(_ behaviour: @escaping @Sendable (ReceivedFrame) -> [Step]) throws {
+  init(
+    hello: @escaping @Sendable (ReceivedFrame) -> [Step] = { _ in [] },
+    _ behaviour: @escaping @Sendable (ReceivedFrame) -> [Step]
+  ) throws {
     path = NSTemporaryDirectory() + "apus-\(UUID().uuidString.prefix(8)).sock"
-    let shared = Shared(behaviour)
+    let shared = Shared(hello, behaviour)
     self.shared = shared
     let listener = try Listener(.unix(path: path))
     let number = dup(listener.descriptor.number)
@@ -78,8 +101,7 @@ final class FakeServer: Sendable {
     var chunk = [UInt8](repeating: 0, count: 65_536)
     while !shared.isStopped.load(ordering: .relaxed) {
       while let frame = next(decoder, &bytes, index) {
-        shared.frames.withLock { $0.append(frame) }
-        for step in shared.behaviour(frame) {
+        for step in shared.steps(frame) {
           switch step {
           case .send(let bytes): write(bytes, connection)
           case .sendByteByByte(let bytes): for byte in bytes { write([byte], connection) }

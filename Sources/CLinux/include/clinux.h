@@ -43,6 +43,8 @@ void clinux_mirror_unmap(void *base, size_t bytes);
 int clinux_accept(int listener);
 long clinux_recv(int fd, void *buffer, size_t length);
 long clinux_recv_blocking(int fd, void *buffer, size_t length);
+// Waits until the socket can be read or written or has failed, at most so long. Returns 1, 0 after the time, or -errno.
+int clinux_wait_socket(int fd, int for_writing_too, uint64_t nanoseconds);
 long clinux_send(int fd, const void *buffer, size_t length);
 long clinux_send_blocking(int fd, const void *buffer, size_t length);
 // Up to 64 pieces in one call, without blocking.
