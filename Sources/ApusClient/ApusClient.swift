@@ -71,7 +71,8 @@ public final class ApusClient: Sendable {
     return try result.get()
   }
 
-  /// Ends the connection and the thread. Calls in flight fail with `closed`. More than once is allowed.
+  /// Ends the connection and the thread. Calls in flight fail with `closed`. More than once is allowed. An attempt to
+  /// connect is waited for.
   public func close() {
     core.close()
     if let thread = thread.withLock({ $0.take() }) { thread.join() }

@@ -48,12 +48,17 @@ package struct ClientConnection: ~Copyable {
 
   /// Connects, blocking.
   ///
-  /// - Parameter spinNanoseconds: how long `receive` polls before it sleeps: quicker answers for processor time.
+  /// - Parameters:
+  ///   - spinNanoseconds: how long `receive` polls before it sleeps: quicker answers for processor time.
+  ///   - connectTimeoutNanoseconds: how long to try; 0: as long as the kernel does.
   package init(
-    _ address: Address, limits: Limits = Limits(), spinNanoseconds: UInt64 = 0
+    _ address: Address, limits: Limits = Limits(), spinNanoseconds: UInt64 = 0,
+    connectTimeoutNanoseconds: UInt64 = 0
   ) throws(ClientError) {
     let connected: Descriptor
-    do { connected = try address.connect() } catch { throw .connectionFailed(error.description) }
+    do { connected = try address.connect(timeoutNanoseconds: connectTimeoutNanoseconds) } catch {
+      throw .connectionFailed(error.description)
+    }
     try self.init(connected: connected, limits: limits, spinNanoseconds: spinNanoseconds)
   }
 

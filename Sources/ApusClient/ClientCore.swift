@@ -31,6 +31,8 @@ final class ClientCore: Sendable {
     var calls: [PendingCall] = []
     var cancelled: [UInt64] = []
     var isClosed = false
+    /// How connecting ended: the socket's number, which the taker owns.
+    var connected: Result<Int32, ClientError>?
   }
 
   let address: Address
@@ -63,6 +65,16 @@ final class ClientCore: Sendable {
     wakeUp.signal()
   }
 
+  /// Connects, blocking: a thread of its own does this, so that deadlines pass meanwhile.
+  func connect() {
+    let outcome: Result<Int32, ClientError>
+    do throws(SystemError) {
+      outcome = .success(try address.connect(timeoutNanoseconds: options.connectTimeoutNanoseconds).release())
+    } catch { outcome = .failure(.connectionFailed(error.description)) }
+    inbox.withLock { $0.connected = outcome }
+    wakeUp.signal()
+  }
+
   func close() {
     inbox.withLock { $0.isClosed = true }
     wakeUp.signal()
@@ -74,6 +86,7 @@ final class ClientCore: Sendable {
       let taken = inbox
       inbox.calls = []
       inbox.cancelled = []
+      inbox.connected = nil
       return taken
     }
   }

@@ -26,6 +26,8 @@ struct ClientLoop: ~Copyable {
   private let core: ClientCore
   private let poller: Poller
   private var connection: ClientConnection?
+  /// Makes the next connection.
+  private var connector: Thread?
   private var waiting: [PendingCall] = []
   private var inFlight: [UInt64: PendingCall] = [:]
   /// Cancellations that came before their call.
@@ -51,12 +53,17 @@ struct ClientLoop: ~Copyable {
     while true {
       let inbox = core.takeInbox()
       accept(inbox)
+      if let outcome = inbox.connected { finishConnecting(outcome) }
       if inbox.isClosed { break }
       expire()
       do throws(ClientError) { try advance() } catch { lose(error) }
       waitForEvents()
     }
     for call in waiting + inFlight.values { call.continuation.resume(returning: .failure(.closed)) }
+    if let thread = connector.take() {
+      thread.join()
+      if case .success(let number) = core.takeInbox().connected { _ = Descriptor(owning: number) }
+    }
   }
 
   private mutating func accept(_ inbox: ClientCore.Inbox) {
@@ -154,8 +161,8 @@ extension ClientLoop {
     let now = Instant.now
     guard waiting.contains(where: { $0.notBefore <= now }) else { return false }
     if !isConnected {
-      guard now >= connectNotBefore else { return false }
-      try connect()
+      if now >= connectNotBefore { try startConnecting() }
+      return false
     }
     var kept: [PendingCall] = []
     for call in waiting {
@@ -180,13 +187,31 @@ extension ClientLoop {
     if let id { inFlight[id] = call } else { finish(call, outcome ?? .failure(.closed)) }
   }
 
-  private mutating func connect() throws(ClientError) {
-    let new = try ClientConnection(core.address)
-    do { try poller.add(new.descriptor, .readable, word: Self.socketWord) } catch {
+  private var isConnecting: Bool {
+    switch connector {
+    case .some: true
+    case .none: false
+    }
+  }
+
+  private mutating func startConnecting() throws(ClientError) {
+    guard !isConnecting else { return }
+    let core = core
+    do { connector = try Thread(name: "apus-connect") { core.connect() } } catch {
       throw .connectionFailed(error.description)
     }
-    connection = consume new
-    connectFailures = 0
+  }
+
+  private mutating func finishConnecting(_ outcome: Result<Int32, ClientError>) {
+    if let thread = connector.take() { thread.join() }
+    do throws(ClientError) {
+      let new = try ClientConnection(connected: Descriptor(owning: try outcome.get()))
+      do { try poller.add(new.descriptor, .readable, word: Self.socketWord) } catch {
+        throw .connectionFailed(error.description)
+      }
+      connection = consume new
+      connectFailures = 0
+    } catch { lose(error) }
   }
 
   /// Closing the socket takes it out of the poller.
@@ -220,7 +245,7 @@ extension ClientLoop {
     for call in waiting {
       next = min(next, call.deadline)
       if call.notBefore.nanoseconds > 0 { next = min(next, call.notBefore) }
-      if !isConnected { next = min(next, max(call.notBefore, connectNotBefore)) }
+      if !isConnected && !isConnecting { next = min(next, max(call.notBefore, connectNotBefore)) }
     }
     if connection?.hasUnsent ?? false { watch([.readable, .writable]) } else { watch(.readable) }
     let now = Instant.now

@@ -7,6 +7,8 @@ import Glibc
 public struct ClientOptions: Sendable {
   /// How long a waiting synchronous client polls before it sleeps, in nanoseconds: a quicker answer for processor time.
   public var spinNanoseconds: UInt64 = 0
+  /// How long to try to connect, in nanoseconds.
+  public var connectTimeoutNanoseconds: UInt64 = 5_000_000_000
   /// How often a call that the server has not begun is sent again.
   public var retries = 4
   /// The wait before the second attempt, in nanoseconds; it doubles with each further one.
@@ -42,7 +44,7 @@ public final class SynchronousClient {
   public init(_ address: String, options: ClientOptions = ClientOptions()) throws(ClientError) {
     do { self.address = try Address(address) } catch { throw .invalidInput(error.description) }
     self.options = options
-    connection = try ClientConnection(self.address, spinNanoseconds: options.spinNanoseconds)
+    try connectIfNeeded(.never)
   }
 
   /// Classifies 32-bit floats: one row, or as many as the call's shape says.
@@ -83,7 +85,7 @@ public final class SynchronousClient {
   private func attempt(
     _ bytes: UnsafeRawBufferPointer, _ call: ClassifyCall, _ deadline: Instant, _ result: inout ClassifyResult
   ) throws(ClientError) {
-    let id = try submit { connection throws(ClientError) in try connection.submit(call, bytes) }
+    let id = try submit(deadline) { connection throws(ClientError) in try connection.submit(call, bytes) }
     let view = try answer(id, deadline)
     guard let response = try connection?.classifyResponse(view) else { throw .closed }
     result.fill(response, body: view.body)
@@ -91,11 +93,11 @@ public final class SynchronousClient {
 
   /// Hands a call to the connection. One that takes none is replaced: its server neither reads nor answers.
   private func submit(
-    _ call: (inout ClientConnection) throws(ClientError) -> UInt64?
+    _ deadline: Instant, _ call: (inout ClientConnection) throws(ClientError) -> UInt64?
   ) throws(ClientError) -> UInt64 {
     for _ in 0..<2 {
-      try connectIfNeeded()
-      if connection != nil, let id = try call(&connection!) { return id }
+      try connectIfNeeded(deadline)
+      if isConnected, let id = try call(&connection!) { return id }
       connection = nil
     }
     throw .closed
@@ -114,10 +116,14 @@ public final class SynchronousClient {
     throw .timedOut
   }
 
-  private func connectIfNeeded() throws(ClientError) {
+  private func connectIfNeeded(_ deadline: Instant) throws(ClientError) {
     if connection?.goAwayReason != nil { connection = nil }
     guard !isConnected else { return }
-    connection = try ClientConnection(address, spinNanoseconds: options.spinNanoseconds)
+    let left = deadline.since(.now)
+    guard left > 0 else { throw .timedOut }
+    connection = try ClientConnection(
+      address, spinNanoseconds: options.spinNanoseconds,
+      connectTimeoutNanoseconds: min(options.connectTimeoutNanoseconds, left))
   }
 
   private var isConnected: Bool {
@@ -218,7 +224,7 @@ extension SynchronousClient {
   ) throws(ClientError) {
     let deadline = deadline(timeoutNanoseconds)
     do throws(ClientError) {
-      let id = try submit { connection throws(ClientError) in try connection.submit(method, encode) }
+      let id = try submit(deadline) { connection throws(ClientError) in try connection.submit(method, encode) }
       var hasMore = true
       while hasMore {
         let view = try answer(id, deadline)

@@ -110,11 +110,25 @@ extension Address {
   }
 
   /// Connects, blocking.
-  package func connect() throws(SystemError) -> Descriptor {
+  ///
+  /// - Parameter timeoutNanoseconds: the longest wait for each form of the address; 0: as long as the kernel tries.
+  /// - Throws: `ETIMEDOUT` when the time has passed.
+  package func connect(timeoutNanoseconds: UInt64 = 0) throws(SystemError) -> Descriptor {
     let descriptor = try withSocket(passive: false, "connect to \(self)") { socket, address, length in
-      Glibc.connect(socket.number, address, length) < 0 ? -errno : 0
+      Self.limitConnecting(socket, timeoutNanoseconds)
+      guard Glibc.connect(socket.number, address, length) < 0 else { return 0 }
+      return errno == EINPROGRESS || errno == EAGAIN ? -ETIMEDOUT : -errno
     }
     if case .tcp = self { Self.setNoDelay(descriptor) }
     return descriptor
+  }
+
+  /// The socket's time for sending bounds connecting too (socket(7)); sends themselves never block here.
+  private static func limitConnecting(_ socket: borrowing Descriptor, _ nanoseconds: UInt64) {
+    guard nanoseconds > 0 else { return }
+    let microseconds = max(1, nanoseconds / 1000)
+    var time = timeval(
+      tv_sec: Int(clamping: microseconds / 1_000_000), tv_usec: Int(microseconds % 1_000_000))
+    _ = setsockopt(socket.number, SOL_SOCKET, SO_SNDTIMEO, &time, socklen_t(MemoryLayout<timeval>.size))
   }
 }

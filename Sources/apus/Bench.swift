@@ -4,7 +4,6 @@ import ApusIO
 import ApusWire
 import ArgumentParser
 import Glibc
-import Histogram
 import Synchronization
 
 struct Bench: ParsableCommand {
@@ -13,100 +12,145 @@ struct Bench: ParsableCommand {
     discussion: """
       Closed loop: --concurrency calls in flight, each answered call followed by the next.
 
-        apus bench --to unix:/tmp/apus.sock --model digits --concurrency 16
+        apus bench --to unix:/run/apus.sock --model digits --concurrency 16
 
-      Open loop: --rate calls a second at fixed times, whether earlier ones were answered or not. A latency counts
-      from the time at which the call was due, so that a stall is not hidden by the calls that it kept from being made
-      (coordinated omission).
+      Open loop: --rate calls a second at fixed times, whether earlier ones were answered or not. A latency counts \
+      from the time at which the call was due, so that a stall is not hidden by the calls that it kept from being \
+      made (coordinated omission).
+
+        apus bench --to unix:/run/apus.sock --model digits --rate 5000
+
+      Errors are counted, and the exit status is 0 all the same.
       """)
 
-  @Option(help: "The server: unix:PATH or tcp://HOST:PORT.")
-  var to: String
+  @OptionGroup var connection: ConnectionOptions
 
-  @Option(help: "The model to call.")
-  var model: String
+  @Option(
+    help: ArgumentHelp(
+      "The model, and if wanted its version or an alias.", valueName: "name[@version|:alias]"),
+    transform: { try ModelReference($0) })
+  var model: ModelReference
 
-  @Option(help: "Calls in flight, over all connections.")
-  var concurrency = 1
+  @Option(help: ArgumentHelp("Calls in flight, over all connections. Default: one on each.", valueName: "c"))
+  var concurrency: Int?
 
-  @Option(help: "Calls a second, at fixed times.")
+  @Option(help: ArgumentHelp("Calls a second, at fixed times.", valueName: "r"))
   var rate: Double?
 
-  @Option(help: "Connections, each with a thread of its own.")
+  @Option(help: ArgumentHelp("Connections, each with a thread of its own.", valueName: "k"))
   var connections = 1
 
-  @Option(help: "Inputs in a call.")
-  var rows = 1
+  @Option(
+    help: ArgumentHelp(
+      "Inputs in a call. Default: 1, and with --tensor all of the file's; fewer are sent in turn.", valueName: "n"))
+  var rows: Int?
 
-  @Option(help: "Longest time to poll for an answer before sleeping, in microseconds.")
+  @Option(
+    help: ArgumentHelp(
+      "Send this array, of one input or a batch. Default: random numbers, other ones in each call.",
+      valueName: "file.npy"))
+  var tensor: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Write the answers' probabilities to this file, a row each, in the order in which the calls were sent, one "
+        + "connection after another; NaN for a call that failed.", valueName: "out.npy"))
+  var record: String?
+
+  @Option(help: ArgumentHelp("Longest time to poll for an answer before sleeping, in microseconds.", valueName: "n"))
   var spinUs = 50
 
-  @Option(help: "How long to measure, in seconds.")
+  @Option(help: ArgumentHelp("How long to measure, in seconds.", valueName: "s"))
   var duration = 5.0
 
   @Flag(help: "Print one JSON document.")
   var json = false
 
   func validate() throws {
-    do { _ = try Address(to) } catch { throw ValidationError("\(error)") }
     guard (1...1024).contains(connections) else { throw ValidationError("--connections takes 1 to 1024") }
-    guard concurrency >= connections, concurrency <= 1024 * connections else {
-      throw ValidationError("--concurrency takes at least one call and at most 1024 for each connection")
+    if let concurrency {
+      guard rate == nil else { throw ValidationError("give --rate or --concurrency, not both") }
+      guard concurrency >= connections, concurrency <= 1024 * connections else {
+        throw ValidationError("--concurrency takes at least one call and at most 1024 for each connection")
+      }
     }
-    guard (1...65_536).contains(rows) else { throw ValidationError("--rows takes 1 to 65536") }
+    if let rows, !(1...65_536).contains(rows) { throw ValidationError("--rows takes 1 to 65536") }
     guard duration > 0, duration <= 86_400 else { throw ValidationError("--duration takes up to 86400 seconds") }
-    if let rate, !(rate > 0 && rate <= 10_000_000) { throw ValidationError("--rate takes up to 10000000") }
+    if let rate, !(rate >= 0.001 && rate <= 10_000_000) {
+      throw ValidationError("--rate takes 0.001 to 10000000 calls a second")
+    }
     guard (0...1_000_000).contains(spinUs) else { throw ValidationError("--spin-us takes 0 to 1000000") }
   }
 
   func run() throws {
-    let address = try Address(to)
-    let width = try inputWidth(address)
     let plan = LoadPlan(
-      address: address, model: model, rows: rows, width: width, inFlight: concurrency / connections,
-      intervalNanoseconds: rate.map { UInt64(1e9 * Double(connections) / $0) }, spinNanoseconds: UInt64(spinUs) * 1000,
+      address: try Address(connection.address), model: model, input: try input(), isRecording: record != nil,
+      connections: connections, inFlight: concurrency ?? connections,
+      intervalNanoseconds: rate.map { UInt64(1e9 * Double(connections) / $0) },
+      spinNanoseconds: UInt64(spinUs) * 1000, timeoutNanoseconds: connection.timeoutNanoseconds,
       durationNanoseconds: UInt64(duration * 1e9))
     let outcome = try measure(plan)
+    if let reason = outcome.failure {
+      guard outcome.calls > 0 else { throw failure(reason) }
+      printError("apus: \(outcome.errors) of \(outcome.calls) calls failed, the first: \(printable(reason))")
+    }
+    if let record { try write(outcome, to: record) }
     if json { print(outcome.json) } else { print(outcome.text) }
   }
 
-  /// Numbers in one input, as the server tells.
-  private func inputWidth(_ address: Address) throws -> Int {
-    do {
-      var connection = try ClientConnection(address)
-      let name = model
-      _ = try connection.submit(.getModel) { output, arena in
-        GetModelRequest(model: name).encode(into: output, arena: arena)
-      }
-      guard let answer = try connection.receive(until: Instant.now.advanced(by: 10_000_000_000)) else {
-        throw CommandFailure("\(to) does not answer")
-      }
-      if answer.isStatus { throw CommandFailure(connection.status(answer).message) }
-      let info = try GetModelResponse(decoding: answer.metadata, arena: MetadataArena(byteCount: 1 << 18)).model
-      guard let shape = info.inputs.first?.shape else { throw CommandFailure("model '\(model)' has no inputs") }
-      return shape.dropFirst().reduce(1) { $0 * Int($1) }
-    } catch let error as ClientError {
-      throw CommandFailure("\(error)")
+  /// What the calls send, in the shape that the server tells.
+  private func input() throws -> LoadInput {
+    let array = try tensor.map { try readTensor($0) }
+    let info = try connection.withClient {
+      try $0.getModel(model.request, timeoutNanoseconds: connection.timeoutNanoseconds)
     }
+    guard let array else {
+      let oneInput = info.inputs.first?.shape.dropFirst().map { Int($0) } ?? []
+      return .random(rows: rows ?? 1, shape: oneInput)
+    }
+    let shape = model.batchShape(of: array.shape, info)
+    let rowsPerCall = rows ?? shape[0]
+    guard shape[0] % rowsPerCall == 0 else {
+      throw failure(
+        "--rows \(rowsPerCall) does not divide the \(shape[0]) rows of \(tensor ?? "the array")", status: 2)
+    }
+    return LoadInput(values: array.values, shape: [rowsPerCall] + shape.dropFirst(), isVaried: false)
   }
 
-  /// Runs a thread for each connection and adds up what they saw.
+  private func write(_ outcome: LoadOutcome, to path: String) throws {
+    let classes = max(outcome.classes, 1)
+    let array = NumPyFile(shape: [outcome.probabilities.count / classes, classes], values: outcome.probabilities)
+    do { try array.write(to: path) } catch { throw failure("--record \(path): \(error)", status: 2) }
+  }
+
+  /// Runs a thread for each connection and adds up what they saw, in the connections' order.
   private func measure(_ plan: LoadPlan) throws -> LoadOutcome {
-    let sum = Mutex(LoadOutcome())
-    try withThreads(connections) { index in
-      let outcome = runLoad(plan, connection: index)
-      sum.withLock { $0.add(outcome) }
+    let progress = LoadProgress()
+    let outcomes = Mutex([LoadOutcome?](repeating: nil, count: connections))
+    // Invariant: the first `started` places hold threads, which are joined before the memory goes.
+    let threads = UnsafeMutablePointer<Thread>.allocate(capacity: connections)
+    var started = 0
+    defer {
+      for index in 0..<started { (threads + index).move().join() }
+      threads.deallocate()
     }
-    let outcome = sum.withLock { $0 }
-    if let failure = outcome.failure, outcome.calls == 0 { throw CommandFailure(failure) }
-    return outcome
-  }
-
-  private func withThreads(_ count: Int, _ body: @escaping @Sendable (Int) -> Void) throws {
-    guard count > 1 else { return body(0) }
-    let threads = UnsafeMutablePointer<Thread>.allocate(capacity: count)
-    for index in 0..<count { (threads + index).initialize(to: try Thread(name: "bench-\(index)") { body(index) }) }
-    for index in 0..<count { (threads + index).move().join() }
-    threads.deallocate()
+    while started < connections {
+      let index = started
+      let thread = try Thread(name: "bench-\(index)") {
+        let outcome = runLoad(plan, connection: index, progress)
+        outcomes.withLock { $0[index] = outcome }
+        progress.finished.add(1, ordering: .relaxed)
+      }
+      (threads + index).initialize(to: thread)
+      started += 1
+    }
+    if !json, isatty(STDERR_FILENO) != 0 { progress.show(until: connections) }
+    while started > 0 {
+      started -= 1
+      (threads + started).move().join()
+    }
+    return outcomes.withLock { $0 }.reduce(into: LoadOutcome()) { sum, outcome in
+      if let outcome { sum.add(outcome) }
+    }
   }
 }

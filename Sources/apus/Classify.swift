@@ -47,7 +47,7 @@ struct Classify: ParsableCommand {
   }
 
   func run() throws {
-    let array = try readTensor()
+    let array = try readTensor(tensor)
     let (result, nanoseconds) = try connection.withClient { client in try classify(array, client) }
     if json {
       print(document(result))
@@ -67,20 +67,9 @@ struct Classify: ParsableCommand {
         + " \(total) of them in the server (queue \(queue), compute \(compute))")
   }
 
-  private func readTensor() throws -> NumPyFile {
-    do {
-      let array = try NumPyFile(path: tensor)
-      guard !array.values.isEmpty else { throw NumPyError.unsupported("its array is empty") }
-      return array
-    } catch {
-      throw failure("--tensor \(tensor): \(error)", status: 2)
-    }
-  }
-
   /// - Returns: the result and the time from sending the call to having read its answer.
   private func classify(_ array: NumPyFile, _ client: SynchronousClient) throws -> (ClassifyResult, UInt64) {
-    let request = GetModelRequest(model: model.name, version: model.version, alias: model.alias)
-    let info = try client.getModel(request, timeoutNanoseconds: connection.timeoutNanoseconds)
+    let info = try client.getModel(model.request, timeoutNanoseconds: connection.timeoutNanoseconds)
     var call = model.call(top: top ?? 0, shape: model.batchShape(of: array.shape, info))
     call.timeoutNanoseconds = connection.timeoutNanoseconds
     call.wantScores = scores
@@ -108,6 +97,19 @@ struct Classify: ParsableCommand {
         "compute": .integer(result.time.computeNanoseconds),
       ],
     ]
+  }
+}
+
+/// Reads the file of `--tensor`.
+///
+/// - Throws: `ExitCode`, after its reason was written to standard error.
+func readTensor(_ path: String) throws -> NumPyFile {
+  do {
+    let array = try NumPyFile(path: path)
+    guard !array.values.isEmpty else { throw NumPyError.unsupported("its array is empty") }
+    return array
+  } catch {
+    throw failure("--tensor \(path): \(error)", status: 2)
   }
 }
 

@@ -3,183 +3,230 @@ import ApusClient
 import ApusIO
 import ApusWire
 import Histogram
+import Synchronization
 
-/// What one thread of `apus bench` does.
+/// The numbers that calls send.
+struct LoadInput: Sendable {
+  /// One call's numbers, or those of several calls, one after another.
+  var values: [Float]
+  /// Of one call, the rows first.
+  var shape: [Int]
+  /// A number changes from call to call, so that nothing could answer from memory.
+  var isVaried: Bool
+
+  /// Random numbers from -1 to 1.
+  static func random(rows: Int, shape: [Int]) -> LoadInput {
+    let count = shape.reduce(rows, *)
+    return LoadInput(
+      values: (0..<count).map { _ in Float.random(in: -1..<1) }, shape: [rows] + shape, isVaried: true)
+  }
+
+  /// Numbers of one call.
+  var callCount: Int { shape.reduce(1, *) }
+}
+
+/// What `apus bench` does.
 struct LoadPlan: Sendable {
   let address: Address
-  let model: String
-  let rows: Int
-  let width: Int
-  /// Calls in flight on one connection; with an interval, only a bound.
+  let model: ModelReference
+  let input: LoadInput
+  /// Keep the probabilities.
+  let isRecording: Bool
+  let connections: Int
+  /// Calls in flight over all connections, for a closed loop.
   let inFlight: Int
   /// Between two calls of one connection, for an open loop.
   let intervalNanoseconds: UInt64?
   let spinNanoseconds: UInt64
+  /// Of a call; 0: none.
+  let timeoutNanoseconds: UInt64
   let durationNanoseconds: UInt64
-}
 
-/// What was measured.
-struct LoadOutcome: Sendable {
-  var calls = 0
-  var errors = 0
-  var seconds = 0.0
-  var failure: String?
-  var latency = LoadOutcome.histogram()
-  var queue = LoadOutcome.histogram()
-  var compute = LoadOutcome.histogram()
-
-  /// 1 ns to a minute with three significant digits.
-  static func histogram() -> Histogram<UInt64> {
-    Histogram(highestTrackableValue: 60_000_000_000, numberOfSignificantValueDigits: .three)
-  }
-
-  mutating func add(_ other: LoadOutcome) {
-    calls += other.calls
-    errors += other.errors
-    seconds = max(seconds, other.seconds)
-    failure = failure ?? other.failure
-    latency.add(other.latency)
-    queue.add(other.queue)
-    compute.add(other.compute)
-  }
-
-  private func microseconds(_ histogram: Histogram<UInt64>, _ percentile: Double) -> String {
-    let tenths = histogram.totalCount == 0 ? 0 : (histogram.valueAtPercentile(percentile) + 5) / 10
-    let fraction = tenths % 100
-    return "\(tenths / 100).\(fraction < 10 ? "0" : "")\(fraction)"
-  }
-
-  private var callsPerSecond: Double { seconds > 0 ? (Double(calls) / seconds).rounded() : 0 }
-
-  var json: String {
-    let percentiles = [("p50", 50), ("p90", 90), ("p99", 99), ("p999", 99.9), ("max", 100)]
-      .map { "\"\($0.0)\": \(microseconds(latency, $0.1))" }.joined(separator: ", ")
-    return """
-      {"calls": \(calls), "errors": \(errors), "seconds": \((seconds * 1000).rounded() / 1000), \
-      "calls_per_second": \(callsPerSecond), "latency_us": {\(percentiles)}, \
-      "server_us": {"queue": {"p50": \(microseconds(queue, 50))}, "compute": {"p50": \(microseconds(compute, 50))}}}
-      """
-  }
-
-  var text: String {
-    """
-    calls       \(calls) in \((seconds * 100).rounded() / 100) s, \(Int(callsPerSecond)) a second, \(errors) errors
-    latency     p50 \(microseconds(latency, 50))  p90 \(microseconds(latency, 90))  p99 \(microseconds(latency, 99))  \
-    p99.9 \(microseconds(latency, 99.9))  max \(microseconds(latency, 100)) µs
-    in server   queue p50 \(microseconds(queue, 50)), compute p50 \(microseconds(compute, 50)) µs
-    """
+  /// The share of one connection.
+  func inFlight(connection index: Int) -> Int {
+    inFlight / connections + (index < inFlight % connections ? 1 : 0)
   }
 }
 
 /// Makes calls on one connection until the time is over, then waits for what is in flight.
-func runLoad(_ plan: LoadPlan, connection index: Int) -> LoadOutcome {
-  var outcome = LoadOutcome()
-  do {
-    var load = try Load(plan, connection: index)
-    do { try load.run() } catch { load.outcome.failure = error.description }
-    outcome = load.outcome
+func runLoad(_ plan: LoadPlan, connection index: Int, _ progress: LoadProgress) -> LoadOutcome {
+  do throws(ClientError) {
+    var load = try Load(plan, connection: index, progress)
+    do throws(ClientError) { try load.run() } catch { load.fail(error) }
+    return load.outcome
   } catch {
+    var outcome = LoadOutcome()
     outcome.failure = error.description
+    return outcome
   }
-  return outcome
 }
 
 private struct Load: ~Copyable {
   private let plan: LoadPlan
-  private var connection: ClientConnection
+  private let progress: LoadProgress
+  private let window: Int
   private let call: ClassifyCall
-  private let input: AlignedBuffer
+  private var connection: ClientConnection
+  private var input: LoadInput
+  /// Where the next call's numbers begin.
+  private var position = 0
   /// When each call in flight was due, by its id; ids ascend, so their low bits are a place.
-  private var due: [Instant]
+  private var due = [Instant](repeating: .never, count: 4096)
   private var inFlight = 0
+  private let start = Instant.now
   var outcome = LoadOutcome()
 
-  init(_ plan: LoadPlan, connection index: Int) throws(ClientError) {
+  private static let longestLatency: UInt64 = 60_000_000_000
+  /// Most numbers that are recorded of a connection: 1 GiB.
+  private static let recordedNumbers = 1 << 28
+
+  init(_ plan: LoadPlan, connection index: Int, _ progress: LoadProgress) throws(ClientError) {
     self.plan = plan
+    self.progress = progress
+    window = plan.inFlight(connection: index)
+    var call = plan.model.call(shape: plan.input.shape)
+    call.timeoutNanoseconds = plan.timeoutNanoseconds
+    self.call = call
+    input = plan.input
+    // Connections begin at different numbers.
+    if input.isVaried { input.values[index % input.values.count] += 0.5 }
     connection = try ClientConnection(plan.address, spinNanoseconds: plan.spinNanoseconds)
-    call = ClassifyCall(plan.model, shape: [plan.rows, plan.width])
-    input = AlignedBuffer(byteCount: plan.rows * plan.width * 4)
-    due = Array(repeating: .never, count: 4096)
-    var generator = SystemRandomNumberGenerator()
-    for number in 0..<(plan.rows * plan.width) {
-      input.floats[number] = Float.random(in: -1..<1, using: &generator)
-    }
   }
 
   mutating func run() throws(ClientError) {
-    let start = Instant.now
     let end = start.advanced(by: plan.durationNanoseconds)
-    if let interval = plan.intervalNanoseconds {
-      try runOpen(start, end, interval)
-    } else {
-      try runClosed(end)
-    }
-    while inFlight > 0 { try takeAnswers(until: .never) }
+    if let interval = plan.intervalNanoseconds { try runOpen(end, interval) } else { try runClosed(end) }
+    while inFlight > 0 { try takeAnswers() }
+    outcome.seconds = Double(Instant.now.since(start)) / 1e9
+    makeRoom(forNumbers: outcome.calls * input.shape[0] * outcome.classes)
+  }
+
+  /// Counts what is in flight as failed: the connection is of no more use.
+  mutating func fail(_ error: ClientError) {
+    outcome.calls += inFlight
+    outcome.errors += inFlight
+    progress.errors.add(inFlight, ordering: .relaxed)
+    outcome.failure = outcome.failure ?? error.description
     outcome.seconds = Double(Instant.now.since(start)) / 1e9
   }
 
   private mutating func runClosed(_ end: Instant) throws(ClientError) {
-    var now = Instant.now
+    var now = start
     while now < end {
       // Half a window at a time, so that calls and answers travel in few system calls.
-      if inFlight <= plan.inFlight / 2 {
-        while inFlight < plan.inFlight, try submit(due: now) {}
+      if inFlight <= window / 2 {
+        while inFlight < window, try submit(due: now) {}
         connection.sendSome()
       }
-      try takeAnswers(until: .never)
+      try takeAnswers()
       now = .now
     }
   }
 
-  private mutating func runOpen(_ start: Instant, _ end: Instant, _ interval: UInt64) throws(ClientError) {
+  private mutating func runOpen(_ end: Instant, _ interval: UInt64) throws(ClientError) {
     var next = start
     while next < end {
       let now = Instant.now
-      if now < next || inFlight >= due.count / 2 {
-        try takeAnswers(until: inFlight >= due.count / 2 ? .never : next)
+      if now < next {
+        _ = try takeAnswers(until: next)
         continue
       }
       var isTaken = true
-      while isTaken, next <= now, next < end, inFlight < due.count / 2 {
-        isTaken = try submit(due: next)
+      while isTaken, next <= now, next < end {
+        isTaken = inFlight < due.count / 2
+        if isTaken { isTaken = try submit(due: next) }
         if isTaken { next = next.advanced(by: interval) }
       }
       connection.sendSome()
-      // The server does not read until its answers are taken.
-      if !isTaken { try takeAnswers(until: .never) }
+      // The server takes no more until its answers are taken.
+      if !isTaken { try takeAnswers() }
     }
   }
 
-  /// Inputs differ from call to call, so that nothing could answer from memory.
-  ///
   /// - Returns: whether the connection took the call.
   private mutating func submit(due time: Instant) throws(ClientError) -> Bool {
-    input.floats[outcome.calls % (plan.rows * plan.width)] += 0.000_1
-    let bytes = UnsafeRawBufferPointer(rebasing: input.bytes[..<(plan.rows * plan.width * 4)])
-    guard let id = try connection.submit(call, bytes) else { return false }
+    let count = input.callCount
+    if input.isVaried { input.values[outcome.calls % count] += 0.000_1 }
+    var failure: ClientError?
+    let id = input.values.withUnsafeBytes { bytes -> UInt64? in
+      let numbers = UnsafeRawBufferPointer(rebasing: bytes[(position * 4)..<((position + count) * 4)])
+      do throws(ClientError) { return try connection.submit(call, numbers) } catch {
+        failure = error
+        return nil
+      }
+    }
+    if let failure { throw failure }
+    guard let id else { return false }
+    position += count
+    if position == input.values.count { position = 0 }
     due[Int(id % UInt64(due.count))] = time
     inFlight += 1
     return true
   }
 
+  /// Waits for an answer within the calls' time-out.
+  private mutating func takeAnswers() throws(ClientError) {
+    let deadline = plan.timeoutNanoseconds == 0 ? .never : Instant.now.advanced(by: plan.timeoutNanoseconds)
+    guard try takeAnswers(until: deadline) else { throw .timedOut }
+  }
+
   /// Waits for one answer and takes all that have come with it.
-  private mutating func takeAnswers(until deadline: Instant) throws(ClientError) {
-    guard var answer = try connection.receive(until: deadline) else { return }
+  ///
+  /// - Returns: false when none came before the deadline.
+  private mutating func takeAnswers(until deadline: Instant) throws(ClientError) -> Bool {
+    guard var answer = try connection.receive(until: deadline) else { return false }
     let now = Instant.now
+    var taken = 0
     while true {
-      inFlight -= 1
-      outcome.calls += 1
-      outcome.latency.record(min(now.since(due[Int(answer.requestID % UInt64(due.count))]), 60_000_000_000))
-      do throws(ClientError) {
-        let response = try connection.classifyResponse(answer)
-        outcome.queue.record(min(response.time.queue, 60_000_000_000))
-        outcome.compute.record(min(response.time.compute, 60_000_000_000))
-      } catch {
-        outcome.errors += 1
-        if outcome.failure == nil { outcome.failure = error.description }
-      }
-      guard let next = try connection.nextAnswer() else { return }
+      taken += 1
+      try take(answer, now)
+      guard let next = try connection.nextAnswer() else { break }
       answer = next
     }
+    progress.calls.add(taken, ordering: .relaxed)
+    return true
+  }
+
+  private mutating func take(_ answer: AnswerView, _ now: Instant) throws(ClientError) {
+    inFlight -= 1
+    outcome.calls += 1
+    do throws(ClientError) {
+      let response = try connection.classifyResponse(answer)
+      let latency = now.since(due[Int(answer.requestID % UInt64(due.count))])
+      outcome.latency.record(min(latency, Self.longestLatency))
+      outcome.queue.record(min(response.time.queue, Self.longestLatency))
+      outcome.compute.record(min(response.time.compute, Self.longestLatency))
+      if plan.isRecording { try keep(response, answer) }
+    } catch {
+      outcome.errors += 1
+      progress.errors.add(1, ordering: .relaxed)
+      guard case .status = error else { throw error }
+      if outcome.failure == nil { outcome.failure = error.description }
+    }
+  }
+
+  /// Puts the probabilities at the place of their call, which may be answered after a later one.
+  private mutating func keep(_ response: ClassifyResponse, _ answer: AnswerView) throws(ClientError) {
+    let count = response.rows * response.classes
+    guard outcome.classes == 0 || outcome.classes == response.classes, response.rows == input.shape[0] else {
+      throw .protocolBroken("answers to equal calls have different shapes")
+    }
+    outcome.classes = response.classes
+    let (end, overflow) = Int(answer.requestID).multipliedReportingOverflow(by: count)
+    guard !overflow, end <= Self.recordedNumbers else {
+      throw .invalidInput("over \(Self.recordedNumbers) probabilities were recorded; measure for a shorter --duration")
+    }
+    makeRoom(forNumbers: end)
+    let start = response.probabilitiesOffset
+    outcome.probabilities.withUnsafeMutableBytes {
+      let source = UnsafeRawBufferPointer(rebasing: answer.body[start..<start + count * 4])
+      UnsafeMutableRawBufferPointer(rebasing: $0[((end - count) * 4)..<(end * 4)]).copyMemory(from: source)
+    }
+  }
+
+  /// Calls without an answer keep their place.
+  private mutating func makeRoom(forNumbers count: Int) {
+    let missing = (plan.isRecording ? count : 0) - outcome.probabilities.count
+    if missing > 0 { outcome.probabilities.append(contentsOf: repeatElement(.nan, count: missing)) }
   }
 }

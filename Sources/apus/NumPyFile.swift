@@ -93,9 +93,8 @@ struct NumPyFile: Equatable {
     let length = header.utf8.count
     var bytes = Self.magic + [1, 0, UInt8(length & 0xFF), UInt8(length >> 8)] + Array(header.utf8)
     bytes.reserveCapacity(bytes.count + values.count * 4)
-    for value in values {
-      withUnsafeBytes(of: value.bitPattern.littleEndian) { bytes.append(contentsOf: $0) }
-    }
+    // The machine is little-endian, as the file.
+    values.withUnsafeBytes { bytes.append(contentsOf: $0) }
     return bytes
   }
 }

@@ -1,12 +1,10 @@
 import ArgumentParser
-import Glibc
 
 /// Writes one line to standard error and gives the exit status to throw.
 ///
 /// - Parameter status: 1 when the server answered with an error or cannot be reached, 2 for wrong usage.
 func failure(_ message: String, status: Int32 = 1) -> ExitCode {
-  let line = Array("apus: \(printable(message))\n".utf8)
-  _ = write(STDERR_FILENO, line, line.count)
+  printError("apus: \(printable(message))")
   return ExitCode(status)
 }
 

@@ -98,4 +98,39 @@ struct ApusClientTests {
     let error = await #expect(throws: ClientError.self) { try await client.classify("digits", [1]) }
     guard case .connectionFailed = error else { return #expect(Bool(false), "\(String(describing: error))") }
   }
+
+  @Test("a deadline passes while the connection is being made")
+  func deadlineWhileConnecting() async throws {
+    let server = try BusyServer()
+    var options = ClientOptions()
+    options.connectTimeoutNanoseconds = 500_000_000
+    let client = try ApusClient(server.address, options: options)
+    await #expect(throws: ClientError.timedOut) {
+      try await client.classify("digits", [1], timeout: .milliseconds(20))
+    }
+    let error = await #expect(throws: ClientError.self) { try await client.classify("digits", [1]) }
+    guard case .connectionFailed = error else { return #expect(Bool(false), "\(String(describing: error))") }
+  }
+
+  @Test("a call that is sent again says the time that is left")
+  func timeLeft() async throws {
+    let server = try FakeServer { request in
+      request.connection == 0
+        ? [.send(goAwayFrame()), .send(statusFrame(id: request.header.requestID, notProcessed)), .close]
+        : [.send(classifyFrame(request))]
+    }
+    var options = ClientOptions()
+    options.backoffNanoseconds = 200_000_000
+    let client = try ApusClient(server.address, options: options)
+    _ = try await client.classify("digits", [1], timeout: .seconds(2))
+    let arena = MetadataArena(byteCount: 65_536)
+    let times = try server.frames.map { frame in
+      try frame.metadata.withUnsafeBytes {
+        try ClassifyRequest(decoding: $0, bodyBytes: frame.body.count, arena: arena).timeoutNanoseconds
+      }
+    }
+    #expect(times.count == 2)
+    #expect(times[0] > 1_500_000_000 && times[0] <= 2_000_000_000)
+    #expect(times[1] <= 1_900_000_000 && times[1] > 0)
+  }
 }

@@ -143,6 +143,37 @@ final class FakeServer: Sendable {
   }
 }
 
+/// A Unix socket whose queue is full: connecting to it blocks.
+final class BusyServer: Sendable {
+  let path: String
+  private let numbers: [Int32]
+
+  var address: String { "unix:\(path)" }
+
+  init() throws {
+    path = NSTemporaryDirectory() + "apus-\(UUID().uuidString.prefix(8)).sock"
+    let type = Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue)
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    withUnsafeMutableBytes(of: &address.sun_path) { [path] in $0.copyBytes(from: path.utf8) }
+    let size = socklen_t(MemoryLayout<sockaddr_un>.size)
+    var numbers = [socket(AF_UNIX, type, 0)]
+    withUnsafePointer(to: &address) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer in
+        _ = bind(numbers[0], pointer, size)
+        listen(numbers[0], 0)
+        repeat { numbers.append(socket(AF_UNIX, type, 0)) } while connect(numbers.last!, pointer, size) == 0
+      }
+    }
+    self.numbers = numbers
+  }
+
+  deinit {
+    for number in numbers { close(number) }
+    unlink(path)
+  }
+}
+
 /// A whole frame.
 func frame(
   _ kind: FrameKind, _ method: Method, id: UInt64, flags: FrameFlags = [], metadata: [UInt8], body: [UInt8] = []
