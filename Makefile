@@ -1,6 +1,6 @@
 # make run, make test: on a fresh Debian machine with Swift these install what is missing and then do the work.
 .DEFAULT_GOAL := help
-.PHONY: help setup build run proto proto-check test sanitize-address sanitize-thread fuzz bench
+.PHONY: help setup build run proto proto-check test sanitize-address sanitize-thread fuzz fuzz-build fuzz-corpus bench
 
 PACKAGES := libprotobuf-c-dev protobuf-c-compiler libopenblas-dev libssl-dev pkg-config
 SWIFT_RELEASE := swift build -c release --static-swift-stdlib
@@ -12,7 +12,7 @@ help:
 	@echo "make build   build the release executable"
 	@echo "make setup   install the Debian packages that are missing"
 	@echo "make bench   compare with raw sockets and gRPC C++"
-	@echo "make fuzz    fuzz the readers of weight files for a minute each"
+	@echo "make fuzz    fuzz the readers of weight files and frames for a minute each (FUZZ_SECONDS=60)"
 	@echo "make proto   generate the protobuf-c code from proto/apus.proto"
 
 setup:
@@ -45,7 +45,7 @@ proto-check: setup
 PYTHON := /usr/bin/python3
 
 test: PACKAGES += python3-numpy python3-pytest strace
-test: proto-check
+test: proto-check fuzz-corpus
 	swift build --build-tests
 	APUS_BINARY=.build/debug/apus $(PYTHON) -m pytest -q -p no:cacheprovider clients/python
 	swift test --skip-build
@@ -69,8 +69,30 @@ bench: build
 	$(MAKE) -C benchmarks
 	benchmarks/run.py
 
-fuzz: setup
-	for target in pytorch safetensors; do \
-	  Tests/Fuzz/build.sh $$target && mkdir -p .build/fuzz/new && \
-	  SWIFT_BACKTRACE=enable=no .build/fuzz/$$target -max_total_time=60 -rss_limit_mb=512 .build/fuzz/new \
-	    Tests/Fuzz/corpus/$$target || exit 1; done
+FUZZ_TARGETS := pytorch safetensors wire
+FUZZ_SECONDS ?= 60
+
+# A crash hangs in Swift's backtracer unless backtraces are off.
+fuzz fuzz-corpus: export SWIFT_BACKTRACE := enable=no
+
+fuzz-build: setup
+	@for target in $(FUZZ_TARGETS); do echo "fuzz: building $$target"; Tests/Fuzz/build.sh $$target || exit 1; done
+
+fuzz: fuzz-build
+	@for target in $(FUZZ_TARGETS); do \
+	  echo "fuzz: $$target for $(FUZZ_SECONDS) s"; mkdir -p .build/fuzz/new-$$target; \
+	  .build/fuzz/$$target -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=512 -timeout=10 -print_final_stats=1 \
+	    -artifact_prefix=.build/fuzz/ .build/fuzz/new-$$target Tests/Fuzz/corpus/$$target >.build/fuzz/$$target.log 2>&1 || \
+	    { tail -40 .build/fuzz/$$target.log; echo "fuzz: $$target failed; the input is named above"; exit 1; }; \
+	  awk -v target=$$target '/number_of_executed_units/ { runs = $$2 } /average_exec_per_sec/ { rate = $$2 } \
+	    END { printf "fuzz: %s: %d executions, %d a second\n", target, runs, rate }' .build/fuzz/$$target.log; \
+	done
+
+# Every input of the committed corpora, once.
+fuzz-corpus: fuzz-build
+	@for target in $(FUZZ_TARGETS); do \
+	  .build/fuzz/$$target -runs=0 -rss_limit_mb=512 -timeout=10 -artifact_prefix=.build/fuzz/ \
+	    Tests/Fuzz/corpus/$$target >.build/fuzz/$$target.log 2>&1 || \
+	    { tail -40 .build/fuzz/$$target.log; echo "fuzz-corpus: $$target failed"; exit 1; }; \
+	  echo "fuzz-corpus: $$target: $$(ls Tests/Fuzz/corpus/$$target | wc -l) inputs passed"; \
+	done

@@ -98,6 +98,9 @@ package struct ClassifyResponse: Equatable, Sendable {
       scoresOffset = nil
       allClasses = 0
     }
+    guard areDisjoint([response.probabilities, response.indices, response.scores]) else {
+      throw broken("its parts are not in order, or lie over each other")
+    }
     guard response.n_labels == 0 || response.n_labels == rows * classes else {
       throw broken("\(response.n_labels) labels for \(rows) rows of \(classes) classes")
     }
@@ -124,6 +127,16 @@ extension TimeAccount {
 
 private func broken(_ what: String) -> Status {
   Status(.internal, "ANSWER_BROKEN", "the server's answer cannot be read: \(what)")
+}
+
+/// Whether each part begins at or after the end of the one before; each has been checked to lie inside the body.
+private func areDisjoint(_ parts: [UnsafeMutablePointer<Apus__V1__Part>?]) -> Bool {
+  var end: UInt64 = 0
+  for case let part? in parts {
+    guard part.pointee.offset >= end else { return false }
+    end = part.pointee.offset + part.pointee.length
+  }
+  return true
 }
 
 /// Checks a part of an answer and gives its offset in the body. The shape's bytes are worked out before anything is

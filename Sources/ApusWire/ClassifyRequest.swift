@@ -21,17 +21,19 @@ package struct ClassifyRequest {
   /// The one input.
   package let input: InputPart
 
+  /// `model`, `alias` and `route_key`.
+  private static let strings: FieldNumbers = [.field(1), .field(3), .field(11)]
+
   /// - Throws: `Status`, INVALID_ARGUMENT, when the bytes are no `ClassifyRequest` or break the rules for parts.
   package init(
     decoding metadata: UnsafeRawBufferPointer, bodyBytes: Int, arena: borrowing MetadataArena
   ) throws(Status) {
     let message: UnsafeMutablePointer<Apus__V1__ClassifyRequest> = try unpack(
       metadata, arena, apus__v1__classify_request__unpack)
+    try checkStrings(metadata, Self.strings)
     let request = message.pointee
     model = ModelSelector(name: bytes(request.model), version: request.version, alias: bytes(request.alias))
-    guard model.version == 0 || model.alias.isEmpty else {
-      throw Status(.invalidArgument, "VERSION_AND_ALIAS", "a call names a version or an alias, not both")
-    }
+    guard model.version == 0 || model.alias.isEmpty else { throw .versionAndAlias }
     topK = Int(request.top_k)
     timeoutNanoseconds = request.timeout_ns
     wantScores = request.want_scores != 0
@@ -42,6 +44,12 @@ package struct ClassifyRequest {
         .invalidArgument, "INPUT_COUNT", "this model takes one input; the call holds \(request.n_inputs)")
     }
     input = try InputPart(part.pointee, bodyBytes: bodyBytes)
+  }
+}
+
+extension Status {
+  static var versionAndAlias: Status {
+    Status(.invalidArgument, "VERSION_AND_ALIAS", "a call names a version or an alias, not both")
   }
 }
 

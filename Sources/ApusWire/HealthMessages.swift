@@ -29,13 +29,15 @@ package struct ModelNameRequest: Equatable, Sendable {
     var message = Apus__V1__HealthRequest()
     apus__v1__health_request__init(&message)
     message.model = arena.string(model)
-    guard apus__v1__health_request__get_packed_size(&message) <= output.count else { return 0 }
-    return apus__v1__health_request__pack(&message, output.baseAddress?.assumingMemoryBound(to: UInt8.self))
+    return pack(
+      &message, into: output, arena, size: apus__v1__health_request__get_packed_size,
+      pack: apus__v1__health_request__pack)
   }
 
   package init(decoding metadata: UnsafeRawBufferPointer, arena: borrowing MetadataArena) throws(Status) {
     let message: UnsafeMutablePointer<Apus__V1__HealthRequest> = try unpack(
       metadata, arena, apus__v1__health_request__unpack)
+    try checkStrings(metadata, .field(1))
     model = text(message.pointee.model)
   }
 }
@@ -56,8 +58,9 @@ package struct HealthResponse: Equatable, Sendable {
     apus__v1__health_response__init(&message)
     message.status = Apus__V1__ServingStatus(rawValue: status.rawValue)
     message.detail = arena.string(detail)
-    guard apus__v1__health_response__get_packed_size(&message) <= output.count else { return 0 }
-    return apus__v1__health_response__pack(&message, output.baseAddress?.assumingMemoryBound(to: UInt8.self))
+    return pack(
+      &message, into: output, arena, size: apus__v1__health_response__get_packed_size,
+      pack: apus__v1__health_response__pack)
   }
 
   package init(decoding metadata: UnsafeRawBufferPointer, arena: borrowing MetadataArena) throws(Status) {

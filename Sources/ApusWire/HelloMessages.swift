@@ -16,13 +16,15 @@ package struct HelloRequest: Equatable, Sendable {
     message.min_version = minimumVersion
     message.max_version = maximumVersion
     message.client = arena.string(client)
-    guard apus__v1__hello_request__get_packed_size(&message) <= output.count else { return 0 }
-    return apus__v1__hello_request__pack(&message, output.baseAddress?.assumingMemoryBound(to: UInt8.self))
+    return pack(
+      &message, into: output, arena, size: apus__v1__hello_request__get_packed_size,
+      pack: apus__v1__hello_request__pack)
   }
 
   package init(decoding metadata: UnsafeRawBufferPointer, arena: borrowing MetadataArena) throws(Status) {
     let message: UnsafeMutablePointer<Apus__V1__HelloRequest> = try unpack(
       metadata, arena, apus__v1__hello_request__unpack)
+    try checkStrings(metadata, .field(3))
     minimumVersion = message.pointee.min_version
     maximumVersion = message.pointee.max_version
     client = text(message.pointee.client)
@@ -53,8 +55,9 @@ package struct HelloResponse: Equatable, Sendable {
     message.max_metadata_bytes = metadataBytes
     message.max_body_bytes = bodyBytes
     message.max_in_flight = callsInFlight
-    guard apus__v1__hello_response__get_packed_size(&message) <= output.count else { return 0 }
-    return apus__v1__hello_response__pack(&message, output.baseAddress?.assumingMemoryBound(to: UInt8.self))
+    return pack(
+      &message, into: output, arena, size: apus__v1__hello_response__get_packed_size,
+      pack: apus__v1__hello_response__pack)
   }
 
   package init(decoding metadata: UnsafeRawBufferPointer, arena: borrowing MetadataArena) throws(Status) {

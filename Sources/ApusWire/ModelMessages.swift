@@ -110,9 +110,11 @@ package struct GetModelRequest: Equatable, Sendable {
   package init(decoding metadata: UnsafeRawBufferPointer, arena: borrowing MetadataArena) throws(Status) {
     let message: UnsafeMutablePointer<Apus__V1__GetModelRequest> = try unpack(
       metadata, arena, apus__v1__get_model_request__unpack)
+    try checkStrings(metadata, [.field(1), .field(3)])
     model = text(message.pointee.model)
     version = message.pointee.version
     alias = text(message.pointee.alias)
+    guard version == 0 || alias.isEmpty else { throw .versionAndAlias }
   }
 }
 

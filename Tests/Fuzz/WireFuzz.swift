@@ -1,0 +1,137 @@
+import ApusBase
+import ApusWire
+
+/// Reads the bytes as what a peer sends. They are cut in two ways, which must give the same frames and the same end;
+/// what a frame holds, and the bytes as they are, go through every decoder. Nothing but a status may come of bad bytes.
+@_cdecl("LLVMFuzzerTestOneInput")
+public func fuzz(_ data: UnsafePointer<UInt8>, _ size: Int) -> CInt {
+  let bytes = UnsafeRawBufferPointer(start: data, count: size)
+  for reader in [FrameDecoder.Reader.server, .client] {
+    let decoder = FrameDecoder(reader: reader, limits: Limits())
+    let whole = read(bytes, decoder) { _ in size }
+    let pieces = read(bytes, decoder) { arrived in 1 + Int(bytes[arrived] & 0x3F) }
+    precondition(whole == pieces, "the same frames whatever way the bytes are cut")
+    for found in whole.frames {
+      let metadata = found.offset + FrameHeader.byteCount
+      decode(
+        UnsafeRawBufferPointer(rebasing: bytes[metadata..<(metadata + found.layout.metadataBytes)]),
+        bodyBytes: found.layout.bodyBytes)
+    }
+  }
+  decode(bytes, bodyBytes: size)
+  return 0
+}
+
+// MARK: Frames
+
+private struct Found: Equatable {
+  var offset: Int
+  var header: FrameHeader
+  var layout: FrameLayout
+}
+
+private struct Stream: Equatable {
+  var frames: [Found] = []
+  var error: FrameError?
+  /// Of the frame that broke the stream.
+  var requestID: UInt64 = 0
+  /// Bytes that the frame which has not ended will take; 0 after a broken one.
+  var awaitedBytes = 0
+}
+
+/// Decodes as a connection does: `step` says how many bytes come next when so many have arrived.
+private func read(_ bytes: UnsafeRawBufferPointer, _ decoder: FrameDecoder, _ step: (Int) -> Int) -> Stream {
+  var stream = Stream()
+  var start = 0
+  var arrived = 0
+  while true {
+    decoding: while true {
+      switch decoder.next(UnsafeRawBufferPointer(rebasing: bytes[start..<arrived])) {
+      case .frame(let frame):
+        stream.frames.append(Found(offset: start, header: frame.header, layout: frame.layout))
+        precondition(frame.layout.frameBytes <= arrived - start, "a frame inside what has arrived")
+        start += frame.layout.frameBytes
+      case .broken(let error, let requestID):
+        stream.error = error
+        stream.requestID = requestID
+        stream.awaitedBytes = 0
+        return stream
+      case .needMore(let frameBytes):
+        precondition(frameBytes > arrived - start, "more than what has arrived")
+        stream.awaitedBytes = frameBytes
+        break decoding
+      }
+    }
+    if arrived == bytes.count { return stream }
+    arrived += min(step(arrived), bytes.count - arrived)
+  }
+}
+
+// MARK: Metadata
+
+nonisolated(unsafe) private let arena = MetadataArena(byteCount: Limits().metadataArenaBytes)
+private let output = AlignedBuffer(byteCount: Limits().metadataBytes)
+
+private func decode(_ metadata: UnsafeRawBufferPointer, bodyBytes: Int) {
+  decodeClassify(metadata, bodyBytes: bodyBytes)
+  roundTrip(metadata, { try? HelloRequest(decoding: $0, arena: arena) }, { $0.encode(into: output.bytes, arena: arena) })
+  roundTrip(metadata, { try? HelloResponse(decoding: $0, arena: arena) }, { $0.encode(into: output.bytes, arena: arena) })
+  roundTrip(
+    metadata, { try? ModelNameRequest(decoding: $0, arena: arena) }, { $0.encode(into: output.bytes, arena: arena) })
+  roundTrip(
+    metadata, { try? HealthResponse(decoding: $0, arena: arena) }, { $0.encode(into: output.bytes, arena: arena) })
+  roundTrip(metadata, { try? StatsResponse(decoding: $0, arena: arena) }, { $0.encode(into: output.bytes, arena: arena) })
+  roundTrip(
+    metadata, { try? ListModelsResponse(decoding: $0, arena: arena) }, { $0.encode(into: output.bytes, arena: arena) })
+  roundTrip(
+    metadata, { try? GetModelRequest(decoding: $0, arena: arena) }, { $0.encode(into: output.bytes, arena: arena) })
+  roundTrip(
+    metadata, { try? GetModelResponse(decoding: $0, arena: arena) }, { $0.encode(into: output.bytes, arena: arena) })
+  roundTrip(metadata, { try? GoAway(decoding: $0, arena: arena) }, { $0.encode(into: output.bytes, arena: arena) })
+  roundTrip(metadata, { Status(decoding: $0, arena: arena) }, { $0.encode(into: output.bytes, arena: arena) })
+}
+
+/// What was understood means the same when it is written again. A message of no bytes is an empty one, or one that
+/// did not fit because bytes that are no UTF-8 grew when they were replaced.
+private func roundTrip<Message: Equatable>(
+  _ metadata: UnsafeRawBufferPointer, _ decode: (UnsafeRawBufferPointer) -> Message?, _ encode: (Message) -> Int
+) {
+  guard let message = decode(metadata) else { return }
+  let byteCount = encode(message)
+  guard byteCount > 0 else { return }
+  let again = decode(UnsafeRawBufferPointer(rebasing: output.bytes[..<byteCount]))
+  precondition(again == message, "a message means the same after a round trip")
+}
+
+private func decodeClassify(_ metadata: UnsafeRawBufferPointer, bodyBytes: Int) {
+  if let request = try? ClassifyRequest(decoding: metadata, bodyBytes: bodyBytes, arena: arena) {
+    check(request.input, bodyBytes: bodyBytes)
+    precondition(request.model.version == 0 || request.model.alias.isEmpty, "a version or an alias")
+    precondition(!request.model.name.contains(0) && !request.model.alias.contains(0), "names without zero bytes")
+  }
+  if let answer = try? ClassifyResponse(decoding: metadata, bodyBytes: bodyBytes, arena: arena) {
+    let partBytes = answer.rows * answer.classes * 4
+    precondition(answer.probabilitiesOffset + partBytes <= bodyBytes, "probabilities inside the body")
+    precondition((answer.indicesOffset ?? 0) + partBytes <= bodyBytes, "indices inside the body")
+    precondition(
+      (answer.scoresOffset ?? 0) + answer.rows * answer.allClasses * 4 <= bodyBytes, "scores inside the body")
+  }
+  if metadata.count >= TimeAccount.encodedBytes,
+    let account = TimeAccount(reading: UnsafeRawBufferPointer(rebasing: metadata.suffix(TimeAccount.encodedBytes)))
+  {
+    account.write(to: output.baseAddress)
+    let again = TimeAccount(reading: UnsafeRawBufferPointer(rebasing: output.bytes[..<TimeAccount.encodedBytes]))
+    precondition(again == account, "a time account means the same after a round trip")
+  }
+}
+
+/// Whoever reads the input's numbers relies on these.
+private func check(_ input: InputPart, bodyBytes: Int) {
+  precondition(input.offset % 64 == 0 && input.offset >= 0 && input.byteCount >= 0, "a place on a multiple of 64")
+  precondition(input.byteCount <= bodyBytes && input.offset <= bodyBytes - input.byteCount, "inside the body")
+  if input.dtype.byteCount > 0 {
+    let elements = input.shape.reduce(UInt64(1)) { $0 * $1 }
+    precondition(elements * UInt64(input.dtype.byteCount) == UInt64(input.byteCount), "the bytes that its shape takes")
+  }
+  precondition(!describe(input.shape).isEmpty)
+}
