@@ -7,6 +7,8 @@ package struct Listener: ~Copyable, Sendable {
   package let descriptor: Descriptor
   /// With the port the kernel chose, where 0 was asked for.
   package let address: Address
+  /// The socket file that was made here; nil for TCP.
+  private let file: FileIdentity?
 
   package init(_ address: Address, mode: UInt32 = 0o660) throws(SystemError) {
     if case .unix(let path) = address { try Self.removeStale(path) }
@@ -20,15 +22,30 @@ package struct Listener: ~Copyable, Sendable {
       return listen(socket.number, 4096) < 0 ? -errno : 0
     }
     self.address = Self.bound(descriptor, address)
+    if case .unix(let path) = address { file = FileIdentity(path) } else { file = nil }
     _ = fcntl(descriptor.number, F_SETFL, O_NONBLOCK)
   }
 
   deinit { stop() }
 
-  /// Takes no more connections: the socket file goes, and who connects is refused.
+  /// Takes no more connections: the socket file goes, and who connects is refused. A file that a successor has made in
+  /// its place stays.
   package func stop() {
     guard shutdown(descriptor.number, Int32(SHUT_RDWR)) == 0 else { return }
-    if case .unix(let path) = address { _ = unlink(path) }
+    if case .unix(let path) = address, let file, FileIdentity(path) == file { _ = unlink(path) }
+  }
+
+  /// Which file a path names. The kernel gives the numbers to no other file while the socket is open.
+  private struct FileIdentity: Equatable, Sendable {
+    let device: UInt64
+    let inode: UInt64
+
+    init?(_ path: String) {
+      var information = stat()
+      guard lstat(path, &information) == 0 else { return nil }
+      device = UInt64(information.st_dev)
+      inode = UInt64(information.st_ino)
+    }
   }
 
   /// A file that nobody listens on is what a killed server left. Anything but a socket is left alone.

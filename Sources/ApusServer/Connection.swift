@@ -105,6 +105,7 @@ struct Connection: ~Copyable {
   /// The last frame was large: read only the beginning of the next, so that its body lands where it stays.
   var expectsLarge = false
   var peerEnded = false
+  /// The server is draining: what is read from now on is not processed.
   var goawaySent = false
   var prepared = PreparedCall()
   var memory = PreparedMemory()

@@ -92,6 +92,8 @@ extension Reactor {
       let (consumed, ending) = process(bytes, key, connection, at: now)
       if case .closed = ending { return }
       connection.pointee.ring.consume(consumed)
+      // What is left began to come with the last receive, so that its time-out and deadline count from now.
+      if consumed > 0, connection.pointee.oldest != .never { connection.pointee.oldest = now }
       guard settle(ending, key, connection, at: now), consumed > 0, connection.pointee.ring.count > 0 else { return }
     }
   }
@@ -118,6 +120,8 @@ extension Reactor {
       updateDeadline(connection, at: now, partial: false)
     case .partial(let frameBytes):
       updateDeadline(connection, at: now, partial: true)
+      // A peer that does not take its answers has no large frame read, either.
+      if connection.pointee.backlog != nil { return true }
       if frameBytes > limits.receiveRingBytes / 2 { return beginLarge(frameBytes, key, connection) }
       connection.pointee.expectsLarge = false
     case .blocked, .closed:
@@ -134,7 +138,7 @@ extension Reactor {
     _ connection: UnsafeMutablePointer<Connection>, at now: Instant, partial: Bool
   ) {
     if connection.pointee.backlog != nil { return }
-    if partial {
+    if partial || connection.pointee.isInFrame {
       let oldest = min(connection.pointee.oldest, now)
       setDeadline(connection, oldest.advanced(by: limits.frameTimeoutNanoseconds))
     } else {
@@ -293,7 +297,8 @@ extension Reactor {
     else { return }
     if !connection.pointee.goawaySent { appendGoaway() }
     connection.pointee.goawaySent = true
-    if flush(key, connection) {
+    // A frame that is half received keeps its own time-out: its call is still answered.
+    if flush(key, connection), connection.pointee.backlog == nil, !connection.pointee.isInFrame {
       setDeadline(connection, Instant.now.advanced(by: Self.quietNanoseconds))
     }
   }
@@ -322,6 +327,14 @@ enum Ending {
 }
 
 extension Connection {
+  /// Whether a frame has begun to come and is not whole.
+  var isInFrame: Bool {
+    switch large {
+    case .some: true
+    case .none: ring.count > 0
+    }
+  }
+
   /// Where the rest of a large frame goes; nil when there is none under way.
   var largeRest: UnsafeMutableRawBufferPointer? {
     switch large {

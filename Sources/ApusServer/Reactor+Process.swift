@@ -19,6 +19,8 @@ extension Reactor {
       if answered < count { return (pending[answered].offset, .blocked) }
     }
     if let broken {
+      // What came before is owed first; then the frames are looked at again.
+      if connection.pointee.backlog != nil { return (end, .blocked) }
       recorder.add(.protocolErrors)
       let status =
         broken.error?.status

@@ -221,14 +221,16 @@ struct Reactor: ~Copyable {
   /// Whoever has connected already is told, too. The other reactors drain only now, so that no connection is on its way
   /// to one that has ended.
   private mutating func stopAccepting(_ listeners: borrowing ListenerSet) {
-    for which in 0..<listeners.count { accept(from: listeners, which) }
+    for which in 0..<listeners.count { while accept(from: listeners, which) {} }
     listeners.stop(watchedBy: poller)
     for mailbox in fleet.mailboxes.dropFirst(index + 1) { mailbox.post(.drain) }
   }
 
-  private mutating func accept(from listeners: borrowing ListenerSet, _ which: Int) {
+  /// Takes up to 64 of the connections that wait; true when there may be more.
+  @discardableResult
+  private mutating func accept(from listeners: borrowing ListenerSet, _ which: Int) -> Bool {
     for _ in 0..<64 {
-      guard let (descriptor, isTCP) = listeners.accept(which) else { return }
+      guard let (descriptor, isTCP) = listeners.accept(which) else { return false }
       recorder.add(.systemCalls)
       let target = fleet.leastLoaded()
       if target == index {
@@ -237,6 +239,7 @@ struct Reactor: ~Copyable {
         fleet.mailboxes[target].post(.connection(descriptor, isTCP: isTCP))
       }
     }
+    return true
   }
 
   private mutating func adopt(_ descriptor: consuming Descriptor, isTCP: Bool) {

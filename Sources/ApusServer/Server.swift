@@ -47,6 +47,7 @@ package final class Server: Sendable {
 
   /// Stops accepting, says goaway to every client, answers what was sent before, and returns when all threads have ended.
   package func drain() {
+    // The first reactor accepts; it passes the word on when it has accepted its last connection.
     fleet.mailboxes[0].post(.drain)
     running.join()
   }

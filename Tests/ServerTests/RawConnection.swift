@@ -4,10 +4,11 @@ import ApusWire
 import Foundation
 import Glibc
 
-/// A connection below the client library, on which a test may send anything.
-final class RawConnection {
+/// A connection below the client library, on which a test may send anything. One thread may send while another receives:
+/// `input` belongs to the receiving one. Bytes are moved by memcpy: in a debug build everything else takes too long.
+final class RawConnection: @unchecked Sendable {
   private var descriptor: Descriptor?
-  private var received: [UInt8] = []
+  private let input = Input()
   private let decoder = FrameDecoder(reader: .client, limits: Limits())
   private let arena = MetadataArena(byteCount: 256 << 10)
 
@@ -49,6 +50,12 @@ final class RawConnection {
   /// Nothing more will be sent; answers may still come.
   func endSending() { _ = shutdown(number, Int32(SHUT_WR)) }
 
+  /// Whether the kernel says that the peer has closed the connection altogether.
+  var isBroken: Bool {
+    var entry = pollfd(fd: number, events: 0, revents: 0)
+    return poll(&entry, 1, 0) > 0 && Int32(entry.revents) & (POLLHUP | POLLERR) != 0
+  }
+
   func close() { descriptor = nil }
 
   /// Closes so that the peer of a TCP connection sees a reset instead of an end.
@@ -69,7 +76,10 @@ final class RawConnection {
     var id: UInt64 { header.requestID }
     var isGoaway: Bool { header.kind == FrameKind.goaway.rawValue }
     var probabilities: [Float] {
-      body.withUnsafeBytes { Array($0.bindMemory(to: Float.self)) }
+      [Float](unsafeUninitializedCapacity: body.count / 4) { place, count in
+        count = body.count / 4
+        if count > 0 { _ = body.withUnsafeBytes { memcpy(place.baseAddress!, $0.baseAddress!, $0.count) } }
+      }
     }
   }
 
@@ -89,38 +99,61 @@ final class RawConnection {
 
   /// - Returns: false at the end of the connection.
   private func receive() throws -> Bool {
-    let old = received.count
-    received.append(contentsOf: repeatElement(0, count: 256 << 10))
-    let count = received[old...].withUnsafeMutableBytes { recv(number, $0.baseAddress, $0.count, 0) }
-    received.removeLast((256 << 10) - max(0, count))
-    if count > 0 { return true }
+    let space = input.space()
+    let count = recv(number, space.baseAddress, space.count, 0)
+    if count > 0 {
+      input.end += count
+      return true
+    }
     // A server that closes while bytes are still on their way to it resets the connection.
-    guard received.isEmpty, count == 0 || errno == ECONNRESET else {
+    guard input.bytes.isEmpty, count == 0 || errno == ECONNRESET else {
       throw Broken(reason: "the connection ended inside of a frame")
     }
     return false
   }
 
   private func next() throws -> Answer? {
-    let answer = try received.withUnsafeBytes { bytes -> (Answer, Int)? in
-      switch decoder.next(bytes) {
-      case .needMore: return nil
-      case .broken(let error, _): throw Broken(reason: error.status.message)
-      case .frame(let frame):
-        let layout = frame.layout
-        let metadata = UnsafeRawBufferPointer(
-          rebasing: bytes[FrameHeader.byteCount..<FrameHeader.byteCount + layout.metadataBytes])
-        let isStatus = FrameFlags(rawValue: frame.header.flags).contains(.status)
-        return (
-          Answer(
-            header: frame.header, body: Array(bytes[layout.bodyOffset..<layout.bodyOffset + layout.bodyBytes]),
-            status: isStatus ? Status(decoding: metadata, arena: arena) : nil), layout.frameBytes
-        )
+    let bytes = input.bytes
+    switch decoder.next(bytes) {
+    case .needMore: return nil
+    case .broken(let error, _): throw Broken(reason: error.status.message)
+    case .frame(let frame):
+      let layout = frame.layout
+      let metadata = UnsafeRawBufferPointer(
+        rebasing: bytes[FrameHeader.byteCount..<FrameHeader.byteCount + layout.metadataBytes])
+      let isStatus = FrameFlags(rawValue: frame.header.flags).contains(.status)
+      let body = [UInt8](unsafeUninitializedCapacity: layout.bodyBytes) { place, count in
+        if layout.bodyBytes > 0 { memcpy(place.baseAddress!, bytes.baseAddress! + layout.bodyOffset, layout.bodyBytes) }
+        count = layout.bodyBytes
       }
+      input.start += layout.frameBytes
+      return Answer(
+        header: frame.header, body: body, status: isStatus ? Status(decoding: metadata, arena: arena) : nil)
     }
-    guard let (answer, byteCount) = answer else { return nil }
-    received.removeFirst(byteCount)
-    return answer
+  }
+
+  /// Bytes received and not read: `start..<end` of `memory`.
+  private final class Input {
+    private var memory = UnsafeMutableRawPointer.allocate(byteCount: 16 << 10, alignment: 64)
+    private var capacity = 16 << 10
+    var start = 0
+    var end = 0
+
+    deinit { memory.deallocate() }
+
+    var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: memory + start, count: end - start) }
+
+    /// Room behind what was received.
+    func space() -> UnsafeMutableRawBufferPointer {
+      if end == capacity || start == end {
+        let larger = end - start > capacity / 2 ? 2 * capacity : capacity
+        let moved = UnsafeMutableRawPointer.allocate(byteCount: larger, alignment: 64)
+        memcpy(moved, memory + start, end - start)
+        memory.deallocate()
+        (memory, capacity, start, end) = (moved, larger, 0, end - start)
+      }
+      return UnsafeMutableRawBufferPointer(start: memory + end, count: capacity - end)
+    }
   }
 
   /// All frames until the server ends the connection.
@@ -152,10 +185,8 @@ func classifyFrame(
   var frame = [UInt8](repeating: 0, count: layout.frameBytes)
   frame.withUnsafeMutableBytes { bytes in
     header.write(to: bytes.baseAddress!)
-    metadata.withUnsafeBytes {
-      bytes[FrameHeader.byteCount...].copyBytes(from: $0.prefix(metadataBytes))
-    }
-    input.withUnsafeBytes { bytes[layout.bodyOffset...].copyBytes(from: $0) }
+    memcpy(bytes.baseAddress! + FrameHeader.byteCount, metadata, metadataBytes)
+    memcpy(bytes.baseAddress! + layout.bodyOffset, input, 4 * input.count)
   }
   return frame
 }

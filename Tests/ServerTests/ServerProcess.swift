@@ -82,6 +82,16 @@ final class ServerProcess {
     return 1024 * (line.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap { Int($0) } ?? 0)
   }
 
+  /// Whether all threads are stopped.
+  var isStopped: Bool {
+    let tasks = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/task")) ?? []
+    return !tasks.isEmpty
+      && tasks.allSatisfy { task in
+        let status = try? String(contentsOfFile: "/proc/\(pid)/task/\(task)/status", encoding: .utf8)
+        return status?.contains("State:\tT") == true
+      }
+  }
+
   // MARK: Paths
 
   static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
