@@ -66,6 +66,10 @@ let package = Package(
     tests("ApusFormatsTests", ["ApusFormats", "ApusEngine", "ApusBase"]),
     tests("ApusModelsTests", ["ApusModels", "ApusFormats", "ApusEngine", "ApusBase"]),
     tests("ApusClientTests", ["ApusClient", "ApusWire", "ApusIO", "ApusBase"]),
+    // Counts, exact: preloads Tests/Interpose/interpose.c into real processes.
+    .executableTarget(
+      name: "client-probe", dependencies: ["ApusClient"], path: "Tests/ClientProbe", swiftSettings: settings),
+    tests("ExactTests", ["apus", "client-probe", "ApusClient", "ApusWire", "ApusIO", "ApusBase"]),
     // Real processes: builds nothing of its own, starts the `apus` that was built beside it.
     tests("ServerTests", ["apus", "ApusServer", "ApusModels", "ApusEngine", "ApusClient", "ApusWire", "ApusIO", "ApusBase"]),
   ]

@@ -13,7 +13,7 @@ extension Reactor {
       if connection.pointee.phase == .open { processReceived(key, connection, at: now) }
       guard connections.pointer(to: key) != nil else { return }
     }
-    guard !readiness.isDisjoint(with: [.readable, .failed]) else { return }
+    guard readiness.contains(.readable) || readiness.contains(.failed) else { return }
     switch connection.pointee.phase {
     case .open where connection.pointee.backlog == nil: read(key, connection, at: now)
     case .open, .finishing: if readiness.contains(.failed) { close(key) }

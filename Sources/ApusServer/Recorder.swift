@@ -18,6 +18,8 @@ final class Recorder: Sendable {
   /// Batches of 1, 2, 4 … 65,536 rows.
   static let batchSizes = 17
   private static let serverWords = 64
+  /// Where the answers by code begin, behind a word for each `Counter`.
+  private static let firstCode = 32
   private static let modelWords = 2 + codeCount + batchSizes + 3 * DurationHistogram.wordCount
 
   private let memory: MappedBuffer
@@ -36,12 +38,12 @@ final class Recorder: Sendable {
   func subtract(_ counter: Counter) { words[counter.rawValue].addFromOneThread(.max) }
 
   func answered(_ code: StatusCode, count: Int = 1) {
-    words[Counter.allCases.count + Int(code.rawValue)].addFromOneThread(UInt64(count))
+    words[Self.firstCode + Int(code.rawValue)].addFromOneThread(UInt64(count))
   }
 
   func value(_ counter: Counter) -> UInt64 { words[counter.rawValue].load(ordering: .relaxed) }
   func answers(_ code: StatusCode) -> UInt64 {
-    words[Counter.allCases.count + Int(code.rawValue)].load(ordering: .relaxed)
+    words[Self.firstCode + Int(code.rawValue)].load(ordering: .relaxed)
   }
 
   private func model(_ index: Int) -> UnsafeMutablePointer<Atomic<UInt64>> {

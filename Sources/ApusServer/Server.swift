@@ -1,4 +1,5 @@
 package import ApusBase
+import ApusEngine
 package import ApusIO
 
 /// A running server: its sockets and a thread for each reactor.
@@ -28,6 +29,7 @@ package final class Server: Sendable {
     let listeners = SharedListeners(try ListenerSet(configuration.listen, mode: configuration.socketMode))
     let none = SharedListeners(try ListenerSet([], mode: 0))
     let running = Joinable()
+    warmUpBLAS(threads: threads)
     for index in 0..<threads {
       let set = index == 0 ? listeners : none
       running.add(

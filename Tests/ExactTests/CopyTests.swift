@@ -1,0 +1,56 @@
+import ApusBase
+import ApusClient
+import ApusIO
+import ApusWire
+import Testing
+
+/// No user-space copy of the tensor: BLAS reads it at the address that recv was given. A byte flipped there, after it was
+/// received and before BLAS is called, changes the answer.
+@Suite(.serialized, .enabled(if: !isSanitized)) struct CopyTests {
+  /// - Parameters:
+  ///   - calls: sent together.
+  ///   - changed: the call of which a number is flipped, one in the middle: a digit's first pixel is always blank.
+  @Test(arguments: [("digits", 64), ("textclassifier", 100)], [(1, 0), (8, 0), (8, 5), (8, 7)])
+  func tensorIsReadWhereItWasReceived(_ model: (name: String, floats: Int), _ run: (calls: Int, changed: Int)) throws {
+    let interposer = try Interposer()
+    let server = try ServedRepository(["--threads", "1"], environment: interposer.environment)
+    var connection = try ClientConnection(Address(server.address))
+    let call = ClassifyCall(model.name)
+    let input = (0..<model.floats).map { 1 + Float($0 % 7) }
+    let expected = try connection.answers(input, call, run.calls)
+    // The first frame tells how long a request's metadata is: its body begins where `FrameLayout` says.
+    let layout = try requestLayout(call, floats: model.floats)
+    let unarmed = try connection.answers(input, call, run.calls)
+    #expect(unarmed == expected)
+    #expect(interposer.flipped == 0)
+
+    interposer.arm(offset: run.changed * layout.frameBytes + layout.bodyOffset + 4 * (model.floats / 2 + 4) + 3)
+    let answers = try connection.answers(input, call, run.calls)
+    #expect(interposer.flipped == 1)
+    for index in 0..<run.calls {
+      #expect((answers[index] == expected[index]) == (index != run.changed), "call \(index)")
+    }
+    #expect(try connection.answers(input, call, run.calls) == expected)
+  }
+
+  /// Metadata as the client encodes it.
+  private func requestLayout(_ call: ClassifyCall, floats: Int) throws -> FrameLayout {
+    let memory = AlignedBuffer(byteCount: 4096)
+    let arena = MetadataArena(byteCount: 4096)
+    let bytes = ClassifyOptions(model: call.model).encode(
+      dtype: .float32, shape: [1, floats], byteCount: floats * 4, into: memory.bytes, arena: arena)
+    try #require(bytes > 0)
+    return FrameLayout(metadataBytes: bytes, bodyBytes: floats * 4)
+  }
+}
+
+extension ClientConnection {
+  /// The answers to so many equal calls that are sent together.
+  fileprivate mutating func answers(_ input: [Float], _ call: ClassifyCall, _ calls: Int) throws -> [[Float]] {
+    for _ in 0..<calls { _ = try submit(call, input) }
+    try flush()
+    var answers: [[Float]] = []
+    for _ in 0..<calls { answers.append(try probabilities()) }
+    return answers
+  }
+}

@@ -1,0 +1,49 @@
+import ApusBase
+import ApusClient
+import ApusIO
+import ApusWire
+import Testing
+
+extension ClientConnection {
+  init(_ address: Address) throws { try self.init(address, limits: Limits(), spinNanoseconds: 0) }
+
+  /// Submits one call.
+  mutating func submit(_ call: ClassifyCall, _ input: [Float]) throws -> UInt64 {
+    try input.withUnsafeBytes { try submit(call, $0) }
+  }
+
+  /// Makes so many equal calls, `inFlight` at a time, and takes all answers.
+  mutating func classify(_ input: [Float], _ call: ClassifyCall, calls: Int, inFlight: Int) throws {
+    var submitted = 0
+    var answered = 0
+    while answered < calls {
+      while submitted < calls, submitted - answered < inFlight {
+        _ = try submit(call, input)
+        submitted += 1
+      }
+      try flush()
+      var next = try receive(until: bound)
+      try #require(next != nil, "no answer comes")
+      while let answer = next {
+        try #require(!answer.isStatus, "\(status(answer).message)")
+        answered += 1
+        next = try nextAnswer()
+      }
+    }
+  }
+
+  /// Takes so many answers.
+  mutating func takeAnswers(_ count: Int) throws {
+    for _ in 0..<count { _ = try probabilities() }
+  }
+
+  /// The numbers of the next answer.
+  mutating func probabilities() throws -> [Float] {
+    let answer = try #require(try receive(until: bound), "no answer comes")
+    try #require(!answer.isStatus, "\(status(answer).message)")
+    return Array(answer.body.bindMemory(to: Float.self))
+  }
+}
+
+/// A test that hangs ends here.
+private var bound: Instant { Instant.now.advanced(by: 20_000_000_000) }
