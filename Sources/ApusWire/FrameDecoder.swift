@@ -123,7 +123,7 @@ package struct FrameDecoder: Sendable {
   }
 
   private func isAllowed(_ flags: FrameFlags, _ kind: FrameKind) -> Bool {
-    kind == .answer ? flags.subtracting([.status, .more]).isEmpty : flags.isEmpty
+    kind == .answer ? flags.subtracting(.status).subtracting(.more).isEmpty : flags.isEmpty
   }
 
   private func isZero(_ start: UnsafeRawPointer, _ from: Int, _ to: Int) -> Bool {
