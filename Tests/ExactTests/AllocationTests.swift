@@ -25,18 +25,20 @@ import Testing
     #expect(growth(interposer.taken, since: before) == [:])
   }
 
-  /// Both reactors inside BLAS at once need a buffer each, which must be there before the first call.
+  /// Both reactors inside BLAS at once need a packing buffer each, which must be there before the first call.
   @Test func reactorsTakeNoMemoryTogether() throws {
     let interposer = try Interposer()
-    let server = try ServedRepository(["--threads", "2"], environment: interposer.environment)
-    let call = ClassifyCall("digits", shape: [128, 64])
-    let input = [Float](repeating: 0.5, count: 128 * 64)
+    let models = try wideModel()
+    defer { try? FileManager.default.removeItem(atPath: models) }
+    let server = try ServedRepository(["--threads", "2"], models: models, environment: interposer.environment)
+    let call = ClassifyCall("wide", shape: [8, 1024])
+    let input = [Float](repeating: 0.5, count: 8 * 1024)
     var one = try ClientConnection(Address(server.address))
     var other = try ClientConnection(Address(server.address))
     try one.classify(input, call, calls: 20, inFlight: 1)
     try other.classify(input, call, calls: 20, inFlight: 1)
     let before = interposer.taken
-    for _ in 0..<500 {
+    for _ in 0..<100 {
       for _ in 0..<4 {
         _ = try one.submit(call, input)
         _ = try other.submit(call, input)
@@ -47,6 +49,24 @@ import Testing
       try other.takeAnswers(4)
     }
     #expect(growth(interposer.taken, since: before) == [:])
+  }
+
+  /// A folder with one layer too wide for the memory on the stack that OpenBLAS uses for small ones; its weights are 0.
+  private func wideModel() throws -> String {
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("apus-\(UUID().uuidString.prefix(8))")
+    let version = folder.appendingPathComponent("wide/1")
+    try FileManager.default.createDirectory(at: version, withIntermediateDirectories: true)
+    let weightBytes = 1024 * 1024 * 4
+    let dataBytes = weightBytes + 1024 * 4
+    let header =
+      #"{"0.weight":{"dtype":"F32","shape":[1024,1024],"data_offsets":[0,\#(weightBytes)]},"#
+      + #""0.bias":{"dtype":"F32","shape":[1024],"data_offsets":[\#(weightBytes),\#(dataBytes)]}}"#
+    var file = Data()
+    withUnsafeBytes(of: UInt64(header.utf8.count).littleEndian) { file.append(contentsOf: $0) }
+    file.append(contentsOf: header.utf8)
+    file.append(Data(count: dataBytes))
+    try file.write(to: version.appendingPathComponent("model.safetensors"))
+    return folder.path
   }
 
   @Test(arguments: [("digits", "64"), ("textclassifier", "100")])

@@ -14,20 +14,21 @@ func builtExecutable(_ name: String) throws -> URL {
   return URL(fileURLWithPath: try #require(path, "\(name) is not built"))
 }
 
-/// An `apus serve` with the repository's models on a Unix socket of its own.
+/// An `apus serve` on a Unix socket of its own.
 final class ServedRepository {
   let address: String
   private let process = Process()
   private let folder: URL
 
-  init(_ arguments: [String] = [], environment: [String: String] = [:]) throws {
+  /// - Parameter models: the folder to serve; nil: the repository's.
+  init(_ arguments: [String] = [], models: String? = nil, environment: [String: String] = [:]) throws {
     folder = FileManager.default.temporaryDirectory.appendingPathComponent("apus-\(UUID().uuidString.prefix(8))")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     let socket = folder.path + "/s"
     address = "unix:\(socket)"
     process.executableURL = try builtExecutable("apus")
     process.arguments =
-      ["serve", "--models", packageRoot + "/models/repository", "--listen", address] + arguments
+      ["serve", "--models", models ?? packageRoot + "/models/repository", "--listen", address] + arguments
     process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
     process.standardError = FileHandle.nullDevice
     try process.run()
