@@ -48,7 +48,7 @@ extension ClientConnection {
   /// The answers to so many equal calls that are sent together.
   fileprivate mutating func answers(_ input: [Float], _ call: ClassifyCall, _ calls: Int) throws -> [[Float]] {
     for _ in 0..<calls { _ = try submit(call, input) }
-    try flush()
+    _ = sendSome()
     var answers: [[Float]] = []
     for _ in 0..<calls { answers.append(try probabilities()) }
     return answers

@@ -9,7 +9,7 @@ extension ClientConnection {
 
   /// Submits one call.
   mutating func submit(_ call: ClassifyCall, _ input: [Float]) throws -> UInt64 {
-    try input.withUnsafeBytes { try submit(call, $0) }
+    try #require(try input.withUnsafeBytes { try submit(call, $0) }, "there is no room for the call")
   }
 
   /// Makes so many equal calls, `inFlight` at a time, and takes all answers.
@@ -21,7 +21,7 @@ extension ClientConnection {
         _ = try submit(call, input)
         submitted += 1
       }
-      try flush()
+      _ = sendSome()
       var next = try receive(until: bound)
       try #require(next != nil, "no answer comes")
       while let answer = next {
