@@ -70,7 +70,7 @@ let package = Package(
     .executableTarget(
       name: "client-probe", dependencies: ["ApusClient"], path: "Tests/ClientProbe", swiftSettings: settings),
     tests("ExactTests", ["apus", "client-probe", "ApusClient", "ApusWire", "ApusIO", "ApusBase"]),
-    // Real processes: builds nothing of its own, starts the `apus` that was built beside it.
+    // Starts the `apus` that was built beside it; a server whose limits must be short runs in the test's own process.
     tests("ServerTests", ["apus", "ApusServer", "ApusModels", "ApusEngine", "ApusClient", "ApusWire", "ApusIO", "ApusBase"]),
   ]
 )

@@ -14,11 +14,14 @@ import Testing
     var description: String { name }
 
     func rows() throws -> [Float] { try Fixture.numbers("torch/\(name)/x.f32.bin", as: Float.self) }
-    func probabilities() throws -> [Double] { try Fixture.numbers("torch/\(name)/probs.f64.bin", as: Double.self) }
+    func probabilities() throws -> [Double] {
+      try Fixture.numbers("torch/\(name)/probs.f64.bin", as: Double.self)
+    }
   }
 
   static let models = [
-    Golden(name: "text_classifier", inputs: 100, classes: 2), Golden(name: "digits_mlp", inputs: 64, classes: 10),
+    Golden(name: "text_classifier", inputs: 100, classes: 2),
+    Golden(name: "digits_mlp", inputs: 64, classes: 10),
   ]
   /// Version 1, 2 and 3 of each model.
   static let suffixes = ["pth", "legacy.pth", "safetensors"]
@@ -28,7 +31,8 @@ import Testing
     let folder = try ModelFolder()
     for (index, suffix) in Self.suffixes.enumerated() {
       try folder.copy(
-        "torch/\(golden.name)/\(golden.name).\(suffix)", to: "\(golden.name)/\(index + 1)/\(golden.name).\(suffix)")
+        "torch/\(golden.name)/\(golden.name).\(suffix)",
+        to: "\(golden.name)/\(index + 1)/\(golden.name).\(suffix)")
     }
     let server = try ServerProcess(models: folder.path, overTCP: true)
     for address in [server.unix, server.tcp] {
@@ -43,7 +47,9 @@ import Testing
   }
 
   /// One by one, in batches of several sizes, and all rows at once.
-  private func checkBatches(_ golden: Golden, _ call: ClassifyCall, _ address: String, _ context: String) throws {
+  private func checkBatches(_ golden: Golden, _ call: ClassifyCall, _ address: String, _ context: String)
+    throws
+  {
     let client = try SynchronousClient(address)
     let (input, expected) = (try golden.rows(), try golden.probabilities())
     let rows = input.count / golden.inputs
@@ -57,14 +63,17 @@ import Testing
         call.shape = [end - first, golden.inputs]
         try client.classify(Array(input[first * golden.inputs..<end * golden.inputs]), call, into: &result)
         #expect(result.version == call.version && result.rows == end - first)
-        worst = max(worst, worstError(result.probabilities, expected[first * golden.classes..<end * golden.classes]))
+        worst = max(
+          worst, worstError(result.probabilities, expected[first * golden.classes..<end * golden.classes]))
       }
       #expect(worst < Self.tolerance, "\(context), batches of \(batch)")
     }
   }
 
   /// Many calls in flight on one connection: the server computes those that arrive together as one batch.
-  private func checkPipelined(_ golden: Golden, _ call: ClassifyCall, _ address: String, _ context: String) throws {
+  private func checkPipelined(_ golden: Golden, _ call: ClassifyCall, _ address: String, _ context: String)
+    throws
+  {
     var connection = try ClientConnection(try Address(address))
     let (input, expected) = (try golden.rows(), try golden.probabilities())
     let rows = input.count / golden.inputs
@@ -86,7 +95,8 @@ import Testing
       let row = try #require(asked, "\(context): an answer that nobody waits for")
       let response = try connection.classifyResponse(view)
       let found = view.body.floats(at: response.probabilitiesOffset, count: golden.classes)
-      result.worst = max(result.worst, worstError(found, expected[row * golden.classes..<(row + 1) * golden.classes]))
+      result.worst = max(
+        result.worst, worstError(found, expected[row * golden.classes..<(row + 1) * golden.classes]))
       result.largestBatch = max(result.largestBatch, response.time.batchRows)
     }
     #expect(result.worst < Self.tolerance, "\(context), pipelined")

@@ -43,7 +43,9 @@ import Testing
         try client.classify(
           try rows(count), ClassifyCall("digits", shape: [count, Self.golden.inputs]), into: &result)
         #expect(result.rows == count && result.probabilities.count == count * 10)
-        #expect(worst(result.probabilities, expected) < GoldenAnswerTests.tolerance, "\(count) rows over \(address)")
+        #expect(
+          worst(result.probabilities, expected) < GoldenAnswerTests.tolerance, "\(count) rows over \(address)"
+        )
       }
     }
   }
@@ -68,7 +70,8 @@ import Testing
       try #require(best.map(\.probability) == all.sorted(by: >).prefix(3).map { $0 }, "row \(row)")
       try #require(best.allSatisfy { all[$0.index] == $0.probability }, "row \(row)")
       let digit = row % 128
-      let error = worstError(Array(top.scores[row * 10..<row * 10 + 10]), scores[digit * 10..<digit * 10 + 10])
+      let error = worstError(
+        Array(top.scores[row * 10..<row * 10 + 10]), scores[digit * 10..<digit * 10 + 10])
       try #require(error < 1e-5, "row \(row)")
     }
   }
@@ -93,6 +96,27 @@ import Testing
     }
   }
 
+  /// Answers with labels have memory of their own, wherever their calls stand among those that came together.
+  @Test func labelledCallsAmongOthersGetTheirOwnAnswer() throws {
+    let (server, folder) = try server()
+    defer { withExtendedLifetime(folder) {} }
+    let expected = try Self.golden.probabilities()
+    let digits = try rows(128)
+    let connection = try RawConnection(server.unix)
+    var bytes: [UInt8] = []
+    for row in 0..<128 {
+      let digit = Array(digits[row * 64..<row * 64 + 64])
+      bytes += classifyFrame(UInt64(row + 1), "digits", digit) { $0.wantLabels = row % 3 == 1 }
+    }
+    connection.send(bytes)
+    for row in 0..<128 {
+      let answer = try #require(try connection.answer())
+      #expect(answer.id == UInt64(row + 1) && answer.status == nil)
+      #expect(
+        worstError(answer.probabilities, expected[row * 10..<row * 10 + 10]) < GoldenAnswerTests.tolerance)
+    }
+  }
+
   @Test func tooManyRowsAreRefusedAndTheConnectionGoesOn() throws {
     let (server, folder) = try server()
     defer { withExtendedLifetime(folder) {} }
@@ -102,7 +126,11 @@ import Testing
     #expect {
       try client.classify(try rows(count), ClassifyCall("digits", shape: [count, 64]), into: &result)
     } throws: { error in
-      if case .status(let status) = error as? ClientError { status.reason == "BATCH_TOO_LARGE" } else { false }
+      if case .status(let status) = error as? ClientError {
+        status.reason == "BATCH_TOO_LARGE"
+      } else {
+        false
+      }
     }
     try client.classify(try rows(1), ClassifyCall("digits"), into: &result)
     #expect(result.classes == 10)

@@ -161,11 +161,12 @@ import Testing
     for address in [server.unix, server.tcp] { try FaultTests.expectServing(address) }
     let small = classifyFrame(1, "textclassifier", FaultTests.text)
     let large = classifyFrame(1, "textclassifier", [Float](repeating: 0, count: 512_000), rows: 5120)
-    let clients = try [(server.unix, small), (server.tcp, small), (server.unix, large), (server.tcp, large)].map {
-      let connection = try RawConnection($0.0)
-      connection.send(Array($0.1[..<($0.1.count / 2)]))
-      return (connection, $0.1)
-    }
+    let clients = try [(server.unix, small), (server.tcp, small), (server.unix, large), (server.tcp, large)]
+      .map {
+        let connection = try RawConnection($0.0)
+        connection.send(Array($0.1[..<($0.1.count / 2)]))
+        return (connection, $0.1)
+      }
     usleep(100_000)
     server.signal(SIGTERM)
     for (connection, _) in clients { #expect(try connection.answer()?.isGoaway == true) }

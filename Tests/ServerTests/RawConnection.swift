@@ -123,7 +123,9 @@ final class RawConnection: @unchecked Sendable {
         rebasing: bytes[FrameHeader.byteCount..<FrameHeader.byteCount + layout.metadataBytes])
       let isStatus = FrameFlags(rawValue: frame.header.flags).contains(.status)
       let body = [UInt8](unsafeUninitializedCapacity: layout.bodyBytes) { place, count in
-        if layout.bodyBytes > 0 { memcpy(place.baseAddress!, bytes.baseAddress! + layout.bodyOffset, layout.bodyBytes) }
+        if layout.bodyBytes > 0 {
+          memcpy(place.baseAddress!, bytes.baseAddress! + layout.bodyOffset, layout.bodyBytes)
+        }
         count = layout.bodyBytes
       }
       input.start += layout.frameBytes
@@ -168,7 +170,8 @@ final class RawConnection: @unchecked Sendable {
 
 /// A Classify request as it goes over the wire.
 func classifyFrame(
-  _ id: UInt64, _ model: String, _ input: [Float], rows: Int = 1, _ configure: (inout ClassifyOptions) -> Void = { _ in }
+  _ id: UInt64, _ model: String, _ input: [Float], rows: Int = 1,
+  _ configure: (inout ClassifyOptions) -> Void = { _ in }
 ) -> [UInt8] {
   var options = ClassifyOptions(model: model)
   configure(&options)
@@ -193,7 +196,8 @@ func classifyFrame(
 
 /// A frame that is a header alone, with whatever is said about lengths.
 func headerFrame(
-  _ id: UInt64, kind: FrameKind = .request, method: Method = .classify, _ change: (inout FrameHeader) -> Void = { _ in }
+  _ id: UInt64, kind: FrameKind = .request, method: Method = .classify,
+  _ change: (inout FrameHeader) -> Void = { _ in }
 ) -> [UInt8] {
   var header = FrameHeader(kind: kind, method: method.rawValue, requestID: id)
   change(&header)

@@ -20,7 +20,8 @@ final class ServerProcess {
   init(
     models: String? = nil, socket: String? = nil, overTCP: Bool = false, arguments: [String] = []
   ) throws {
-    folder = FileManager.default.temporaryDirectory.appendingPathComponent("apus-\(UUID().uuidString.prefix(8))")
+    folder = FileManager.default.temporaryDirectory.appendingPathComponent(
+      "apus-\(UUID().uuidString.prefix(8))")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     self.socket = socket ?? folder.path + "/s"
     let repository = models ?? Self.root.appendingPathComponent("models/repository").path
@@ -42,7 +43,9 @@ final class ServerProcess {
     let found = waitUntil(seconds: 30) {
       log.components(separatedBy: "listening on ").count > sockets || !process.isRunning
     }
-    guard found, process.isRunning else { throw StartFailure(description: "the server did not start: \(log)") }
+    guard found, process.isRunning else {
+      throw StartFailure(description: "the server did not start: \(log)")
+    }
     if let range = log.range(of: "listening on tcp://") {
       tcp = "tcp://" + log[range.upperBound...].prefix { !$0.isWhitespace }
     }
@@ -130,7 +133,8 @@ final class ModelFolder {
   @discardableResult
   func write(_ name: String, _ contents: Data) throws -> Self {
     let url = URL(fileURLWithPath: path).appendingPathComponent(name)
-    try FileManager.default.createDirectory(at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
+    try FileManager.default.createDirectory(
+      at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
     try contents.write(to: url)
     return self
   }

@@ -42,7 +42,8 @@ import Testing
   private func expectAnswer(_ answer: RawConnection.Answer?, id: UInt64) throws {
     let answer = try #require(answer)
     try #require(answer.id == id && answer.status == nil, "\(id): \(String(describing: answer.status))")
-    try #require(answer.probabilities.count == 1000 && answer.probabilities.allSatisfy { abs($0 - 0.001) < 1e-7 })
+    try #require(
+      answer.probabilities.count == 1000 && answer.probabilities.allSatisfy { abs($0 - 0.001) < 1e-7 })
   }
 
   /// Sends calls until the server reads no more.
