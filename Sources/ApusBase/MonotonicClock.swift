@@ -14,6 +14,9 @@ package struct Instant: Comparable, Sendable {
 
   @inlinable package static func < (left: Instant, right: Instant) -> Bool { left.nanoseconds < right.nanoseconds }
 
+  /// Keeps the processor busy until this time, without a system call.
+  package func spin() { while Instant.now < self { clinux_pause() } }
+
   /// Nanoseconds from `earlier` to here; 0 when `earlier` is later.
   @inlinable package func since(_ earlier: Instant) -> UInt64 {
     nanoseconds > earlier.nanoseconds ? nanoseconds - earlier.nanoseconds : 0

@@ -71,6 +71,13 @@ struct Reactor: ~Copyable {
   /// The only connection that was active in the last turn, which is then polled directly.
   var hot: SlotKey?
 
+  /// Requests of all turns before the last.
+  private var requestsBefore: UInt64 = 0
+
+  /// Break between two looks for more, for each call of the last turn over `callsWithoutBreak`: who makes many calls at
+  /// a time takes longer for the next ones, and a look is a system call.
+  private static let breakNanosecondsPerCall: UInt64 = 32
+  private static let callsWithoutBreak: UInt64 = 16
   static let listenerWord: UInt64 = 0xFFFF_FFFF_0000_0000
   static let mailboxWord = UInt64.max
   static let sweepNanoseconds: UInt64 = 20_000_000
@@ -159,11 +166,13 @@ struct Reactor: ~Copyable {
   private mutating func poll() -> Int {
     var end = Instant.now.advanced(by: polling.windowNanoseconds)
     var looks = 0
+    var breakNanoseconds = breakAfterTurn()
     while true {
       looks += 1
       if let key = hot, looks & 7 != 0 {
         if pollDirectly(key) {
           polling.succeeded()
+          breakNanoseconds = breakAfterTurn()
           end = Instant.now.advanced(by: polling.windowNanoseconds)
         }
       } else {
@@ -174,7 +183,15 @@ struct Reactor: ~Copyable {
       }
       let now = Instant.now
       if now >= end || now >= nextSweep { return 0 }
+      if breakNanoseconds > 0 { min(end, now.advanced(by: breakNanoseconds)).spin() }
     }
+  }
+
+  private mutating func breakAfterTurn() -> UInt64 {
+    let requests = recorder.value(.requests)
+    defer { requestsBefore = requests }
+    let calls = requests - requestsBefore
+    return calls > Self.callsWithoutBreak ? (calls - Self.callsWithoutBreak) * Self.breakNanosecondsPerCall : 0
   }
 
   private func timeoutNanoseconds(at now: Instant) -> Int64 {
