@@ -2,8 +2,8 @@ import ApusBase
 import ApusIO
 import Synchronization
 
-/// A client for many tasks: calls are in flight side by side on one connection, which one thread serves and, when it
-/// is lost, makes again.
+/// A client for many tasks: calls are in flight side by side on one connection, which one thread serves and,
+/// when it is lost, makes again.
 ///
 /// ```swift
 /// let client = try ApusClient("unix:/run/apus.sock")
@@ -71,8 +71,8 @@ public final class ApusClient: Sendable {
     return try result.get()
   }
 
-  /// Ends the connection and the thread. Calls in flight fail with `closed`. More than once is allowed. An attempt to
-  /// connect is waited for.
+  /// Ends the connection and the thread. Calls in flight fail with `closed`. More than once is allowed. An
+  /// attempt to connect is waited for.
   public func close() {
     core.close()
     if let thread = thread.withLock({ $0.take() }) { thread.join() }
@@ -80,7 +80,8 @@ public final class ApusClient: Sendable {
 }
 
 extension Duration {
-  /// Nanoseconds, at least 1 and at most what 64 bits hold, so that a time that has passed is no missing limit.
+  /// Nanoseconds, at least 1 and at most what 64 bits hold, so that a time that has passed is no missing
+  /// limit.
   var wholeNanoseconds: UInt64 {
     guard self > .zero else { return 1 }
     let (seconds, attoseconds) = components

@@ -17,8 +17,8 @@ public enum ElementType: UInt32, Sendable, CaseIterable {
   var dataType: DataType { DataType(rawValue: rawValue) ?? .float32 }
 }
 
-/// What to classify with and what to answer. Make it once and use it for many calls: calls that are alike are sent
-/// without building their description again.
+/// What to classify with and what to answer. Make it once and use it for many calls: calls that are alike are
+/// sent without building their description again.
 public struct ClassifyCall: Equatable, Sendable {
   var options: ClassifyOptions
 
@@ -78,8 +78,8 @@ public struct ClassifyCall: Equatable, Sendable {
     set { options.wantDigest = newValue }
   }
 
-  /// This call with the time that is left of its time-out, rounded up to a sixteenth of it: calls in steady traffic,
-  /// which lose little before they are sent, stay alike.
+  /// This call with the time that is left of its time-out, rounded up to a sixteenth of it: calls in steady
+  /// traffic, which lose little before they are sent, stay alike.
   func withTimeLeft(until deadline: Instant) -> ClassifyCall {
     guard timeoutNanoseconds > 0 else { return self }
     let left = deadline.since(.now)

@@ -4,8 +4,8 @@ package import ApusWire
 import Glibc
 
 extension ClientConnection {
-  /// The next answer, polling first and then sleeping; what is unsent is sent meanwhile. Where nothing is, and without
-  /// polling, the wait and the bytes are one system call.
+  /// The next answer, polling first and then sleeping; what is unsent is sent meanwhile. Where nothing is,
+  /// and without polling, the wait and the bytes are one system call.
   ///
   /// - Returns: nil when the deadline has passed.
   /// - Throws: `connectionLost`, `protocolBroken`, or the status with which the server ends the connection.
@@ -32,8 +32,8 @@ extension ClientConnection {
     return try take(descriptor.receive(into: input.writable))
   }
 
-  /// From this on, the kernel's own time-out for receiving is used, which counts in ticks of up to 10 ms; it is set to
-  /// end a tick early, and the rest is waited for exactly.
+  /// From this on, the kernel's own time-out for receiving is used, which counts in ticks of up to 10 ms; it
+  /// is set to end a tick early, and the rest is waited for exactly.
   private static let longWaitMilliseconds: UInt64 = 20
   private static let tickMilliseconds: UInt64 = 10
 
@@ -76,8 +76,8 @@ extension ClientConnection {
     }
   }
 
-  /// The next whole answer among what was received. Gives the last one's bytes back. When there is none, there is room
-  /// to receive.
+  /// The next whole answer among what was received. Gives the last one's bytes back. When there is none,
+  /// there is room to receive.
   package mutating func nextAnswer() throws(ClientError) -> AnswerView? {
     while true {
       giveBack()

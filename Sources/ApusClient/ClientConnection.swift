@@ -16,12 +16,13 @@ package struct AnswerView {
   package var hasMore: Bool { flags.contains(.more) }
 }
 
-/// One connection to a server, without threads: what is submitted is sent by `sendSome` and `receive`, answers are
-/// handed out one by one, in the order in which they come. Many calls may be in flight. After a thrown error, the
-/// connection is of no more use. Calls that are alike allocate nothing.
+/// One connection to a server, without threads: what is submitted is sent by `sendSome` and `receive`,
+/// answers are handed out one by one, in the order in which they come. Many calls may be in flight. After a
+/// thrown error, the connection is of no more use. Calls that are alike allocate nothing.
 ///
-/// No call here waits for the server to read while its answers are not taken, so the two sides cannot wait for each
-/// other: `submit` refuses when too much is unsent, and only `receive`, which hands answers out, waits.
+/// No call here waits for the server to read while its answers are not taken, so the two sides cannot wait
+/// for each other: `submit` refuses when too much is unsent, and only `receive`, which hands answers out,
+/// waits.
 package struct ClientConnection: ~Copyable {
   let descriptor: Descriptor
   var input: ReceiveBuffer
@@ -62,8 +63,8 @@ package struct ClientConnection: ~Copyable {
     try self.init(connected: connected, limits: limits, spinNanoseconds: spinNanoseconds)
   }
 
-  /// Takes a socket that is connected. Hello is the first frame, sent together with the first call: its answer, the
-  /// server's limits, costs no time of its own.
+  /// Takes a socket that is connected. Hello is the first frame, sent together with the first call: its
+  /// answer, the server's limits, costs no time of its own.
   package init(
     connected descriptor: consuming Descriptor, limits: Limits = Limits(), spinNanoseconds: UInt64 = 0
   ) throws(ClientError) {
@@ -136,14 +137,15 @@ extension ClientConnection {
     return id
   }
 
-  /// Says that nobody waits for an answer any more. It may come all the same. A cancel is a courtesy: it is left out
-  /// where the server does not read.
+  /// Says that nobody waits for an answer any more. It may come all the same. A cancel is a courtesy: it is
+  /// left out where the server does not read.
   package mutating func cancel(_ requestID: UInt64) {
     guard output.hasRoom(for: FrameLayout(metadataBytes: 0, bodyBytes: 0).frameBytes) else { return }
     append(.cancel, .classify, requestID: requestID, metadataBytes: 0)
   }
 
-  /// Whether a further call of so many bytes may be sent; what is unsent makes room for it where the kernel can.
+  /// Whether a further call of so many bytes may be sent; what is unsent makes room for it where the kernel
+  /// can.
   private mutating func makeRoom(_ frameBytes: Int) -> Bool {
     guard callsInFlight < callLimit else { return false }
     if output.hasRoom(for: frameBytes) { return true }
@@ -156,7 +158,8 @@ extension ClientConnection {
     return lastRequestID
   }
 
-  /// Puts a frame without body, whose metadata lies in the template, behind the others. The caller knows of room.
+  /// Puts a frame without body, whose metadata lies in the template, behind the others. The caller knows of
+  /// room.
   private mutating func append(_ kind: FrameKind, _ method: Method, requestID: UInt64, metadataBytes: Int) {
     let layout = FrameLayout(metadataBytes: metadataBytes, bodyBytes: 0)
     let header = FrameHeader(

@@ -25,7 +25,8 @@ struct PendingCall: Sendable {
   }
 }
 
-/// What tasks and the I/O thread share: the calls handed over, the cancellations, and the way to wake the thread.
+/// What tasks and the I/O thread share: the calls handed over, the cancellations, and the way to wake the
+/// thread.
 final class ClientCore: Sendable {
   struct Inbox {
     var calls: [PendingCall] = []

@@ -20,8 +20,8 @@ struct ClientLoopStart: Sendable {
   }
 }
 
-/// The I/O thread's state: calls that wait to be sent, calls in flight, and the connection. All of it is used on that
-/// thread alone.
+/// The I/O thread's state: calls that wait to be sent, calls in flight, and the connection. All of it is used
+/// on that thread alone.
 struct ClientLoop: ~Copyable {
   private let core: ClientCore
   private let poller: Poller

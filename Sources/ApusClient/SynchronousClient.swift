@@ -5,7 +5,8 @@ import Glibc
 
 /// How a client connects, polls and tries again.
 public struct ClientOptions: Sendable {
-  /// How long a waiting synchronous client polls before it sleeps, in nanoseconds: a quicker answer for processor time.
+  /// How long a waiting synchronous client polls before it sleeps, in nanoseconds: a quicker answer for
+  /// processor time.
   public var spinNanoseconds: UInt64 = 0
   /// How long to try to connect, in nanoseconds.
   public var connectTimeoutNanoseconds: UInt64 = 5_000_000_000
@@ -24,7 +25,8 @@ public struct ClientOptions: Sendable {
   }
 }
 
-/// A blocking client for one thread: one call at a time, no thread of its own, and no allocation once calls are alike.
+/// A blocking client for one thread: one call at a time, no thread of its own, and no allocation once calls
+/// are alike.
 ///
 /// ```swift
 /// let client = try SynchronousClient("unix:/run/apus.sock")
@@ -166,15 +168,8 @@ public final class SynchronousClient {
 // MARK: Other methods
 
 extension SynchronousClient {
-  /// Whether the server, or one model, answers calls.
-  ///
-  /// - Parameter model: name; empty: the whole server.
-  public func isServing(_ model: String = "", timeoutNanoseconds: UInt64 = 0) throws(ClientError) -> Bool {
-    try health(model, timeoutNanoseconds: timeoutNanoseconds).status == .serving
-  }
-
   /// The state of the server or of one model.
-  package func health(_ model: String = "", timeoutNanoseconds: UInt64 = 0) throws(ClientError) -> HealthResponse {
+  package func health(_ model: String, timeoutNanoseconds: UInt64) throws(ClientError) -> HealthResponse {
     var response = HealthResponse(status: .unknown, detail: "")
     try exchange(
       .health, timeoutNanoseconds, { ModelNameRequest(model: model).encode(into: $0, arena: $1) }
@@ -183,7 +178,7 @@ extension SynchronousClient {
   }
 
   /// The counters of the server and its models, or of one model.
-  package func stats(_ model: String = "", timeoutNanoseconds: UInt64 = 0) throws(ClientError) -> StatsResponse {
+  package func stats(_ model: String, timeoutNanoseconds: UInt64) throws(ClientError) -> StatsResponse {
     var whole = StatsResponse(server: nil, models: [])
     try exchange(
       .stats, timeoutNanoseconds, { ModelNameRequest(model: model).encode(into: $0, arena: $1) }
@@ -196,7 +191,7 @@ extension SynchronousClient {
   }
 
   /// Every version of every model.
-  package func models(timeoutNanoseconds: UInt64 = 0) throws(ClientError) -> [ModelInfo] {
+  package func models(timeoutNanoseconds: UInt64) throws(ClientError) -> [ModelInfo] {
     var models: [ModelInfo] = []
     try exchange(.listModels, timeoutNanoseconds, { (_, _) in 0 }) { (metadata, arena) throws(Status) in
       models += try ListModelsResponse(decoding: metadata, arena: arena).models
@@ -206,7 +201,7 @@ extension SynchronousClient {
 
   /// One version of a model, with inputs, outputs and labels.
   package func getModel(
-    _ request: GetModelRequest, timeoutNanoseconds: UInt64 = 0
+    _ request: GetModelRequest, timeoutNanoseconds: UInt64
   ) throws(ClientError) -> ModelInfo {
     var model = ModelInfo()
     try exchange(.getModel, timeoutNanoseconds, { request.encode(into: $0, arena: $1) }) {

@@ -3,7 +3,8 @@ import ApusWire
 
 /// The head of the last request, header, metadata and padding, which the next one like it repeats.
 ///
-/// Invariant of the unsafe code here: the first `layout.bodyOffset` bytes of `memory` are that head while `call` is set.
+/// Invariant of the unsafe code here: the first `layout.bodyOffset` bytes of `memory` are that head while
+/// `call` is set.
 struct RequestTemplate: ~Copyable {
   private let memory: AlignedBuffer
   /// Longest metadata of a request, in bytes.
@@ -84,8 +85,8 @@ private func clear(_ start: UnsafeMutableRawPointer, _ from: Int, _ to: Int) {
   _ = (start + from).initializeMemory(as: UInt8.self, repeating: 0, count: to - from)
 }
 
-/// The last Classify answer: one with the same metadata up to its time account, and a body of the same length, has the
-/// same form.
+/// The last Classify answer: one with the same metadata up to its time account, and a body of the same
+/// length, has the same form.
 struct AnswerTemplate: ~Copyable {
   private let metadata: AlignedBuffer
   private var metadataBytes = 0

@@ -89,6 +89,8 @@ struct Bench: ParsableCommand {
       intervalNanoseconds: rate.map { UInt64(1e9 * Double(connections) / $0) },
       spinNanoseconds: UInt64(spinUs) * 1000, timeoutNanoseconds: connection.timeoutNanoseconds,
       durationNanoseconds: UInt64(duration * 1e9))
+    // A file that cannot be written is found before the measurement.
+    if let record { try write(LoadOutcome(), to: record) }
     let outcome = try measure(plan)
     if let reason = outcome.failure {
       guard outcome.calls > 0 else { throw failure(reason) }

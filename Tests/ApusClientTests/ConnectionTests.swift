@@ -6,8 +6,8 @@ import Testing
 
 @Suite("Client connection", .timeLimit(.minutes(1)))
 struct ConnectionTests {
-  /// The server blocks on each answer until the client has taken the ones before, and reads nothing meanwhile; requests
-  /// and answers are each more than buffers and sockets hold.
+  /// The server blocks on each answer until the client has taken the ones before, and reads nothing
+  /// meanwhile; requests and answers are each more than buffers and sockets hold.
   @Test("neither side waits for the other when both have more to send than sockets hold")
   func manyLargeCalls() throws {
     let server = try FakeServer { [.send(classifyFrame($0, classes: 2048))] }
@@ -69,7 +69,8 @@ struct ConnectionTests {
       #expect(request.minimumVersion == 1 && request.maximumVersion == 1 && !request.client.isEmpty)
     }
     let outcomes = [
-      outcome(&connection, [Float](repeating: 1, count: 17)), outcome(&connection, [1], model: String(repeating: "m", count: 40)),
+      outcome(&connection, [Float](repeating: 1, count: 17)),
+      outcome(&connection, [1], model: String(repeating: "m", count: 40)),
       outcome(&connection, [1]), outcome(&connection, [1]), outcome(&connection, [1]),
     ]
     #expect(outcomes == ["invalid", "invalid", "2", "3", "none"])
@@ -88,7 +89,8 @@ struct ConnectionTests {
   func refusedHello() throws {
     for (reason, isFatal) in [("METHOD_UNKNOWN", false), ("VERSION_UNSUPPORTED", true)] {
       let server = try FakeServer(hello: { request in
-        [.send(helloFrame(request, encoded { Status(.unimplemented, reason, "no").encode(into: $0, arena: $1) }, .status))]
+        let status = Status(.unimplemented, reason, "no")
+        return [.send(helloFrame(request, encoded { status.encode(into: $0, arena: $1) }, .status))]
       }) { [.send(classifyFrame($0))] }
       let client = try SynchronousClient(server.address)
       var result = ClassifyResult()

@@ -22,8 +22,8 @@ struct ReceivedFrame: Sendable {
   let connection: Int
 }
 
-/// A server over a Unix socket that answers as a test says. It serves one connection after another. Hello frames are
-/// kept apart from the others, and not answered unless the test says how.
+/// A server over a Unix socket that answers as a test says. It serves one connection after another. Hello
+/// frames are kept apart from the others, and not answered unless the test says how.
 final class FakeServer: Sendable {
   let path: String
   private let shared: Shared
@@ -203,14 +203,16 @@ func statusFrame(id: UInt64, _ status: Status) -> [UInt8] {
   frame(.answer, .classify, id: id, flags: .status, metadata: encoded { status.encode(into: $0, arena: $1) })
 }
 
-/// The answer to a Classify call: `classes` probabilities that begin with the call's first number, so that a test sees
-/// whether the answer belongs to its call.
+/// The answer to a Classify call: `classes` probabilities that begin with the call's first number, so that a
+/// test sees whether the answer belongs to its call.
 func classifyFrame(
   _ request: ReceivedFrame, classes: Int = 3, withIndices: Bool = false, time: UInt64 = 7
 ) -> [UInt8] {
   let form = AnswerForm(
     rows: 1, classes: classes, allClasses: classes, hasIndices: withIndices, hasScores: false, version: 5)
-  var metadata = encoded { encodeClassifyAnswer(form, labels: .init(start: nil, count: 0), digest: [], into: $0, arena: $1) ?? 0 }
+  var metadata = encoded {
+    encodeClassifyAnswer(form, labels: .init(start: nil, count: 0), digest: [], into: $0, arena: $1) ?? 0
+  }
   var account = TimeAccount()
   account.total = time
   account.batchRows = 1

@@ -14,9 +14,9 @@ import Testing
     let call = ClassifyCall("textclassifier")
     let input = [Float](repeating: 0.5, count: 100)
     try connection.classify(input, call, calls: 1000, inFlight: 128)
-    let before = try #require(try observer.stats().server)
+    let before = try #require(try observer.stats("", timeoutNanoseconds: 0).server)
     try connection.classify(input, call, calls: 50_000, inFlight: 128)
-    let after = try #require(try observer.stats().server)
+    let after = try #require(try observer.stats("", timeoutNanoseconds: 0).server)
     let requests = after.requestsTotal - before.requestsTotal
     let systemCalls = after.systemCallsTotal - before.systemCallsTotal
     print("\(systemCalls) system calls for \(requests) requests: \(Double(systemCalls) / Double(requests)) each")
@@ -34,9 +34,9 @@ import Testing
     let input = [Float](repeating: 0.5, count: 100)
     try connection.classify(input, call, calls: 1000, inFlight: 128)
     guard let tracer = try Tracer(server.processID, threads: server.threads.count) else { return }
-    let before = try #require(try observer.stats().server)
+    let before = try #require(try observer.stats("", timeoutNanoseconds: 0).server)
     try connection.classify(input, call, calls: 20_000, inFlight: 4)
-    let after = try #require(try observer.stats().server)
+    let after = try #require(try observer.stats("", timeoutNanoseconds: 0).server)
     server.terminate()
     let traced = try tracer.systemCalls()
     let counted = Int(after.systemCallsTotal - before.systemCallsTotal)

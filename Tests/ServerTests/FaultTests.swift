@@ -47,7 +47,9 @@ import Testing
         if round % 2 == 0 { connection.reset() } else { connection.close() }
       }
     }
-    let closed = try waitUntil(seconds: 5) { try watcher.stats().server?.connectionsOpen == 1 }
+    let closed = try waitUntil(seconds: 5) {
+      try watcher.stats("", timeoutNanoseconds: 0).server?.connectionsOpen == 1
+    }
     #expect(closed, "connections of clients that are gone are still open")
     var result = ClassifyResult()
     // Refused for its rows, after it was received whole, and not for want of memory.
@@ -119,7 +121,7 @@ import Testing
       for connection in connections { #expect(connection.send(frame) == frame.count) }
       for connection in connections { try expectAnswer(connection.answer(), id: UInt64(round)) }
     }
-    let open = try SynchronousClient(server.unix).stats().server?.connectionsOpen
+    let open = try SynchronousClient(server.unix).stats("", timeoutNanoseconds: 0).server?.connectionsOpen
     #expect(open == 2001)
     for connection in connections { connection.close() }
     try Self.expectServing(server.unix)

@@ -125,36 +125,6 @@ import Testing
     }
   }
 
-  /// Who had connected when the server was told to end gets an answer or a goaway, whichever thread was to serve it.
-  @Test func drainWhileClientsConnectLosesNobody() throws {
-    let server = try ServerProcess(arguments: ["--threads", "3"])
-    let outcomes = Mutex<[String: Int]>([:])
-    let running = Atomic<Int>(4)
-    let address = server.unix
-    for _ in 0..<4 {
-      Foundation.Thread.detachNewThread {
-        while let connection = try? RawConnection(address) {
-          connection.send(classifyFrame(1, "textclassifier", FaultTests.text))
-          let answer = Result { try connection.answer() }
-          let outcome =
-            switch answer {
-            case .success(let answer?): answer.isGoaway ? "goaway" : answer.status?.reason ?? "OK"
-            case .success(nil): "ended without a word"
-            case .failure(let error): "\(error)"
-            }
-          outcomes.withLock { $0[outcome, default: 0] += 1 }
-        }
-        running.subtract(1, ordering: .relaxed)
-      }
-    }
-    usleep(200_000)
-    server.signal(SIGTERM)
-    #expect(server.exitStatus() == 0)
-    #expect(waitUntil(seconds: 10) { running.load(ordering: .relaxed) == 0 })
-    let found = outcomes.withLock { $0 }
-    #expect(found["OK", default: 0] > 100 && Set(found.keys).isSubset(of: ["OK", "goaway"]), "\(found)")
-  }
-
   /// A call that was on its way when the server was told to end is answered, not cut off.
   @Test func frameHalfReceivedAtTheDrainIsAnswered() throws {
     let server = try ServerProcess(overTCP: true)
@@ -185,8 +155,8 @@ import Testing
     let folder = try ModelFolder()
     let server = try ServerProcess(models: folder.path)
     let client = try SynchronousClient(server.unix)
-    #expect(try client.isServing())
-    #expect(try client.models().isEmpty)
+    #expect(try client.health().isServing)
+    #expect(try client.models(timeoutNanoseconds: 0).isEmpty)
     var result = ClassifyResult()
     #expect {
       try client.classify(FaultTests.text, ClassifyCall("textclassifier"), into: &result)
@@ -207,7 +177,7 @@ import Testing
       .write("nothing/1/model.pth", Data())
     let server = try ServerProcess(models: folder.path)
     let client = try SynchronousClient(server.unix)
-    let models = try client.models()
+    let models = try client.models(timeoutNanoseconds: 0)
     #expect(models.filter { $0.state == .ready }.map { "\($0.name)@\($0.version)" } == ["textclassifier@1"])
     let failed = models.filter { $0.state == .failed }
     #expect(
@@ -226,7 +196,8 @@ import Testing
     } throws: { error in
       if case .status(let status) = error as? ClientError { status.reason == "MODEL_FAILED" } else { false }
     }
-    #expect(try !client.isServing("short") && client.isServing("textclassifier") && client.isServing())
+    #expect(try !client.health("short").isServing)
+    #expect(try client.health("textclassifier").isServing && client.health().isServing)
   }
 
   // MARK: Commands that end
