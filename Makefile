@@ -1,6 +1,6 @@
 # make run, make test: on a fresh Debian machine with Swift these install what is missing and then do the work.
 .DEFAULT_GOAL := help
-.PHONY: help setup build run proto proto-check test sanitize-address sanitize-thread fuzz fuzz-build fuzz-corpus bench
+.PHONY: help setup build run proto proto-check test sanitize-address sanitize-thread fuzz fuzz-build fuzz-corpus soak bench
 
 PACKAGES := libprotobuf-c-dev protobuf-c-compiler libopenblas-dev libssl-dev pkg-config
 SWIFT_RELEASE := swift build -c release --static-swift-stdlib
@@ -13,6 +13,7 @@ help:
 	@echo "make setup   install the Debian packages that are missing"
 	@echo "make bench   compare with raw sockets and gRPC C++"
 	@echo "make fuzz    fuzz the readers of weight files and frames for a minute each (FUZZ_SECONDS=60)"
+	@echo "make soak    the long form: fuzzing for 10 minutes each, the tests ten times and under both sanitizers"
 	@echo "make proto   generate the protobuf-c code from proto/apus.proto"
 
 setup:
@@ -96,3 +97,9 @@ fuzz-corpus: fuzz-build
 	    { tail -40 .build/fuzz/$$target.log; echo "fuzz-corpus: $$target failed"; exit 1; }; \
 	  echo "fuzz-corpus: $$target: $$(ls Tests/Fuzz/corpus/$$target | wc -l) inputs passed"; \
 	done
+
+soak: test
+	$(MAKE) fuzz FUZZ_SECONDS=600
+	for round in 1 2 3 4 5 6 7 8 9 10; do swift test --skip-build || exit 1; done
+	$(MAKE) sanitize-address
+	$(MAKE) sanitize-thread
