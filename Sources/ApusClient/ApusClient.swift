@@ -1,6 +1,5 @@
 import ApusBase
 import ApusIO
-import Synchronization
 
 /// A client for many tasks: calls are in flight side by side on one connection, which one thread serves and,
 /// when it is lost, makes again.
@@ -12,7 +11,7 @@ import Synchronization
 /// ```
 public final class ApusClient: Sendable {
   private let core: ClientCore
-  private let thread: Mutex<Thread?>
+  private let thread: Locked<Thread?>
 
   /// Makes a client. The connection is made with the first call.
   ///
@@ -26,7 +25,7 @@ public final class ApusClient: Sendable {
       let core = try ClientCore(parsed, options)
       self.core = core
       let loop = ClientLoopStart(core: core)
-      thread = Mutex(try Thread(name: "apus-client") { loop.run() })
+      thread = Locked(try Thread(name: "apus-client") { loop.run() })
     } catch { throw .connectionFailed(error.description) }
   }
 

@@ -1,6 +1,6 @@
+import Synchronization
 import ApusBase
 import ApusIO
-import Synchronization
 
 /// A call on its way, from the caller's task to the I/O thread.
 struct PendingCall: Sendable {
@@ -39,7 +39,7 @@ final class ClientCore: Sendable {
   let address: Address
   let options: ClientOptions
   let wakeUp: WakeUp
-  private let inbox = Mutex(Inbox())
+  private let inbox = Locked(Inbox())
   private let tokens = Atomic<UInt64>(1)
 
   init(_ address: Address, _ options: ClientOptions) throws(SystemError) {

@@ -1,9 +1,9 @@
 import ApusIO
-import Synchronization
+import ApusBase
 
 /// The threads that a server must wait for.
 final class Joinable: Sendable {
-  private let joins = Mutex<[@Sendable () -> Void]>([])
+  private let joins = Locked<[@Sendable () -> Void]>([])
 
   func add(_ thread: consuming Thread) {
     let owned = Owned(thread)
@@ -21,8 +21,8 @@ final class Joinable: Sendable {
   }
 
   private final class Owned: Sendable {
-    private let thread: Mutex<Thread?>
-    init(_ thread: consuming Thread) { self.thread = Mutex(thread) }
+    private let thread: Locked<Thread?>
+    init(_ thread: consuming Thread) { self.thread = Locked(thread) }
     func join() {
       let taken = thread.withLock { $0.take() }
       taken?.join()

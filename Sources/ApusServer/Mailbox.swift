@@ -1,5 +1,5 @@
 import ApusIO
-import Synchronization
+import ApusBase
 
 /// What other threads may ask of a reactor.
 enum Message: Sendable {
@@ -11,7 +11,7 @@ enum Message: Sendable {
 
 /// The one way into a reactor from outside: rare, so a lock and an eventfd serve.
 final class Mailbox: Sendable {
-  private let messages = Mutex<[Message]>([])
+  private let messages = Locked<[Message]>([])
   let wakeUp: WakeUp
 
   init() throws(SystemError) { wakeUp = try WakeUp() }

@@ -3,8 +3,8 @@ import ApusClient
 import ApusIO
 import ApusWire
 import ArgumentParser
-import Glibc
 import Synchronization
+import Glibc
 
 struct Bench: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -128,7 +128,7 @@ struct Bench: ParsableCommand {
   /// Runs a thread for each connection and adds up what they saw, in the connections' order.
   private func measure(_ plan: LoadPlan) throws -> LoadOutcome {
     let progress = LoadProgress()
-    let outcomes = Mutex([LoadOutcome?](repeating: nil, count: connections))
+    let outcomes = Locked([LoadOutcome?](repeating: nil, count: connections))
     // Invariant: the first `started` places hold threads, which are joined before the memory goes.
     let threads = UnsafeMutablePointer<Thread>.allocate(capacity: connections)
     var started = 0

@@ -1,9 +1,9 @@
+import Synchronization
 import ApusBase
 import ApusIO
 import ApusWire
 import Foundation
 import Glibc
-import Synchronization
 
 /// What a fake server does about a frame, step by step.
 enum Step: Sendable {
@@ -27,11 +27,11 @@ struct ReceivedFrame: Sendable {
 final class FakeServer: Sendable {
   let path: String
   private let shared: Shared
-  private let thread: Mutex<ApusIO.Thread?>
+  private let thread: Locked<ApusIO.Thread?>
 
   private final class Shared: Sendable {
-    let frames = Mutex<[ReceivedFrame]>([])
-    let hellos = Mutex<[ReceivedFrame]>([])
+    let frames = Locked<[ReceivedFrame]>([])
+    let hellos = Locked<[ReceivedFrame]>([])
     let isStopped = Atomic<Bool>(false)
     let hello: @Sendable (ReceivedFrame) -> [Step]
     let behaviour: @Sendable (ReceivedFrame) -> [Step]
@@ -68,7 +68,7 @@ final class FakeServer: Sendable {
     let listener = try Listener(.unix(path: path))
     let number = dup(listener.descriptor.number)
     let keeper = ListenerKeeper(listener)
-    thread = Mutex(
+    thread = Locked(
       try ApusIO.Thread(name: "fake-server") {
         defer { Glibc.close(number) }
         Self.serve(keeper, number, shared)

@@ -4,7 +4,6 @@ import ApusIO
 import ApusWire
 import Foundation
 import Glibc
-import Synchronization
 import Testing
 
 /// The start and the end of a server, its socket file, and the folder of models it is given.
@@ -70,7 +69,7 @@ import Testing
 
   @Test func drainUnderLoadLosesNothing() throws {
     let server = try ServerProcess(overTCP: true)
-    let reports = Mutex<[DrainReport]>([])
+    let reports = Locked<[DrainReport]>([])
     let threads = (0..<6).map { index in
       let address = index % 2 == 0 ? server.unix : server.tcp
       return Foundation.Thread {
