@@ -28,10 +28,15 @@ package struct Listener: ~Copyable, Sendable {
 
   deinit { stop() }
 
-  /// Takes no more connections: the socket file goes, and who connects is refused. A file that a successor has made in
-  /// its place stays.
+  /// Takes no more connections: the socket file goes, and who connects is refused.
   package func stop() {
-    guard shutdown(descriptor.number, Int32(SHUT_RDWR)) == 0 else { return }
+    removeFile()
+    _ = shutdown(descriptor.number, Int32(SHUT_RDWR))
+  }
+
+  /// Nobody finds the socket any more; who has connected can still be accepted. A file that a successor has made in its
+  /// place stays.
+  package func removeFile() {
     if case .unix(let path) = address, let file, FileIdentity(path) == file { _ = unlink(path) }
   }
 

@@ -38,6 +38,11 @@ package struct ListenerSet: ~Copyable, @unchecked Sendable {
     }
   }
 
+  /// Who has connected can still be accepted; over Unix sockets nobody else comes.
+  func removeFiles() {
+    for index in 0..<listeners.count { listeners[index].removeFile() }
+  }
+
   /// Takes no more connections: the socket files go, and who connects is refused.
   func stop(watchedBy poller: borrowing Poller) {
     for index in 0..<listeners.count {

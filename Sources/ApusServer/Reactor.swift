@@ -238,6 +238,7 @@ struct Reactor: ~Copyable {
   /// Whoever has connected already is told, too. The other reactors drain only now, so that no connection is on its way
   /// to one that has ended.
   private mutating func stopAccepting(_ listeners: borrowing ListenerSet) {
+    listeners.removeFiles()
     for which in 0..<listeners.count { while accept(from: listeners, which) {} }
     listeners.stop(watchedBy: poller)
     for mailbox in fleet.mailboxes.dropFirst(index + 1) { mailbox.post(.drain) }

@@ -124,6 +124,36 @@ import Testing
     }
   }
 
+  /// Who had connected when the server was told to end gets an answer or a goaway, whichever thread was to serve it.
+  @Test func drainWhileClientsConnectLosesNobody() throws {
+    let server = try ServerProcess(arguments: ["--threads", "3"])
+    let outcomes = Mutex<[String: Int]>([:])
+    let running = Atomic<Int>(4)
+    let address = server.unix
+    for _ in 0..<4 {
+      Foundation.Thread.detachNewThread {
+        while let connection = try? RawConnection(address) {
+          connection.send(classifyFrame(1, "textclassifier", FaultTests.text))
+          let answer = Result { try connection.answer() }
+          let outcome =
+            switch answer {
+            case .success(let answer?): answer.isGoaway ? "goaway" : answer.status?.reason ?? "OK"
+            case .success(nil): "ended without a word"
+            case .failure(let error): "\(error)"
+            }
+          outcomes.withLock { $0[outcome, default: 0] += 1 }
+        }
+        running.subtract(1, ordering: .relaxed)
+      }
+    }
+    usleep(200_000)
+    server.signal(SIGTERM)
+    #expect(server.exitStatus() == 0)
+    #expect(waitUntil(seconds: 10) { running.load(ordering: .relaxed) == 0 })
+    let found = outcomes.withLock { $0 }
+    #expect(found["OK", default: 0] > 100 && Set(found.keys).isSubset(of: ["OK", "goaway"]), "\(found)")
+  }
+
   /// A call that was on its way when the server was told to end is answered, not cut off.
   @Test func frameHalfReceivedAtTheDrainIsAnswered() throws {
     let server = try ServerProcess(overTCP: true)
