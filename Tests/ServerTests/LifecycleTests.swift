@@ -4,6 +4,7 @@ import ApusIO
 import ApusWire
 import Foundation
 import Glibc
+import Synchronization
 import Testing
 
 /// The start and the end of a server, its socket file, and the folder of models it is given.
@@ -127,7 +128,7 @@ import Testing
   /// Who had connected when the server was told to end gets an answer or a goaway, whichever thread was to serve it.
   @Test func drainWhileClientsConnectLosesNobody() throws {
     let server = try ServerProcess(arguments: ["--threads", "3"])
-    let outcomes = Mutex<[String: Int]>([:])
+    let outcomes = Locked<[String: Int]>([:])
     let running = Atomic<Int>(4)
     let address = server.unix
     for _ in 0..<4 {
