@@ -38,7 +38,6 @@ let package = Package(
     .target(name: "CSingleThreadedBLAS"),
     .target(name: "CApusProto", dependencies: ["CProtobufC"]),
 
-    // Layers 1 to 5: each imports only from above; Tests/HygieneTests checks it.
     module("ApusBase", ["CLinux"]),
     module("ApusWire", ["ApusBase", "CApusProto"]),
     module("ApusIO", ["ApusBase", "CLinux"]),
@@ -62,6 +61,7 @@ let package = Package(
 
     tests("ApusBaseTests", ["ApusBase"]),
     tests("ApusWireTests", ["ApusWire", "ApusBase", "CApusProto"]),
+    tests("ApusIOTests", ["ApusIO", "ApusBase", "CLinux"]),
     tests("ApusEngineTests", ["ApusEngine", "ApusBase"]),
     tests("ApusFormatsTests", ["ApusFormats", "ApusEngine", "ApusBase"]),
     tests("ApusModelsTests", ["ApusModels", "ApusFormats", "ApusEngine", "ApusBase"]),

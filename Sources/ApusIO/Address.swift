@@ -25,6 +25,7 @@ package enum Address: Hashable, Sendable, CustomStringConvertible {
       else { throw Invalid(description: "'\(text)': write tcp://HOST:PORT, for example tcp://127.0.0.1:7070") }
       var host = rest[..<colon]
       if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
+      guard !host.isEmpty else { throw Invalid(description: "'\(text)' names no host") }
       self = .tcp(host: String(host), port: port)
     } else {
       throw Invalid(description: "'\(text)' is no address; write unix:PATH or tcp://HOST:PORT")
@@ -42,8 +43,14 @@ package enum Address: Hashable, Sendable, CustomStringConvertible {
   package var isLocal: Bool {
     switch self {
     case .unix: true
-    case .tcp(let host, _): host == "localhost" || host == "::1" || host.hasPrefix("127.")
+    case .tcp(let host, _): host == "localhost" || host == "::1" || Self.isLoopback(host)
     }
+  }
+
+  /// Whether it is a numeric address in 127.0.0.0/8; a name that begins alike is none.
+  private static func isLoopback(_ host: String) -> Bool {
+    var address = in_addr()
+    return inet_pton(AF_INET, host, &address) == 1 && UInt32(bigEndian: address.s_addr) >> 24 == 127
   }
 }
 

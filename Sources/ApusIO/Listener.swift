@@ -15,10 +15,11 @@ package struct Listener: ~Copyable, Sendable {
     descriptor = try address.withSocket(passive: true, "listen on \(address)") { socket, name, length in
       var on: Int32 = 1
       _ = setsockopt(socket.number, SOL_SOCKET, SO_REUSEADDR, &on, socklen_t(MemoryLayout<Int32>.size))
-      // The file must never be open to more than its mode says, not even for a moment.
-      let old = umask(mode_t(0o777 & ~mode))
-      defer { _ = umask(old) }
+      // The kernel makes the file with the socket's own mode less the umask: it must never be open to more than its
+      // mode says, not even for a moment, and the umask is not this thread's alone.
+      _ = fchmod(socket.number, mode_t(mode))
       guard bind(socket.number, name, length) == 0 else { return -errno }
+      if case .unix(let path) = address { _ = chmod(path, mode_t(mode)) }
       return listen(socket.number, 4096) < 0 ? -errno : 0
     }
     self.address = Self.bound(descriptor, address)
