@@ -38,6 +38,7 @@ let package = Package(
     .target(name: "CSingleThreadedBLAS"),
     .target(name: "CApusProto", dependencies: ["CProtobufC"]),
 
+    // Layers 1 to 5: each imports only from above; Tests/HygieneTests checks it.
     module("ApusBase", ["CLinux"]),
     module("ApusWire", ["ApusBase", "CApusProto"]),
     module("ApusIO", ["ApusBase", "CLinux"]),
@@ -66,6 +67,8 @@ let package = Package(
     tests("ApusFormatsTests", ["ApusFormats", "ApusEngine", "ApusBase"]),
     tests("ApusModelsTests", ["ApusModels", "ApusFormats", "ApusEngine", "ApusBase"]),
     tests("ApusClientTests", ["ApusClient", "ApusWire", "ApusIO", "ApusBase"]),
+    // The shape of the sources: imports, lengths, words.
+    tests("HygieneTests", []),
     // Counts, exact: preloads Tests/Interpose/interpose.c into real processes.
     .executableTarget(
       name: "client-probe", dependencies: ["ApusClient"], path: "Tests/ClientProbe", swiftSettings: settings),
