@@ -1,10 +1,11 @@
 import Glibc
 
-/// Owner of zeroed memory whose address is a multiple of 64, the width of a cache line and of an AVX-512 register.
-/// Large ones are mappings, whose pages cost nothing until they are touched.
+/// Owner of zeroed memory whose address is a multiple of 64, the width of a cache line and of an AVX-512
+/// register. Large ones are mappings, whose pages cost nothing until they are touched.
 ///
-/// Invariant of the unsafe code here: `bytes` is valid from `init` to `deinit` and no one else frees it; it is a mapping
-/// of its own exactly when it is of `mappedFrom` bytes or more. A pointer taken from it must not outlive the owner.
+/// Invariant of the unsafe code here: `bytes` is valid from `init` to `deinit` and no one else frees it; it
+/// is a mapping of its own exactly when it is of `mappedFrom` bytes or more. A pointer taken from it must not
+/// outlive the owner.
 package struct AlignedBuffer: ~Copyable, @unchecked Sendable {
   package let bytes: UnsafeMutableRawBufferPointer
   private static let mappedFrom = 64 << 10
@@ -30,5 +31,7 @@ package struct AlignedBuffer: ~Copyable, @unchecked Sendable {
   @inlinable package var baseAddress: UnsafeMutableRawPointer { bytes.baseAddress.unsafelyUnwrapped }
 
   /// The memory as 32-bit floats.
-  @inlinable package var floats: UnsafeMutablePointer<Float> { baseAddress.assumingMemoryBound(to: Float.self) }
+  @inlinable package var floats: UnsafeMutablePointer<Float> {
+    baseAddress.assumingMemoryBound(to: Float.self)
+  }
 }

@@ -1,12 +1,12 @@
 public import Synchronization
 
-/// Counts durations in buckets that are at most 1/32 wide: 32 linear steps in each power of two, as HdrHistogram does
-/// with 5 significant bits, from 1 ns to 68 s. One thread records, any thread reads.
+/// Counts durations in buckets that are at most 1/32 wide: 32 linear steps in each power of two, as
+/// HdrHistogram does with 5 significant bits, from 1 ns to 68 s. One thread records, any thread reads.
 ///
 /// The memory is the caller's, so that a recorder for many models lies in one lazily paged mapping.
 ///
-/// Invariant of the unsafe code here: `buckets` points to `wordCount` zero-initialised atomic words that live longer
-/// than this view.
+/// Invariant of the unsafe code here: `buckets` points to `wordCount` zero-initialised atomic words that live
+/// longer than this view.
 package struct DurationHistogram: @unchecked Sendable {
   private static let subBits = 5
   private static let octaves = 36
@@ -44,7 +44,8 @@ package struct DurationHistogram: @unchecked Sendable {
 }
 
 extension Atomic where Value == UInt64 {
-  /// Adds where only one thread writes: a plain load, add and store, which other threads may read at any time.
+  /// Adds where only one thread writes: a plain load, add and store, which other threads may read at any
+  /// time.
   @inlinable package func addFromOneThread(_ value: UInt64) {
     store(load(ordering: .relaxed) &+ value, ordering: .relaxed)
   }
@@ -67,7 +68,8 @@ package struct DurationSummary: Sendable {
     maximumNanoseconds = max(maximumNanoseconds, histogram.maximumNanoseconds)
   }
 
-  /// The duration that `quantile` (0 to 1) of the events did not exceed, at most 1/32 too high; 0 without events.
+  /// The duration that `quantile` (0 to 1) of the events did not exceed, at most 1/32 too high; 0 without
+  /// events.
   package func nanoseconds(atQuantile quantile: Double) -> UInt64 {
     guard count > 0 else { return 0 }
     let rank = max(1, UInt64((Double(count) * quantile).rounded(.up)))

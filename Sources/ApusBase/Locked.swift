@@ -1,10 +1,10 @@
 import Glibc
 
-/// A value behind a pthread mutex, for what is rare enough to lock. The thread sanitizer knows these locks, which it does
-/// not for those of the Synchronization module.
+/// A value behind a pthread mutex, for what is rare enough to lock. The thread sanitizer knows these locks,
+/// which it does not for those of the Synchronization module.
 ///
-/// Invariant of the unsafe code here: `mutex` is initialised once, never moved, and destroyed when nobody can hold it; the
-/// value is touched only while it is held.
+/// Invariant of the unsafe code here: `mutex` is initialised once, never moved, and destroyed when nobody can
+/// hold it; the value is touched only while it is held.
 package final class Locked<Value: ~Copyable>: @unchecked Sendable {
   private let mutex: UnsafeMutablePointer<pthread_mutex_t>
   private var value: Value

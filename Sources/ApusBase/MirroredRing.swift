@@ -1,13 +1,14 @@
 import CLinux
 
-/// A receive ring whose memory is mapped twice in a row, so that what wraps around its end is still in one piece.
+/// A receive ring whose memory is mapped twice in a row, so that what wraps around its end is still in one
+/// piece.
 ///
-/// When the ring runs empty it starts again at its beginning: light traffic stays within the same few cache lines,
-/// and touches only the first pages.
+/// When the ring runs empty it starts again at its beginning: light traffic stays within the same few cache
+/// lines, and touches only the first pages.
 ///
-/// Invariant of the unsafe code here: `base` spans `2 × capacity` bytes of which byte `i` and byte `capacity + i` are
-/// the same memory, `0 ≤ start < capacity` and `0 ≤ count ≤ capacity`; so `[start, start + count)` and the free
-/// space behind it are always inside the mapping.
+/// Invariant of the unsafe code here: `base` spans `2 × capacity` bytes of which byte `i` and byte `capacity
+/// + i` are the same memory, `0 ≤ start < capacity` and `0 ≤ count ≤ capacity`; so `[start, start + count)`
+/// and the free space behind it are always inside the mapping.
 package struct MirroredRing: ~Copyable {
   @usableFromInline let base: UnsafeMutableRawPointer
   package let capacity: Int

@@ -12,7 +12,9 @@ package struct Instant: Comparable, Sendable {
   /// The end of time: a deadline that never passes.
   @inlinable package static var never: Instant { Instant(nanoseconds: .max) }
 
-  @inlinable package static func < (left: Instant, right: Instant) -> Bool { left.nanoseconds < right.nanoseconds }
+  @inlinable package static func < (left: Instant, right: Instant) -> Bool {
+    left.nanoseconds < right.nanoseconds
+  }
 
   /// Keeps the processor busy until this time, without a system call.
   package func spin() { while Instant.now < self { clinux_pause() } }

@@ -1,5 +1,5 @@
-/// A name for a slot that stays distinct when the slot is used again: an index and a generation in one word, so that it
-/// can ride in an epoll event and a late event finds nobody.
+/// A name for a slot that stays distinct when the slot is used again: an index and a generation in one word,
+/// so that it can ride in an epoll event and a late event finds nobody.
 package struct SlotKey: Equatable, Sendable {
   package let rawValue: UInt64
 
@@ -12,11 +12,11 @@ package struct SlotKey: Equatable, Sendable {
   @inlinable package var generation: UInt32 { UInt32(truncatingIfNeeded: rawValue >> 32) }
 }
 
-/// A fixed number of places for values that cannot be copied. Address space is taken once; a place's memory is not
-/// touched before the place is first used.
+/// A fixed number of places for values that cannot be copied. Address space is taken once; a place's memory
+/// is not touched before the place is first used.
 ///
-/// Invariant of the unsafe code here: `generations[i]` is initialised for `i < touched`, and `elements[i]` exactly while
-/// that generation is odd. `free` holds the `freeCount` places below `touched` that are free.
+/// Invariant of the unsafe code here: `generations[i]` is initialised for `i < touched`, and `elements[i]`
+/// exactly while that generation is odd. `free` holds the `freeCount` places below `touched` that are free.
 package struct SlotTable<Element: ~Copyable>: ~Copyable {
   private let elements: UnsafeMutablePointer<Element>
   private let generations: UnsafeMutablePointer<UInt32>
@@ -83,6 +83,7 @@ package struct SlotTable<Element: ~Copyable>: ~Copyable {
 
   /// The key of the value at `index`, or nil when that place is free: for walking over all values.
   package func key(at index: Int) -> SlotKey? {
-    index < touched && generations[index] & 1 == 1 ? SlotKey(index: index, generation: generations[index]) : nil
+    index < touched && generations[index] & 1 == 1
+      ? SlotKey(index: index, generation: generations[index]) : nil
   }
 }

@@ -16,8 +16,8 @@ public final class ApusClient: Sendable {
   /// Makes a client. The connection is made with the first call.
   ///
   /// - Parameter address: `unix:PATH` or `tcp://HOST:PORT`.
-  /// - Throws: `invalidInput` for a text that is no address, `connectionFailed` when the system has no more descriptors
-  ///   or threads.
+  /// - Throws: `invalidInput` for a text that is no address, `connectionFailed` when the system has no more
+  ///   descriptors or threads.
   public init(_ address: String, options: ClientOptions = ClientOptions()) throws(ClientError) {
     let parsed: Address
     do { parsed = try Address(address) } catch { throw .invalidInput(error.description) }

@@ -102,11 +102,14 @@ public struct ClassifyCall: Equatable, Sendable {
     var expected = elementBytes
     for dimension in shape {
       let (product, overflow) = expected.multipliedReportingOverflow(by: dimension)
-      guard dimension >= 0, !overflow else { throw .invalidInput("the shape \(shape) is too large or negative") }
+      guard dimension >= 0, !overflow else {
+        throw .invalidInput("the shape \(shape) is too large or negative")
+      }
       expected = product
     }
     guard expected == byteCount else {
-      throw .invalidInput("a \(elementType) input of shape \(shape) takes \(expected) bytes, not \(byteCount)")
+      throw .invalidInput(
+        "a \(elementType) input of shape \(shape) takes \(expected) bytes, not \(byteCount)")
     }
     return shape
   }

@@ -8,7 +8,8 @@ public struct ClassifyResult: Equatable, Sendable {
   public private(set) var classes = 0
   /// `rows × classes` probabilities, a row after another.
   public private(set) var probabilities: [Float] = []
-  /// `rows × classes` numbers of classes, likeliest first; empty when every class was asked for, in index order.
+  /// `rows × classes` numbers of classes, likeliest first; empty when every class was asked for, in index
+  /// order.
   public private(set) var indices: [UInt32] = []
   /// `rows × all classes` raw outputs of the model; empty unless asked for.
   public private(set) var scores: [Float] = []
@@ -25,7 +26,8 @@ public struct ClassifyResult: Equatable, Sendable {
 
   public init() {}
 
-  /// The class at `rank` of `row`: its number, its name (the number as text when there is none) and its probability.
+  /// The class at `rank` of `row`: its number, its name (the number as text when there is none) and its
+  /// probability.
   ///
   /// `row` and `rank` are less than `rows` and `classes`.
   public func prediction(row: Int = 0, rank: Int = 0) -> (index: Int, label: String, probability: Float) {
@@ -49,7 +51,8 @@ public struct ClassifyResult: Equatable, Sendable {
   }
 }
 
-/// Copies numbers out of a body; storage of the same size is used again. The machine is little-endian, as the body.
+/// Copies numbers out of a body; storage of the same size is used again. The machine is little-endian, as the
+/// body.
 private func copy<Number: BitwiseCopyable>(
   _ body: UnsafeRawBufferPointer, _ offset: Int?, _ count: Int, into numbers: inout [Number], zero: Number
 ) {

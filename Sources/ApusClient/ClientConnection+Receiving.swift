@@ -137,7 +137,9 @@ extension ClientConnection {
       body: Self.piece(bytes, layout.bodyOffset, layout.bodyBytes))
   }
 
-  private static func piece(_ bytes: UnsafeRawBufferPointer, _ offset: Int, _ count: Int) -> UnsafeRawBufferPointer {
+  private static func piece(
+    _ bytes: UnsafeRawBufferPointer, _ offset: Int, _ count: Int
+  ) -> UnsafeRawBufferPointer {
     UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + count])
   }
 

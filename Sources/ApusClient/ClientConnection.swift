@@ -106,13 +106,14 @@ extension ClientConnection {
   /// Takes a Classify call, to be sent by `sendSome` or `receive`.
   ///
   /// - Parameter input: the numbers, row-major, little-endian; copied.
-  /// - Returns: the id that its answer will have; ids ascend from 1. Nil, and the call is not taken, when the server
-  ///   does not read what was submitted before or has as many calls as it allows: take answers first.
+  /// - Returns: the id that its answer will have; ids ascend from 1. Nil, and the call is not taken, when the
+  ///   server does not read what was submitted before or has as many calls as it allows: take answers first.
   package mutating func submit(
     _ call: borrowing ClassifyCall, _ input: UnsafeRawBufferPointer
   ) throws(ClientError) -> UInt64? {
     guard input.count <= bodyLimit else {
-      throw .invalidInput("an input of \(input.count) bytes is over the limit of \(bodyLimit); send fewer rows")
+      throw .invalidInput(
+        "an input of \(input.count) bytes is over the limit of \(bodyLimit); send fewer rows")
     }
     if !request.matches(call, byteCount: input.count) {
       try request.make(call, byteCount: input.count, arena: arena)

@@ -1,7 +1,7 @@
 import ApusBase
 
-/// The bytes that have been received and not given back, from the start of a frame: in a ring, or, for a frame that is
-/// larger than the ring, in memory of its own.
+/// The bytes that have been received and not given back, from the start of a frame: in a ring, or, for a
+/// frame that is larger than the ring, in memory of its own.
 struct ReceiveBuffer: ~Copyable {
   private var ring: MirroredRing
   private var large: AlignedBuffer?
@@ -25,7 +25,8 @@ struct ReceiveBuffer: ~Copyable {
 
   /// Valid until the next `consume`, or `received`.
   var readable: UnsafeRawBufferPointer {
-    isLarge ? UnsafeRawBufferPointer(start: largeStart, count: largeCount) : UnsafeRawBufferPointer(ring.readable)
+    isLarge
+      ? UnsafeRawBufferPointer(start: largeStart, count: largeCount) : UnsafeRawBufferPointer(ring.readable)
   }
 
   var writable: UnsafeMutableRawBufferPointer {

@@ -41,7 +41,9 @@ struct SendBuffer: ~Copyable {
     (start, end) = (0, unsentBytes)
   }
 
-  var unsent: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: memory.baseAddress + start, count: end - start) }
+  var unsent: UnsafeRawBufferPointer {
+    UnsafeRawBufferPointer(start: memory.baseAddress + start, count: end - start)
+  }
 
   mutating func sent(_ byteCount: Int) {
     precondition(byteCount >= 0 && byteCount <= end - start)

@@ -66,8 +66,8 @@ public final class SynchronousClient {
 
   /// Classifies numbers of the call's element type, row-major and little-endian.
   ///
-  /// - Throws: `ClientError`. After `timedOut` the client can be used on; after a lost connection the next call
-  ///   connects again.
+  /// - Throws: `ClientError`. After `timedOut` the client can be used on; after a lost connection the next
+  ///   call connects again.
   public func classify(
     bytes: UnsafeRawBufferPointer, _ call: ClassifyCall, into result: inout ClassifyResult
   ) throws(ClientError) {
@@ -110,7 +110,9 @@ public final class SynchronousClient {
     connection?.sendSome()
     while let view = try connection?.receive(until: deadline) {
       if view.requestID == id { return view }
-      guard view.requestID < id else { throw .protocolBroken("an answer to call \(view.requestID), never sent") }
+      guard view.requestID < id else {
+        throw .protocolBroken("an answer to call \(view.requestID), never sent")
+      }
     }
     connection?.cancel(id)
     // What is unsent now would stand before the next call.
@@ -169,7 +171,9 @@ public final class SynchronousClient {
 
 extension SynchronousClient {
   /// The state of the server or of one model.
-  package func health(_ model: String, timeoutNanoseconds: UInt64) throws(ClientError) -> HealthResponse {
+  package func health(
+    _ model: String, timeoutNanoseconds: UInt64
+  ) throws(ClientError) -> HealthResponse {
     var response = HealthResponse(status: .unknown, detail: "")
     try exchange(
       .health, timeoutNanoseconds, { ModelNameRequest(model: model).encode(into: $0, arena: $1) }
@@ -178,7 +182,9 @@ extension SynchronousClient {
   }
 
   /// The counters of the server and its models, or of one model.
-  package func stats(_ model: String, timeoutNanoseconds: UInt64) throws(ClientError) -> StatsResponse {
+  package func stats(
+    _ model: String, timeoutNanoseconds: UInt64
+  ) throws(ClientError) -> StatsResponse {
     var whole = StatsResponse(server: nil, models: [])
     try exchange(
       .stats, timeoutNanoseconds, { ModelNameRequest(model: model).encode(into: $0, arena: $1) }
@@ -219,7 +225,9 @@ extension SynchronousClient {
   ) throws(ClientError) {
     let deadline = deadline(timeoutNanoseconds)
     do throws(ClientError) {
-      let id = try submit(deadline) { connection throws(ClientError) in try connection.submit(method, encode) }
+      let id = try submit(deadline) { connection throws(ClientError) in
+        try connection.submit(method, encode)
+      }
       var hasMore = true
       while hasMore {
         let view = try answer(id, deadline)

@@ -95,7 +95,9 @@ struct AnswerTemplate: ~Copyable {
 
   init(metadataBytes: Int) { metadata = AlignedBuffer(byteCount: metadataBytes) }
 
-  mutating func read(_ view: AnswerView, arena: borrowing MetadataArena) throws(ClientError) -> ClassifyResponse {
+  mutating func read(
+    _ view: AnswerView, arena: borrowing MetadataArena
+  ) throws(ClientError) -> ClassifyResponse {
     if response != nil, view.metadata.count == metadataBytes, view.body.count == bodyBytes,
       let time = Self.time(view.metadata), isLikeLast(view.metadata) {
       response?.time = time

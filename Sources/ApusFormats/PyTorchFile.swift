@@ -193,9 +193,8 @@ private struct PyTorchSource {
     }
     if found.count == 1 { return found[0] }
     guard found.isEmpty else {
-      throw .noStateDict(
-        "several dicts of tensors (\(found.prefix(8).map(\.0).joined(separator: ", "))), none called state_dict"
-      )
+      let names = found.prefix(8).map(\.0).joined(separator: ", ")
+      throw .noStateDict("several dicts of tensors (\(names)), none called state_dict")
     }
     throw .noStateDict(
       names.isEmpty ? "the dict has no tensors" : "no tensors in the dict of \(names.joined(separator: ", "))"

@@ -1,6 +1,6 @@
-/// How long a thread polls before it sleeps, as the kernel's halt polling decides it
-/// (docs.kernel.org, virt/kvm/halt-polling): the window grows when a wake-up came soon after going to sleep, and shrinks
-/// when polling found nothing. A thread without traffic has no window and so uses no processor time.
+/// How long a thread polls before it sleeps, as the kernel's halt polling decides it (docs.kernel.org,
+/// virt/kvm/halt-polling): the window grows when a wake-up came soon after going to sleep, and shrinks when
+/// polling found nothing. A thread without traffic has no window and so uses no processor time.
 package struct AdaptivePolling: Sendable {
   private let maximumNanoseconds: UInt64
   private static let firstNanoseconds: UInt64 = 10_000

@@ -22,7 +22,9 @@ package enum Address: Hashable, Sendable, CustomStringConvertible {
       let rest = text.dropFirst(6)
       guard let colon = rest.lastIndex(of: ":"), let port = UInt16(rest[rest.index(after: colon)...]),
         colon > rest.startIndex
-      else { throw Invalid(description: "'\(text)': write tcp://HOST:PORT, for example tcp://127.0.0.1:7070") }
+      else {
+        throw Invalid(description: "'\(text)': write tcp://HOST:PORT, for example tcp://127.0.0.1:7070")
+      }
       var host = rest[..<colon]
       if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
       guard !host.isEmpty else { throw Invalid(description: "'\(text)' names no host") }
@@ -67,7 +69,8 @@ extension Address {
   }
 
   private func unixSocket(
-    _ path: String, _ operation: String, _ use: (borrowing Descriptor, UnsafePointer<sockaddr>, socklen_t) -> Int32
+    _ path: String, _ operation: String,
+    _ use: (borrowing Descriptor, UnsafePointer<sockaddr>, socklen_t) -> Int32
   ) throws(SystemError) -> Descriptor {
     let number = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
     let descriptor = Descriptor(owning: try check(number < 0 ? -errno : number, operation))
@@ -113,12 +116,14 @@ extension Address {
   /// Sends each answer at once instead of waiting for more (TCP_NODELAY).
   package static func setNoDelay(_ descriptor: borrowing Descriptor) {
     var on: Int32 = 1
-    _ = setsockopt(descriptor.number, Int32(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<Int32>.size))
+    _ = setsockopt(
+      descriptor.number, Int32(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<Int32>.size))
   }
 
   /// Connects, blocking.
   ///
-  /// - Parameter timeoutNanoseconds: the longest wait for each form of the address; 0: as long as the kernel tries.
+  /// - Parameter timeoutNanoseconds: the longest wait for each form of the address; 0: as long as the kernel
+  ///   tries.
   /// - Throws: `ETIMEDOUT` when the time has passed.
   package func connect(timeoutNanoseconds: UInt64 = 0) throws(SystemError) -> Descriptor {
     let descriptor = try withSocket(passive: false, "connect to \(self)") { socket, address, length in

@@ -1,8 +1,8 @@
 import CLinux
 import Glibc
 
-/// A listening socket. A Unix socket's file is made with the given mode, an old one is removed only when nobody listens
-/// on it, and the file is unlinked when the listener ends.
+/// A listening socket. A Unix socket's file is made with the given mode, an old one is removed only when
+/// nobody listens on it, and the file is unlinked when the listener ends.
 package struct Listener: ~Copyable, Sendable {
   package let descriptor: Descriptor
   /// With the port the kernel chose, where 0 was asked for.
@@ -15,8 +15,8 @@ package struct Listener: ~Copyable, Sendable {
     descriptor = try address.withSocket(passive: true, "listen on \(address)") { socket, name, length in
       var on: Int32 = 1
       _ = setsockopt(socket.number, SOL_SOCKET, SO_REUSEADDR, &on, socklen_t(MemoryLayout<Int32>.size))
-      // The kernel makes the file with the socket's own mode less the umask: it must never be open to more than its
-      // mode says, not even for a moment, and the umask is not this thread's alone.
+      // The kernel makes the file with the socket's own mode less the umask: it must never be open to more
+      // than its mode says, not even for a moment, and the umask is not this thread's alone.
       _ = fchmod(socket.number, mode_t(mode))
       guard bind(socket.number, name, length) == 0 else { return -errno }
       if case .unix(let path) = address { _ = chmod(path, mode_t(mode)) }
@@ -35,8 +35,8 @@ package struct Listener: ~Copyable, Sendable {
     _ = shutdown(descriptor.number, Int32(SHUT_RDWR))
   }
 
-  /// Nobody finds the socket any more; who has connected can still be accepted. A file that a successor has made in its
-  /// place stays.
+  /// Nobody finds the socket any more; who has connected can still be accepted. A file that a successor has
+  /// made in its place stays.
   package func removeFile() {
     if case .unix(let path) = address, let file, FileIdentity(path) == file { _ = unlink(path) }
   }
@@ -79,7 +79,9 @@ package struct Listener: ~Copyable, Sendable {
       pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { name in
         guard getsockname(descriptor.number, name, &length) == 0 else { return nil }
         // The port stands at the same place in IPv4 and IPv6 addresses.
-        return name.withMemoryRebound(to: sockaddr_in.self, capacity: 1) { UInt16(bigEndian: $0.pointee.sin_port) }
+        return name.withMemoryRebound(to: sockaddr_in.self, capacity: 1) {
+          UInt16(bigEndian: $0.pointee.sin_port)
+        }
       }
     }
     return port.map { .tcp(host: host, port: $0) } ?? address

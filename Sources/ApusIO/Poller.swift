@@ -14,7 +14,8 @@ package struct Readiness: OptionSet, Sendable {
 
 /// An epoll instance. Each descriptor carries a word of the caller's, a slot's key and never a pointer.
 ///
-/// Invariant of the unsafe code here: `events` has room for `capacity` events and lives as long as the poller.
+/// Invariant of the unsafe code here: `events` has room for `capacity` events and lives as long as the
+/// poller.
 package struct Poller: ~Copyable {
   private let epoll: Descriptor
   private let events: UnsafeMutablePointer<clinux_event>
@@ -27,7 +28,9 @@ package struct Poller: ~Copyable {
 
   deinit { events.deallocate() }
 
-  package func add(_ descriptor: borrowing Descriptor, _ interest: Readiness, word: UInt64) throws(SystemError) {
+  package func add(
+    _ descriptor: borrowing Descriptor, _ interest: Readiness, word: UInt64
+  ) throws(SystemError) {
     let result = clinux_epoll_add(epoll.number, descriptor.number, interest.rawValue, word)
     _ = try check(result, "watch a descriptor")
   }
@@ -64,8 +67,8 @@ package struct WakeUp: ~Copyable, Sendable {
   package func drain() { _ = clinux_eventfd_drain(descriptor.number) }
 }
 
-/// The signals that end or reload a process, as a descriptor. Made before any other thread, which then inherits the
-/// mask; SIGPIPE is ignored.
+/// The signals that end or reload a process, as a descriptor. Made before any other thread, which then
+/// inherits the mask; SIGPIPE is ignored.
 package struct SignalSource: ~Copyable, Sendable {
   package let descriptor: Descriptor
 

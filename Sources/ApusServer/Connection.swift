@@ -32,7 +32,8 @@ struct PreparedMemory: ~Copyable {
 
   var request: UnsafeMutableRawPointer { memory.baseAddress }
   var answer: UnsafeMutableRawBufferPointer {
-    UnsafeMutableRawBufferPointer(start: memory.baseAddress + Self.requestCapacity, count: Self.answerCapacity)
+    UnsafeMutableRawBufferPointer(
+      start: memory.baseAddress + Self.requestCapacity, count: Self.answerCapacity)
   }
 }
 
@@ -44,7 +45,9 @@ struct Backlog: ~Copyable {
 
   /// Keeps a copy of what is left of an answer buffer.
   init?(copying bytes: UnsafeRawBufferPointer) {
-    guard let memory = MappedBuffer(byteCount: bytes.count), let source = bytes.baseAddress else { return nil }
+    guard let memory = MappedBuffer(byteCount: bytes.count), let source = bytes.baseAddress else {
+      return nil
+    }
     memory.baseAddress.copyMemory(from: source, byteCount: bytes.count)
     self.memory = memory
     byteCount = bytes.count
@@ -86,8 +89,8 @@ struct Connection: ~Copyable {
     case open
     /// What is owed is still sent; nothing more is read.
     case finishing
-    /// The sending side is shut; what comes is discarded until the peer closes or the time is over, so that no answer
-    /// is lost to a reset.
+    /// The sending side is shut; what comes is discarded until the peer closes or the time is over, so that
+    /// no answer is lost to a reset.
     case lingering
   }
 

@@ -2,7 +2,8 @@ package import ApusIO
 
 /// The sockets on which a server waits for clients. Every reactor may look at it; one accepts.
 ///
-/// Invariant of the unsafe code here: `listeners` is filled before the set is shared and never changes after that.
+/// Invariant of the unsafe code here: `listeners` is filled before the set is shared and never changes after
+/// that.
 package struct ListenerSet: ~Copyable, @unchecked Sendable {
   private let listeners: UnsafeMutableBufferPointer<Listener>
 
@@ -25,7 +26,9 @@ package struct ListenerSet: ~Copyable, @unchecked Sendable {
 
   /// Closes them and unlinks the socket files.
   deinit {
-    for index in 0..<listeners.count { (listeners.baseAddress.unsafelyUnwrapped + index).deinitialize(count: 1) }
+    for index in 0..<listeners.count {
+      (listeners.baseAddress.unsafelyUnwrapped + index).deinitialize(count: 1)
+    }
     listeners.deallocate()
   }
 

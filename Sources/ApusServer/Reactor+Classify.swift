@@ -2,8 +2,8 @@ import ApusBase
 import ApusEngine
 import ApusWire
 
-/// Classify: a run of equal requests is one matrix as it lies in the receive ring, read there by BLAS, and the last layer
-/// writes into the answers.
+/// Classify: a run of equal requests is one matrix as it lies in the receive ring, read there by BLAS, and
+/// the last layer writes into the answers.
 extension Reactor {
   /// Answers the request at `index` and those right behind it that are equal but for ids and numbers.
   ///
@@ -25,7 +25,8 @@ extension Reactor {
       Instant.now.since(min(connection.pointee.oldest, now)) >= call.timeoutNanoseconds
     {
       recorder.refused(model: call.modelIndex, .deadlineExceeded)
-      refuse(first, Status(.deadlineExceeded, "DEADLINE_EXCEEDED", "the call's time was over before it began"))
+      refuse(
+        first, Status(.deadlineExceeded, "DEADLINE_EXCEEDED", "the call's time was over before it began"))
       return 1
     }
     if call.wantLabels {
@@ -42,7 +43,8 @@ extension Reactor {
         return classifyLarge(index, call, model, base, key, connection, at: now)
       }
     }
-    let most = min(call.rows == 1 ? model.blockRows : 1, (limits.answerBufferBytes - answerBytes) / call.layout.frameBytes)
+    let most = min(
+      call.rows == 1 ? model.blockRows : 1, (limits.answerBufferBytes - answerBytes) / call.layout.frameBytes)
     let run = runLength(from: index, of: count, base, most: most)
     recorder.add(.requests, UInt64(run - 1))
     let output = answers.baseAddress + answerBytes
@@ -91,7 +93,8 @@ extension Reactor {
     let none = UnsafeMutableBufferPointer<UnsafeMutablePointer<CChar>?>(start: nil, count: 0)
     guard
       let prefix = encodeClassifyAnswer(
-        connection.pointee.prepared.form, labels: none, digest: digest, into: connection.pointee.memory.answer,
+        connection.pointee.prepared.form, labels: none, digest: digest,
+        into: connection.pointee.memory.answer,
         arena: arena)
     else { throw Status(.internal, "ANSWER_TOO_LARGE", "the answer's metadata is over its limit") }
     connection.pointee.prepared.prefixBytes = prefix
@@ -116,13 +119,15 @@ extension Reactor {
     let input = request.input
     guard input.dtype == .float32 else {
       throw Status(
-        .invalidArgument, "DTYPE_MISMATCH", "model '\(model.name)' takes float32; the call holds \(input.dtype.name)")
+        .invalidArgument, "DTYPE_MISMATCH",
+        "model '\(model.name)' takes float32; the call holds \(input.dtype.name)")
     }
     let rows = try rowCount(input, model, plan)
-    guard rows <= min(model.batchMaximum, limits.batchRows) else {
+    let most = min(model.batchMaximum, limits.batchRows)
+    guard rows <= most else {
       throw Status(
         .invalidArgument, "BATCH_TOO_LARGE",
-        "model '\(model.name)' takes at most \(min(model.batchMaximum, limits.batchRows)) rows in a call; this one has \(rows)")
+        "model '\(model.name)' takes at most \(most) rows in a call; this one has \(rows)")
     }
     let classes = request.topK == 0 ? plan.outputs : min(request.topK, plan.outputs)
     var call = PreparedCall()
@@ -137,7 +142,8 @@ extension Reactor {
       rows: rows, classes: classes, allClasses: plan.outputs, hasIndices: request.topK > 0,
       hasScores: request.wantScores, version: model.version)
     guard call.form.bodyBytes <= limits.bodyBytes else {
-      throw Status(.resourceExhausted, "ANSWER_TOO_LARGE", "the answer would be over the limit; send fewer rows")
+      throw Status(
+        .resourceExhausted, "ANSWER_TOO_LARGE", "the answer would be over the limit; send fewer rows")
     }
     return call
   }
@@ -170,7 +176,8 @@ extension Reactor {
     _ first: Pending, run: Int, _ call: PreparedCall, _ plan: Plan, _ base: UnsafeRawPointer,
     _ output: UnsafeMutableRawPointer, _ connection: UnsafeMutablePointer<Connection>, at now: Instant
   ) -> Times {
-    let input = (base + first.offset + first.layout.bodyOffset + call.inputOffset).assumingMemoryBound(to: Float.self)
+    let input = (base + first.offset + first.layout.bodyOffset + call.inputOffset).assumingMemoryBound(
+      to: Float.self)
     let inputStride = call.rows == 1 ? first.layout.frameBytes / 4 : plan.inputs
     let rows = call.rows * run
     let begun = Instant.now
@@ -190,7 +197,8 @@ extension Reactor {
       firstByte: min(connection.pointee.oldest, now), received: now, begun: begun, computed: .now, rows: rows)
   }
 
-  /// Scores, probabilities and the best classes, where an answer is more than its probabilities in index order.
+  /// Scores, probabilities and the best classes, where an answer is more than its probabilities in index
+  /// order.
   private func computeParts(
     _ input: UnsafePointer<Float>, _ inputStride: Int, _ rows: Int, _ call: PreparedCall, _ plan: Plan,
     _ bodies: UnsafeMutableRawPointer
@@ -212,7 +220,8 @@ extension Reactor {
           (body + call.form.scoresOffset + rowInFrame * classes * 4)
             .copyMemory(from: scores, byteCount: classes * 4)
         }
-        plan.probabilities(logits: scores, logitsStride: classes, rows: 1, output: scores, outputStride: classes)
+        plan.probabilities(
+          logits: scores, logitsStride: classes, rows: 1, output: scores, outputStride: classes)
         let kept = (body + rowInFrame * call.form.classes * 4).assumingMemoryBound(to: Float.self)
         if call.form.hasIndices {
           let indices = (body + call.form.indicesOffset + rowInFrame * call.form.classes * 4)
@@ -267,7 +276,9 @@ extension Reactor {
   private func zeroBetweenParts(_ body: UnsafeMutableRawPointer, _ form: AnswerForm) {
     guard form.hasIndices || form.hasScores else { return }
     zero(body, form.probabilitiesBytes, form.indicesOffset)
-    if form.hasIndices && form.hasScores { zero(body, form.indicesOffset + form.probabilitiesBytes, form.scoresOffset) }
+    if form.hasIndices && form.hasScores {
+      zero(body, form.indicesOffset + form.probabilitiesBytes, form.scoresOffset)
+    }
   }
 
   /// An answer over the answers' buffer gets memory of its own.
@@ -285,8 +296,8 @@ extension Reactor {
     return send(memory, byteCount: call.layout.frameBytes, key, connection) ? 1 : nil
   }
 
-  /// Labels depend on the result where there is a top-k, so the metadata is made after the arithmetic and the body is
-  /// moved behind it. Half of the answers' buffer, which is free here, holds any such answer.
+  /// Labels depend on the result where there is a top-k, so the metadata is made after the arithmetic and the
+  /// body is moved behind it. Half of the answers' buffer, which is free here, holds any such answer.
   private mutating func classifyLabelled(
     _ index: Int, _ call: PreparedCall, _ plan: Plan, _ base: UnsafeRawPointer,
     _ connection: UnsafeMutablePointer<Connection>, at now: Instant
@@ -298,7 +309,8 @@ extension Reactor {
     guard count <= Self.labelCapacity, call.form.bodyBytes <= bodyRoom else {
       return refuse(
         frame,
-        Status(.resourceExhausted, "LABELS_TOO_MANY", "\(count) labels are too many for an answer; use top_k"))
+        Status(.resourceExhausted, "LABELS_TOO_MANY", "\(count) labels are too many for an answer; use top_k")
+      )
     }
     var call = call
     let body = labelled.baseAddress
@@ -310,11 +322,13 @@ extension Reactor {
     let digest = call.wantDigest ? catalog.models[call.modelIndex].digest : []
     guard
       let prefixBytes = encodeClassifyAnswer(
-        call.form, labels: UnsafeMutableBufferPointer(rebasing: labels[..<count]), digest: digest, into: prefix,
+        call.form, labels: UnsafeMutableBufferPointer(rebasing: labels[..<count]), digest: digest,
+        into: prefix,
         arena: arena)
     else {
       return refuse(
-        frame, Status(.resourceExhausted, "LABELS_TOO_MANY", "the labels do not fit into an answer; use top_k"))
+        frame,
+        Status(.resourceExhausted, "LABELS_TOO_MANY", "the labels do not fit into an answer; use top_k"))
     }
     call.prefixBytes = prefixBytes
     call.layout = FrameLayout(

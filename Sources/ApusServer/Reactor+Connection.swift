@@ -39,7 +39,9 @@ extension Reactor {
   }
 
   /// Receives until the socket is empty, four times at most, so that a busy peer does not starve others.
-  private mutating func read(_ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>, at time: Instant?) {
+  private mutating func read(
+    _ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>, at time: Instant?
+  ) {
     for _ in 0..<4 {
       let space = receiveSpace(connection)
       recorder.add(.systemCalls)
@@ -86,7 +88,9 @@ extension Reactor {
   }
 
   /// Answers all whole frames in the ring and sends the answers.
-  mutating func processReceived(_ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>, at now: Instant) {
+  mutating func processReceived(
+    _ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>, at now: Instant
+  ) {
     while connection.pointee.phase == .open, connection.pointee.backlog == nil {
       let bytes = UnsafeRawBufferPointer(connection.pointee.ring.readable)
       let (consumed, ending) = process(bytes, key, connection, at: now)
@@ -94,7 +98,9 @@ extension Reactor {
       connection.pointee.ring.consume(consumed)
       // What is left began to come with the last receive, so that its time-out and deadline count from now.
       if consumed > 0, connection.pointee.oldest != .never { connection.pointee.oldest = now }
-      guard settle(ending, key, connection, at: now), consumed > 0, connection.pointee.ring.count > 0 else { return }
+      guard settle(ending, key, connection, at: now), consumed > 0, connection.pointee.ring.count > 0 else {
+        return
+      }
     }
   }
 
@@ -142,12 +148,14 @@ extension Reactor {
       let oldest = min(connection.pointee.oldest, now)
       setDeadline(connection, oldest.advanced(by: limits.frameTimeoutNanoseconds))
     } else {
-      setDeadline(connection, connection.pointee.goawaySent ? now.advanced(by: Self.quietNanoseconds) : .never)
+      setDeadline(
+        connection, connection.pointee.goawaySent ? now.advanced(by: Self.quietNanoseconds) : .never)
     }
   }
 
-  /// Moves the beginning of a large frame, which the ring has received, to memory that holds all of it. The next frame's
-  /// beginning is read alone, so that only the first of a run of large frames is moved by more than 4 KiB.
+  /// Moves the beginning of a large frame, which the ring has received, to memory that holds all of it. The
+  /// next frame's beginning is read alone, so that only the first of a run of large frames is moved by more
+  /// than 4 KiB.
   private mutating func beginLarge(
     _ frameBytes: Int, _ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>
   ) -> Bool {
@@ -173,7 +181,8 @@ extension Reactor {
 
   // MARK: Sending
 
-  /// Sends the answers made for this connection; what the peer does not take is kept, and reading stops until it does.
+  /// Sends the answers made for this connection; what the peer does not take is kept, and reading stops until
+  /// it does.
   ///
   /// - Returns: false when the connection was closed.
   mutating func flush(_ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>) -> Bool {
@@ -195,7 +204,8 @@ extension Reactor {
 
   /// Sends an answer that has memory of its own.
   mutating func send(
-    _ memory: consuming MappedBuffer, byteCount: Int, _ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>
+    _ memory: consuming MappedBuffer, byteCount: Int, _ key: SlotKey,
+    _ connection: UnsafeMutablePointer<Connection>
   ) -> Bool {
     let bytes = UnsafeRawBufferPointer(start: memory.baseAddress, count: byteCount)
     guard let sent = transmit(bytes, connection) else {
@@ -254,7 +264,8 @@ extension Reactor {
 
   // MARK: Ending
 
-  /// Ends a connection once all that it is owed has been sent: shut the sending side, then wait for the peer's end.
+  /// Ends a connection once all that it is owed has been sent: shut the sending side, then wait for the
+  /// peer's end.
   mutating func finish(_ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>) {
     connection.pointee.phase = .finishing
     guard connection.pointee.backlog == nil else { return }

@@ -4,9 +4,11 @@ import ApusWire
 
 /// Every method but Classify: rare, so clarity comes before speed here.
 extension Reactor {
-  /// Answers one request; nil when the connection was closed, false when the request must wait for the peer to read.
+  /// Answers one request; nil when the connection was closed, false when the request must wait for the peer
+  /// to read.
   mutating func answer(
-    _ frame: Pending, _ base: UnsafeRawPointer, _ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>,
+    _ frame: Pending, _ base: UnsafeRawPointer, _ key: SlotKey,
+    _ connection: UnsafeMutablePointer<Connection>,
     at now: Instant
   ) -> Bool? {
     let metadata = UnsafeRawBufferPointer(
@@ -33,7 +35,8 @@ extension Reactor {
     guard request.minimumVersion <= 1, request.maximumVersion >= 1 else {
       throw Status(
         .unimplemented, "VERSION_UNSUPPORTED",
-        "protocol versions \(request.minimumVersion) to \(request.maximumVersion) are not spoken here; 1 to 1 are")
+        "protocol versions \(request.minimumVersion) to \(request.maximumVersion) "
+          + "are not spoken here; 1 to 1 are")
     }
     let response = HelloResponse(
       server: serverVersion, metadataBytes: limits.metadataBytes, bodyBytes: limits.bodyBytes,
@@ -52,7 +55,9 @@ extension Reactor {
     if draining { return HealthResponse(status: .notServing, detail: "the server is shutting down") }
     if name.isEmpty { return HealthResponse(status: .serving, detail: "") }
     let versions = catalog.models.filter { $0.name == name }
-    guard !versions.isEmpty else { return HealthResponse(status: .serviceUnknown, detail: "there is no model '\(name)'") }
+    guard !versions.isEmpty else {
+      return HealthResponse(status: .serviceUnknown, detail: "there is no model '\(name)'")
+    }
     if versions.contains(where: { $0.failure == nil }) { return HealthResponse(status: .serving, detail: "") }
     return HealthResponse(status: .notServing, detail: versions[versions.count - 1].failure ?? "")
   }
@@ -90,7 +95,8 @@ extension Reactor {
 
   // MARK: Answers of many pages
 
-  /// Stats and ListModels of many models take several frames, all but the last with the flag that more follow.
+  /// Stats and ListModels of many models take several frames, all but the last with the flag that more
+  /// follow.
   private mutating func answerInPages(
     _ frame: Pending, _ metadata: UnsafeRawBufferPointer, _ key: SlotKey,
     _ connection: UnsafeMutablePointer<Connection>
@@ -119,9 +125,12 @@ extension Reactor {
         requestID: frame.header.requestID, flags: page + 1 < pages ? .more : []
       ) { output, arena in
         frame.header.method == Method.stats.rawValue
-          ? StatsResponse(server: page == 0 ? fleet.serverStats() : nil, models: models.map { fleet.modelStats($0) })
+          ? StatsResponse(
+            server: page == 0 ? fleet.serverStats() : nil, models: models.map { fleet.modelStats($0) }
+          )
             .encode(into: output, arena: arena)
-          : ListModelsResponse(models: models.map { catalog.models[$0].info }).encode(into: output, arena: arena)
+          : ListModelsResponse(models: models.map { catalog.models[$0].info }).encode(
+            into: output, arena: arena)
       }
     }
     recorder.answered(.ok)

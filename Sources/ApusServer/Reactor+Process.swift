@@ -3,11 +3,13 @@ import ApusWire
 
 /// From received bytes to answered requests.
 extension Reactor {
-  /// Finds the whole frames in `bytes`, applies cancels to requests that have not been begun, and answers in order.
+  /// Finds the whole frames in `bytes`, applies cancels to requests that have not been begun, and answers in
+  /// order.
   ///
   /// - Returns: how many bytes are done with, and how the frames ended.
   mutating func process(
-    _ bytes: UnsafeRawBufferPointer, _ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>, at now: Instant
+    _ bytes: UnsafeRawBufferPointer, _ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>,
+    at now: Instant
   ) -> (consumed: Int, ending: Ending) {
     let (count, end, ending) = findFrames(bytes)
     var broken: (error: FrameError?, requestID: UInt64)?
@@ -61,10 +63,13 @@ extension Reactor {
 
   /// Marks a request that has not been begun; an unknown id is ignored.
   private func cancel(_ requestID: UInt64, before count: Int) {
-    for index in 0..<count where pending[index].header.requestID == requestID { pending[index].cancelled = true }
+    for index in 0..<count where pending[index].header.requestID == requestID {
+      pending[index].cancelled = true
+    }
   }
 
-  /// A request id that stands twice among the requests at hand. Ids that rise, as our clients' do, cost one comparison.
+  /// A request id that stands twice among the requests at hand. Ids that rise, as our clients' do, cost one
+  /// comparison.
   private func reusedRequestID(_ count: Int) -> UInt64? {
     var highest: UInt64 = 0
     for index in 0..<count where pending[index].header.kind == FrameKind.request.rawValue {
@@ -73,7 +78,9 @@ extension Reactor {
         highest = id
       } else if id != 0 {
         for earlier in 0..<index
-        where pending[earlier].header.requestID == id && pending[earlier].header.kind == FrameKind.request.rawValue {
+        where pending[earlier].header.requestID == id
+          && pending[earlier].header.kind == FrameKind.request.rawValue
+        {
           return id
         }
       }
@@ -81,10 +88,11 @@ extension Reactor {
     return nil
   }
 
-  /// - Returns: how many of the frames are answered, fewer than `count` when the peer does not take its answers; nil when
-  ///   the connection was closed.
+  /// - Returns: how many of the frames are answered, fewer than `count` when the peer does not take its
+  ///   answers; nil when the connection was closed.
   private mutating func answerFrames(
-    _ count: Int, _ bytes: UnsafeRawBufferPointer, _ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>,
+    _ count: Int, _ bytes: UnsafeRawBufferPointer, _ key: SlotKey,
+    _ connection: UnsafeMutablePointer<Connection>,
     at now: Instant
   ) -> Int? {
     guard let base = bytes.baseAddress else { return count }
@@ -104,7 +112,9 @@ extension Reactor {
       } else if connection.pointee.goawaySent {
         refuse(
           frame.pointee,
-          Status(.unavailable, "NOT_PROCESSED", "this server is shutting down; try another", retryAfterNanoseconds: 1))
+          Status(
+            .unavailable, "NOT_PROCESSED", "this server is shutting down; try another",
+            retryAfterNanoseconds: 1))
         index += 1
       } else if method == Method.classify.rawValue {
         guard let done = classify(from: index, of: count, base, key, connection, at: now) else { return nil }
@@ -133,21 +143,25 @@ extension Reactor {
   mutating func appendGoaway() {
     let grace = limits.drainNanoseconds
     appendFrame(.goaway, method: 0, requestID: 0, flags: []) { output, arena in
-      GoAway(reason: "the server is shutting down", graceNanoseconds: grace).encode(into: output, arena: arena)
+      GoAway(reason: "the server is shutting down", graceNanoseconds: grace).encode(
+        into: output, arena: arena)
     }
   }
 
-  /// Adds a frame without a body. Half of the answers' buffer is always free here, more than the longest metadata.
+  /// Adds a frame without a body. Half of the answers' buffer is always free here, more than the longest
+  /// metadata.
   mutating func appendFrame(
     _ kind: FrameKind, method: UInt16, requestID: UInt64, flags: FrameFlags,
     _ encode: (UnsafeMutableRawBufferPointer, borrowing MetadataArena) -> Int
   ) {
     let room = min(limits.answerBufferBytes - answerBytes - 2 * FrameHeader.byteCount, limits.metadataBytes)
     answerBytes += writeFrame(
-      at: answers.baseAddress + answerBytes, room: room, kind, method: method, requestID: requestID, flags: flags, encode)
+      at: answers.baseAddress + answerBytes, room: room, kind, method: method, requestID: requestID,
+      flags: flags, encode)
   }
 
-  /// Writes a frame without a body and gives its length. Behind `room` bytes of metadata there is room for padding.
+  /// Writes a frame without a body and gives its length. Behind `room` bytes of metadata there is room for
+  /// padding.
   func writeFrame(
     at start: UnsafeMutableRawPointer, room: Int, _ kind: FrameKind, method: UInt16, requestID: UInt64,
     flags: FrameFlags, _ encode: (UnsafeMutableRawBufferPointer, borrowing MetadataArena) -> Int

@@ -24,7 +24,8 @@ final class Fleet: Sendable {
 
   /// The reactor with the fewest connections.
   func leastLoaded() -> Int {
-    recorders.indices.min { recorders[$0].value(.connectionsOpen) < recorders[$1].value(.connectionsOpen) } ?? 0
+    recorders.indices.min { recorders[$0].value(.connectionsOpen) < recorders[$1].value(.connectionsOpen) }
+      ?? 0
   }
 }
 
@@ -36,12 +37,12 @@ struct Pending {
   var cancelled: Bool
 }
 
-/// One thread's whole world: it reads the requests of its connections, computes and answers, and shares nothing with the
-/// other reactors but counters. All its memory is taken here; a call takes none.
+/// One thread's whole world: it reads the requests of its connections, computes and answers, and shares
+/// nothing with the other reactors but counters. All its memory is taken here; a call takes none.
 ///
-/// Invariant of the unsafe code in this struct and its extensions: a pointer to a `Connection` comes from `connections`
-/// and is not used after `close`; `pending` holds `limits.callsInFlight` places; `answers` holds what was made for the
-/// connection at hand and is empty between two connections.
+/// Invariant of the unsafe code in this struct and its extensions: a pointer to a `Connection` comes from
+/// `connections` and is not used after `close`; `pending` holds `limits.callsInFlight` places; `answers`
+/// holds what was made for the connection at hand and is empty between two connections.
 struct Reactor: ~Copyable {
   let fleet: Fleet
   let index: Int
@@ -74,8 +75,8 @@ struct Reactor: ~Copyable {
   /// Requests of all turns before the last.
   private var requestsBefore: UInt64 = 0
 
-  /// Break between two looks for more, for each call of the last turn over `callsWithoutBreak`: who makes many calls at
-  /// a time takes longer for the next ones, and a look is a system call.
+  /// Break between two looks for more, for each call of the last turn over `callsWithoutBreak`: who makes
+  /// many calls at a time takes longer for the next ones, and a look is a system call.
   private static let breakNanosecondsPerCall: UInt64 = 32
   private static let callsWithoutBreak: UInt64 = 16
   static let listenerWord: UInt64 = 0xFFFF_FFFF_0000_0000
@@ -161,8 +162,8 @@ struct Reactor: ~Copyable {
     return count
   }
 
-  /// Looks for events without sleeping. The one busy connection is read directly, which saves asking epoll first; every
-  /// eighth look is epoll's, so that nobody else waits.
+  /// Looks for events without sleeping. The one busy connection is read directly, which saves asking epoll
+  /// first; every eighth look is epoll's, so that nobody else waits.
   private mutating func poll() -> Int {
     var end = Instant.now.advanced(by: polling.windowNanoseconds)
     var looks = 0
@@ -191,7 +192,8 @@ struct Reactor: ~Copyable {
     let requests = recorder.value(.requests)
     defer { requestsBefore = requests }
     let calls = requests - requestsBefore
-    return calls > Self.callsWithoutBreak ? (calls - Self.callsWithoutBreak) * Self.breakNanosecondsPerCall : 0
+    return calls > Self.callsWithoutBreak
+      ? (calls - Self.callsWithoutBreak) * Self.breakNanosecondsPerCall : 0
   }
 
   private func timeoutNanoseconds(at now: Instant) -> Int64 {
@@ -235,8 +237,8 @@ struct Reactor: ~Copyable {
     }
   }
 
-  /// Whoever has connected already is told, too. The other reactors drain only now, so that no connection is on its way
-  /// to one that has ended.
+  /// Whoever has connected already is told, too. The other reactors drain only now, so that no connection is
+  /// on its way to one that has ended.
   private mutating func stopAccepting(_ listeners: borrowing ListenerSet) {
     listeners.removeFiles()
     for which in 0..<listeners.count { while accept(from: listeners, which) {} }

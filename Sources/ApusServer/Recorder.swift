@@ -8,11 +8,11 @@ enum Counter: Int, CaseIterable {
   case tensorCopies, tensorCopiedBytes, polls, sleeps, protocolErrors
 }
 
-/// One reactor's counters: it alone writes, anyone reads, nobody locks. A model's part costs memory only once it has
-/// been called.
+/// One reactor's counters: it alone writes, anyone reads, nobody locks. A model's part costs memory only once
+/// it has been called.
 ///
-/// Invariant of the unsafe code here: `memory` is zeroed and holds `serverWords + models × modelWords` words; every
-/// index below stays inside it.
+/// Invariant of the unsafe code here: `memory` is zeroed and holds `serverWords + models × modelWords` words;
+/// every index below stays inside it.
 final class Recorder: Sendable {
   private static let codeCount = 17
   /// Batches of 1, 2, 4 … 65,536 rows.

@@ -101,12 +101,14 @@ package final class Catalog: Sendable {
     if found == nil, selector.version == 0, selector.alias.isEmpty { found = versions.upperBound - 1 }
     guard let found else {
       throw Status(
-        .notFound, "VERSION_NOT_FOUND", "model '\(models[versions.lowerBound].name)' has no such version or alias")
+        .notFound, "VERSION_NOT_FOUND",
+        "model '\(models[versions.lowerBound].name)' has no such version or alias")
     }
     guard models[found].plan != nil else {
       throw Status(
         .unavailable, "MODEL_FAILED",
-        "model '\(models[found].name)' version \(models[found].version) could not be loaded; see `apus models`")
+        "model '\(models[found].name)' version \(models[found].version) could not be loaded; "
+          + "see `apus models`")
     }
     return found
   }
@@ -130,7 +132,9 @@ package final class Catalog: Sendable {
     return left.count - right.count
   }
 
-  private func matches(_ text: String, _ bytes: UnsafeRawBufferPointer) -> Bool { text.utf8.elementsEqual(bytes) }
+  private func matches(_ text: String, _ bytes: UnsafeRawBufferPointer) -> Bool {
+    text.utf8.elementsEqual(bytes)
+  }
 }
 
 /// A name from a client for a message: cut, and without what a terminal would act on.

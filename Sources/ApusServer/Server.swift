@@ -35,7 +35,8 @@ package final class Server: Sendable {
       running.add(
         try Thread(name: "apus-reactor-\(index)") {
           do throws(SystemError) {
-            var reactor = try Reactor(fleet: fleet, index: index, spinNanoseconds: configuration.spinNanoseconds)
+            var reactor = try Reactor(
+              fleet: fleet, index: index, spinNanoseconds: configuration.spinNanoseconds)
             reactor.run(accepting: set.set)
           } catch {
             fatalError("reactor \(index) cannot start: \(error)")
@@ -47,7 +48,8 @@ package final class Server: Sendable {
     self.running = running
   }
 
-  /// Stops accepting, says goaway to every client, answers what was sent before, and returns when all threads have ended.
+  /// Stops accepting, says goaway to every client, answers what was sent before, and returns when all threads
+  /// have ended.
   package func drain() {
     // The first reactor accepts; it passes the word on when it has accepted its last connection.
     fleet.mailboxes[0].post(.drain)

@@ -26,7 +26,9 @@ package struct AnswerForm: Equatable, Sendable {
   /// float32 [rows, classes] at the start of the body.
   package var probabilitiesBytes: Int { rows * classes * 4 }
   package var indicesOffset: Int { roundedUpTo64(probabilitiesBytes) }
-  package var scoresOffset: Int { hasIndices ? indicesOffset + roundedUpTo64(probabilitiesBytes) : indicesOffset }
+  package var scoresOffset: Int {
+    hasIndices ? indicesOffset + roundedUpTo64(probabilitiesBytes) : indicesOffset
+  }
   package var bodyBytes: Int {
     if hasScores { return scoresOffset + rows * allClasses * 4 }
     return hasIndices ? indicesOffset + probabilitiesBytes : probabilitiesBytes
@@ -67,7 +69,8 @@ package func encodeClassifyAnswer(
 }
 
 func part(
-  _ arena: borrowing MetadataArena, _ dtype: Apus__V1__DataType, _ shape: [Int], _ offset: Int, _ byteCount: Int
+  _ arena: borrowing MetadataArena, _ dtype: Apus__V1__DataType, _ shape: [Int], _ offset: Int,
+  _ byteCount: Int
 ) -> UnsafeMutablePointer<Apus__V1__Part>? {
   let part: UnsafeMutablePointer<Apus__V1__Part>? = arena.make { apus__v1__part__init($0) }
   part?.pointee.dtype = dtype

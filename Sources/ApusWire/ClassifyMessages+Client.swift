@@ -49,8 +49,8 @@ package struct ClassifyOptions: Equatable, Sendable {
   }
 }
 
-/// A decoded and checked `ClassifyResponse`: every part lies inside the body, on a multiple of 64, and has the bytes
-/// that its shape takes.
+/// A decoded and checked `ClassifyResponse`: every part lies inside the body, on a multiple of 64, and has
+/// the bytes that its shape takes.
 package struct ClassifyResponse: Equatable, Sendable {
   package let rows: Int
   /// Per row, after top-k.
@@ -71,7 +71,8 @@ package struct ClassifyResponse: Equatable, Sendable {
   package let load: Float
   package var time: TimeAccount
 
-  /// - Throws: `Status`, INTERNAL, when the bytes are no `ClassifyResponse` or name parts that the body cannot hold.
+  /// - Throws: `Status`, INTERNAL, when the bytes are no `ClassifyResponse` or name parts that the body
+  ///   cannot hold.
   package init(
     decoding metadata: UnsafeRawBufferPointer, bodyBytes: Int, arena: borrowing MetadataArena
   ) throws(Status) {
@@ -129,7 +130,8 @@ private func broken(_ what: String) -> Status {
   Status(.internal, "ANSWER_BROKEN", "the server's answer cannot be read: \(what)")
 }
 
-/// Whether each part begins at or after the end of the one before; each has been checked to lie inside the body.
+/// Whether each part begins at or after the end of the one before; each has been checked to lie inside the
+/// body.
 private func areDisjoint(_ parts: [UnsafeMutablePointer<Apus__V1__Part>?]) -> Bool {
   var end: UInt64 = 0
   for case let part? in parts {
@@ -139,13 +141,14 @@ private func areDisjoint(_ parts: [UnsafeMutablePointer<Apus__V1__Part>?]) -> Bo
   return true
 }
 
-/// Checks a part of an answer and gives its offset in the body. The shape's bytes are worked out before anything is
-/// read, and with a zero among them the part is empty.
+/// Checks a part of an answer and gives its offset in the body. The shape's bytes are worked out before
+/// anything is read, and with a zero among them the part is empty.
 private func check(
   _ part: Apus__V1__Part, _ dtype: DataType, _ shape: (rows: UInt64, columns: UInt64), _ bodyBytes: Int
 ) throws(Status) -> Int {
   guard part.dtype.rawValue == dtype.rawValue, part.region == 0 else {
-    throw broken("a part of type \(part.dtype.rawValue) in region \(part.region), not \(dtype.name) in the body")
+    throw broken(
+      "a part of type \(part.dtype.rawValue) in region \(part.region), not \(dtype.name) in the body")
   }
   guard part.n_shape == 2, part.shape[0] == shape.rows, part.shape[1] == shape.columns else {
     throw broken("a part's shape is not (\(shape.rows), \(shape.columns))")

@@ -24,7 +24,8 @@ package struct ClassifyRequest {
   /// `model`, `alias` and `route_key`.
   private static let strings: FieldNumbers = [.field(1), .field(3), .field(11)]
 
-  /// - Throws: `Status`, INVALID_ARGUMENT, when the bytes are no `ClassifyRequest` or break the rules for parts.
+  /// - Throws: `Status`, INVALID_ARGUMENT, when the bytes are no `ClassifyRequest` or break the rules for
+  ///   parts.
   package init(
     decoding metadata: UnsafeRawBufferPointer, bodyBytes: Int, arena: borrowing MetadataArena
   ) throws(Status) {

@@ -6,7 +6,8 @@ package struct Frame: Sendable {
   package var layout: FrameLayout
 }
 
-/// Why bytes are not a frame. After any of these the connection cannot go on: what follows has no known beginning.
+/// Why bytes are not a frame. After any of these the connection cannot go on: what follows has no known
+/// beginning.
 package enum FrameError: Error, Equatable, Sendable {
   case notApus
   case version(UInt8)
@@ -30,7 +31,8 @@ package enum FrameError: Error, Equatable, Sendable {
     case .kind(let kind):
       Status(.invalidArgument, "KIND_UNKNOWN", "frame kind \(kind) may not be sent here")
     case .flags(let flags):
-      Status(.invalidArgument, "FLAGS_UNKNOWN", "frame flags 0x\(String(flags, radix: 16)) may not be sent here")
+      Status(
+        .invalidArgument, "FLAGS_UNKNOWN", "frame flags 0x\(String(flags, radix: 16)) may not be sent here")
     case .requestIDZero:
       Status(.invalidArgument, "REQUEST_ID_ZERO", "request id 0 is the connection's own; start at 1")
     case .metadataTooLong(let length, let limit):
@@ -48,8 +50,8 @@ package enum FrameError: Error, Equatable, Sendable {
   }
 }
 
-/// Finds frames in a stream of bytes, whatever way it is cut. It keeps no state: the caller shows it the bytes that
-/// have arrived and not been consumed, from the start of a frame.
+/// Finds frames in a stream of bytes, whatever way it is cut. It keeps no state: the caller shows it the
+/// bytes that have arrived and not been consumed, from the start of a frame.
 package struct FrameDecoder: Sendable {
   /// Which side reads: each accepts only what the other may send.
   package enum Reader: Sendable { case server, client }

@@ -31,9 +31,9 @@ package enum Method: UInt16, Sendable {
   case getModel = 0x0105
 }
 
-/// The first 32 bytes of a frame, little-endian:
-/// magic `APUS` (4), protocol version (1), kind (1), method (2), request id (8), metadata length (4), flags (4),
-/// body length (8). Bytes 0 to 15 mean the same in every version.
+/// The first 32 bytes of a frame, little-endian: magic `APUS` (4), protocol version (1), kind (1), method
+/// (2), request id (8), metadata length (4), flags (4), body length (8). Bytes 0 to 15 mean the same in every
+/// version.
 package struct FrameHeader: Equatable, Sendable {
   package static let byteCount = 32
   /// `APUS` read as a little-endian number.
@@ -85,7 +85,8 @@ package struct FrameHeader: Equatable, Sendable {
   }
 }
 
-/// Where the pieces of a frame lie, in bytes from its start: the body begins and the frame ends on a multiple of 64.
+/// Where the pieces of a frame lie, in bytes from its start: the body begins and the frame ends on a multiple
+/// of 64.
 package struct FrameLayout: Equatable, Sendable {
   package let metadataBytes: Int
   package let bodyBytes: Int

@@ -18,7 +18,8 @@ package enum ServingStatus: UInt32, Sendable {
   }
 }
 
-/// A request whose one field names a model: `HealthRequest` and `StatsRequest` are the same bytes. Empty: all.
+/// A request whose one field names a model: `HealthRequest` and `StatsRequest` are the same bytes. Empty:
+/// all.
 package struct ModelNameRequest: Equatable, Sendable {
   package var model: String
 

@@ -1,11 +1,11 @@
 import ApusBase
 import CApusProto
 
-/// The memory in which one metadata is decoded or built: protobuf-c's allocations are cut off one after another and all
-/// given back at once. What does not fit is refused, so no message can take more.
+/// The memory in which one metadata is decoded or built: protobuf-c's allocations are cut off one after
+/// another and all given back at once. What does not fit is refused, so no message can take more.
 ///
-/// Invariant of the unsafe code here: `state` and the memory it names live as long as the arena; what was cut off is
-/// used only until the next `reset`.
+/// Invariant of the unsafe code here: `state` and the memory it names live as long as the arena; what was cut
+/// off is used only until the next `reset`.
 package struct MetadataArena: ~Copyable {
   fileprivate struct State {
     var memory: UnsafeMutableRawPointer
@@ -44,7 +44,8 @@ package struct MetadataArena: ~Copyable {
   /// Bytes aligned to 16, or nil when the arena is full.
   func allocate(_ byteCount: Int) -> UnsafeMutableRawPointer? { allocateFromArena(state, byteCount) }
 
-  /// A C string in the arena: what protobuf-c takes for a `string` field. A string that does not fit becomes empty.
+  /// A C string in the arena: what protobuf-c takes for a `string` field. A string that does not fit becomes
+  /// empty.
   func string(_ text: String) -> UnsafeMutablePointer<CChar> {
     var text = text
     return text.withUTF8 { bytes in
@@ -65,7 +66,9 @@ package struct MetadataArena: ~Copyable {
   }
 
   /// An initialised message in the arena, or nil when it is full.
-  func make<Message>(_ initialise: (UnsafeMutablePointer<Message>) -> Void) -> UnsafeMutablePointer<Message>? {
+  func make<Message>(
+    _ initialise: (UnsafeMutablePointer<Message>) -> Void
+  ) -> UnsafeMutablePointer<Message>? {
     guard let place = allocate(MemoryLayout<Message>.size) else { return nil }
     let message = place.bindMemory(to: Message.self, capacity: 1)
     initialise(message)
@@ -92,8 +95,12 @@ private var emptyString: UnsafeMutablePointer<CChar> {
   UnsafeMutablePointer(mutating: protobuf_c_empty_string_address())
 }
 
-private func allocateFromArena(_ data: UnsafeMutableRawPointer?, _ byteCount: Int) -> UnsafeMutableRawPointer? {
-  guard let state = data?.assumingMemoryBound(to: MetadataArena.State.self), byteCount >= 0 else { return nil }
+private func allocateFromArena(
+  _ data: UnsafeMutableRawPointer?, _ byteCount: Int
+) -> UnsafeMutableRawPointer? {
+  guard let state = data?.assumingMemoryBound(to: MetadataArena.State.self), byteCount >= 0 else {
+    return nil
+  }
   let start = state.pointee.used
   guard byteCount <= state.pointee.capacity - start else {
     state.pointee.isExhausted = true

@@ -62,8 +62,8 @@ package struct ListModelsResponse: Equatable, Sendable {
 
   package init(models: [ModelInfo]) { self.models = models }
 
-  /// - Returns: bytes written, 0 when the message does not fit into `output` or the arena. A message without models
-  ///   also has 0 bytes.
+  /// - Returns: bytes written, 0 when the message does not fit into `output` or the arena. A message without
+  ///   models also has 0 bytes.
   package func encode(into output: UnsafeMutableRawBufferPointer, arena: borrowing MetadataArena) -> Int {
     arena.reset()
     var message = Apus__V1__ListModelsResponse()
@@ -145,7 +145,9 @@ package struct GetModelResponse: Equatable, Sendable {
 }
 
 extension ModelInfo {
-  fileprivate func fill(_ message: UnsafeMutablePointer<Apus__V1__ModelInfo>, _ arena: borrowing MetadataArena) {
+  fileprivate func fill(
+    _ message: UnsafeMutablePointer<Apus__V1__ModelInfo>, _ arena: borrowing MetadataArena
+  ) {
     message.pointee.name = arena.string(name)
     message.pointee.version = version
     message.pointee.state = Apus__V1__ModelState(rawValue: state.rawValue)

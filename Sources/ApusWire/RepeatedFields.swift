@@ -1,13 +1,14 @@
-/// Helpers for messages with repeated fields. What does not fit marks the arena as exhausted, so that an encoder
-/// builds everything and asks once at its end.
+/// Helpers for messages with repeated fields. What does not fit marks the arena as exhausted, so that an
+/// encoder builds everything and asks once at its end.
 
-/// Copies values into the arena as the array of pointers that protobuf-c takes for a repeated message. When the arena
-/// is full the array is not whole and must not be packed.
+/// Copies values into the arena as the array of pointers that protobuf-c takes for a repeated message. When
+/// the arena is full the array is not whole and must not be packed.
 func repeated<Value, Message>(
   _ values: [Value], _ arena: borrowing MetadataArena, _ initialise: (UnsafeMutablePointer<Message>) -> Void,
   _ fill: (Value, UnsafeMutablePointer<Message>, borrowing MetadataArena) -> Void
 ) -> UnsafeMutablePointer<UnsafeMutablePointer<Message>?>? {
-  guard !values.isEmpty, let list: UnsafeMutablePointer<UnsafeMutablePointer<Message>?> = arena.pointers(values.count)
+  guard !values.isEmpty,
+    let list: UnsafeMutablePointer<UnsafeMutablePointer<Message>?> = arena.pointers(values.count)
   else { return nil }
   for (index, value) in values.enumerated() {
     guard let message: UnsafeMutablePointer<Message> = arena.make(initialise) else { return nil }
@@ -21,7 +22,8 @@ func repeated<Value, Message>(
 func repeatedStrings(
   _ texts: [String], _ arena: borrowing MetadataArena
 ) -> UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>? {
-  guard !texts.isEmpty, let list: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?> = arena.pointers(texts.count)
+  guard !texts.isEmpty,
+    let list: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?> = arena.pointers(texts.count)
   else { return nil }
   for (index, text) in texts.enumerated() { list[index] = arena.string(text) }
   return list

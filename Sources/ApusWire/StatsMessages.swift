@@ -117,8 +117,12 @@ extension CodeCount {
 }
 
 extension LatencySummary {
-  fileprivate func message(_ arena: borrowing MetadataArena) -> UnsafeMutablePointer<Apus__V1__LatencySummary>? {
-    let message: UnsafeMutablePointer<Apus__V1__LatencySummary>? = arena.make { apus__v1__latency_summary__init($0) }
+  fileprivate func message(_ arena: borrowing MetadataArena) -> UnsafeMutablePointer<
+    Apus__V1__LatencySummary
+  >? {
+    let message: UnsafeMutablePointer<Apus__V1__LatencySummary>? = arena.make {
+      apus__v1__latency_summary__init($0)
+    }
     message?.pointee.count = count
     message?.pointee.p50_ns = p50Nanoseconds
     message?.pointee.p90_ns = p90Nanoseconds
@@ -184,7 +188,9 @@ extension ServerStats {
 }
 
 extension ModelStats {
-  fileprivate func fill(_ message: UnsafeMutablePointer<Apus__V1__ModelStats>, _ arena: borrowing MetadataArena) {
+  fileprivate func fill(
+    _ message: UnsafeMutablePointer<Apus__V1__ModelStats>, _ arena: borrowing MetadataArena
+  ) {
     message.pointee.model = arena.string(model)
     message.pointee.version = version
     message.pointee.requests_total = requestsTotal
@@ -194,7 +200,8 @@ extension ModelStats {
     message.pointee.total = total.message(arena)
     message.pointee.queue = queue.message(arena)
     message.pointee.compute = compute.message(arena)
-    message.pointee.batches = repeated(batches, arena, { apus__v1__batch_count__init($0) }) { batch, place, _ in
+    message.pointee.batches = repeated(batches, arena, { apus__v1__batch_count__init($0) }) {
+      batch, place, _ in
       place.pointee.rows = batch.rows
       place.pointee.count = batch.count
     }

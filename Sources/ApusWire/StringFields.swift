@@ -1,6 +1,6 @@
-/// protobuf-c hands a `string` field out as a C string, so `digits\0x` would be read as `digits`, and it does not look
-/// at the bytes, which proto3 wants to be UTF-8 (protobuf.dev/programming-guides/proto3/#scalar). So the strings that a
-/// peer sends are looked at where they lie in the encoded message.
+/// protobuf-c hands a `string` field out as a C string, so `digits\0x` would be read as `digits`, and it does
+/// not look at the bytes, which proto3 wants to be UTF-8 (protobuf.dev/programming-guides/proto3/#scalar). So
+/// the strings that a peer sends are looked at where they lie in the encoded message.
 
 /// Numbers of fields, from 1 to 63.
 struct FieldNumbers: OptionSet {
@@ -20,7 +20,8 @@ func checkStrings(_ message: UnsafeRawBufferPointer, _ fields: FieldNumbers) thr
     guard let value, fields.contains(number: number) else { continue }
     guard !value.contains(0), isUTF8(value) else {
       throw Status(
-        .invalidArgument, "TEXT_BROKEN", "text in field \(number) of the metadata has a zero byte or is no UTF-8")
+        .invalidArgument, "TEXT_BROKEN",
+        "text in field \(number) of the metadata has a zero byte or is no UTF-8")
     }
   }
 }
@@ -29,8 +30,8 @@ private func isUTF8(_ bytes: UnsafeRawBufferPointer) -> Bool {
   bytes.withMemoryRebound(to: UInt8.self) { (try? UTF8Span(validating: $0.span)) != nil }
 }
 
-/// Steps over the fields of an encoded message (protobuf.dev/programming-guides/encoding), within the same bounds as
-/// protobuf-c: tags of at most 5 bytes, numbers of at most 10, no groups.
+/// Steps over the fields of an encoded message (protobuf.dev/programming-guides/encoding), within the same
+/// bounds as protobuf-c: tags of at most 5 bytes, numbers of at most 10, no groups.
 private struct FieldWalk {
   private let bytes: UnsafeRawBufferPointer
   private var offset = 0

@@ -10,9 +10,10 @@ package struct TimeAccount: Equatable, Sendable {
   package init() {}
 }
 
-/// Protobuf lets a varint be longer than it must be (protobuf.dev/programming-guides/encoding). The account is written
-/// as six-byte varints, so an answer's size, and with it the place of its body, is known before its arithmetic. It is
-/// the last field of `ClassifyResponse` and can be read alone, when everything before it is as in the last answer.
+/// Protobuf lets a varint be longer than it must be (protobuf.dev/programming-guides/encoding). The account
+/// is written as six-byte varints, so an answer's size, and with it the place of its body, is known before
+/// its arithmetic. It is the last field of `ClassifyResponse` and can be read alone, when everything before
+/// it is as in the last answer.
 extension TimeAccount {
   /// Bytes of the whole field: tag, length, and six fields of a tag and six bytes.
   package static let encodedBytes = 2 + 6 * 7
@@ -43,14 +44,16 @@ extension TimeAccount {
     spread |= (value >> 28 & 0x7F | 0x80) << 40
     spread |= (value >> 35 & 0x7F) << 48
     bytes.storeBytes(of: UInt32(truncatingIfNeeded: spread).littleEndian, as: UInt32.self)
-    bytes.storeBytes(of: UInt16(truncatingIfNeeded: spread >> 32).littleEndian, toByteOffset: 4, as: UInt16.self)
+    bytes.storeBytes(
+      of: UInt16(truncatingIfNeeded: spread >> 32).littleEndian, toByteOffset: 4, as: UInt16.self)
     bytes.storeBytes(of: UInt8(truncatingIfNeeded: spread >> 48), toByteOffset: 6, as: UInt8.self)
   }
 
   /// Reads what `write(to:)` wrote; nil when the bytes have another form, which protobuf-c then reads.
   @inline(__always)
   package init?(reading bytes: UnsafeRawBufferPointer) {
-    guard bytes.count == Self.encodedBytes, bytes[0] == Self.fieldTag, bytes[1] == UInt8(Self.encodedBytes - 2)
+    guard bytes.count == Self.encodedBytes, bytes[0] == Self.fieldTag,
+      bytes[1] == UInt8(Self.encodedBytes - 2)
     else { return nil }
     guard
       let receive = Self.readField(1, bytes, 2), let queue = Self.readField(2, bytes, 9),

@@ -14,9 +14,9 @@ struct Bench: ParsableCommand {
 
         apus bench --to unix:/run/apus.sock --model digits --concurrency 16
 
-      Open loop: --rate calls a second at fixed times, whether earlier ones were answered or not. A latency counts \
-      from the time at which the call was due, so that a stall is not hidden by the calls that it kept from being \
-      made (coordinated omission).
+      Open loop: --rate calls a second at fixed times, whether earlier ones were answered or not. A latency \
+      counts from the time at which the call was due, so that a stall is not hidden by the calls that it \
+      kept from being made (coordinated omission).
 
         apus bench --to unix:/run/apus.sock --model digits --rate 5000
 
@@ -42,7 +42,8 @@ struct Bench: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Inputs in a call. Default: 1, and with --tensor all of the file's; fewer are sent in turn.", valueName: "n"))
+      "Inputs in a call. Default: 1, and with --tensor all of the file's; fewer are sent in turn.",
+      valueName: "n"))
   var rows: Int?
 
   @Option(
@@ -53,11 +54,13 @@ struct Bench: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Write the answers' probabilities to this file, a row each, in the order in which the calls were sent, one "
-        + "connection after another; NaN for a call that failed.", valueName: "out.npy"))
+      "Write the answers' probabilities to this file, a row each, in the order in which the calls were sent, "
+        + "one connection after another; NaN for a call that failed.", valueName: "out.npy"))
   var record: String?
 
-  @Option(help: ArgumentHelp("Longest time to poll for an answer before sleeping, in microseconds.", valueName: "n"))
+  @Option(
+    help: ArgumentHelp("Longest time to poll for an answer before sleeping, in microseconds.", valueName: "n")
+  )
   var spinUs = 50
 
   @Option(help: ArgumentHelp("How long to measure, in seconds.", valueName: "s"))
@@ -75,7 +78,9 @@ struct Bench: ParsableCommand {
       }
     }
     if let rows, !(1...65_536).contains(rows) { throw ValidationError("--rows takes 1 to 65536") }
-    guard duration > 0, duration <= 86_400 else { throw ValidationError("--duration takes up to 86400 seconds") }
+    guard duration > 0, duration <= 86_400 else {
+      throw ValidationError("--duration takes up to 86400 seconds")
+    }
     if let rate, !(rate >= 0.001 && rate <= 10_000_000) {
       throw ValidationError("--rate takes 0.001 to 10000000 calls a second")
     }
@@ -121,7 +126,8 @@ struct Bench: ParsableCommand {
 
   private func write(_ outcome: LoadOutcome, to path: String) throws {
     let classes = max(outcome.classes, 1)
-    let array = NumPyFile(shape: [outcome.probabilities.count / classes, classes], values: outcome.probabilities)
+    let array = NumPyFile(
+      shape: [outcome.probabilities.count / classes, classes], values: outcome.probabilities)
     do { try array.write(to: path) } catch { throw failure("--record \(path): \(error)", status: 2) }
   }
 

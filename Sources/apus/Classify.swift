@@ -63,8 +63,9 @@ struct Classify: ParsableCommand {
     let queue = duration(nanoseconds: result.time.queueNanoseconds)
     let compute = duration(nanoseconds: result.time.computeNanoseconds)
     print(
-      "\(printable(model.name)) version \(result.version) answered \(rows)in \(duration(nanoseconds: nanoseconds)),"
-        + " \(total) of them in the server (queue \(queue), compute \(compute))")
+      "\(printable(model.name)) version \(result.version) answered \(rows)"
+        + "in \(duration(nanoseconds: nanoseconds)), "
+        + "\(total) of them in the server (queue \(queue), compute \(compute))")
   }
 
   /// - Returns: the result and the time from sending the call to having read its answer.

@@ -214,7 +214,8 @@ private struct Load: ~Copyable {
     outcome.classes = response.classes
     let (end, overflow) = Int(answer.requestID).multipliedReportingOverflow(by: count)
     guard !overflow, end <= Self.recordedNumbers else {
-      throw .invalidInput("over \(Self.recordedNumbers) probabilities were recorded; measure for a shorter --duration")
+      throw .invalidInput(
+        "over \(Self.recordedNumbers) probabilities were recorded; measure for a shorter --duration")
     }
     makeRoom(forNumbers: end)
     let start = response.probabilitiesOffset

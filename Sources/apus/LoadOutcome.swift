@@ -50,7 +50,8 @@ struct LoadOutcome: Sendable {
       "calls": .integer(calls), "errors": .integer(errors), "seconds": .number(seconds),
       "calls_per_second": .number(callsPerSecond), "latency_us": .object(latencies),
       "server_us": [
-        "queue": ["p50": .number(microseconds(queue, 50))], "compute": ["p50": .number(microseconds(compute, 50))],
+        "queue": ["p50": .number(microseconds(queue, 50))],
+        "compute": ["p50": .number(microseconds(compute, 50))]
       ],
     ]
   }
@@ -61,8 +62,8 @@ struct LoadOutcome: Sendable {
     }
     let latencies = Self.percentiles.map { "\($0.name) \(time(latency, $0.value))" }.joined(separator: "  ")
     return """
-      calls       \(calls) in \(formatted(seconds, "%.2f")) s, \(formatted(callsPerSecond, "%.0f")) a second, \
-      \(errors) errors
+      calls       \(calls) in \(formatted(seconds, "%.2f")) s, \
+      \(formatted(callsPerSecond, "%.0f")) a second, \(errors) errors
       latency     \(latencies) µs
       in server   queue p50 \(time(queue, 50)), compute p50 \(time(compute, 50)) µs
       """

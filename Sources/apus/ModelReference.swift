@@ -42,8 +42,8 @@ struct ModelReference: Equatable {
   /// The question for this model's shapes.
   var request: GetModelRequest { GetModelRequest(model: name, version: version, alias: alias) }
 
-  /// The shape to send for an array of `arrayShape`, rows first: an array of as many dimensions as one input is a
-  /// batch of one. A shape that does not fit the model stays as it is: the server says what is wrong.
+  /// The shape to send for an array of `arrayShape`, rows first: an array of as many dimensions as one input
+  /// is a batch of one. A shape that does not fit the model stays as it is: the server says what is wrong.
   func batchShape(of arrayShape: [Int], _ model: ModelInfo) -> [Int] {
     let inputRank = model.inputs.first.map { max($0.shape.count - 1, 0) } ?? 1
     return arrayShape.count == inputRank ? [1] + arrayShape : arrayShape

@@ -30,8 +30,8 @@ struct Serve: ParsableCommand {
 
   @Option(
     help: """
-      Longest time to poll for the next call before sleeping, in microseconds; 0 turns polling off. Default: 50, and 0 \
-      where there is only one processor, which the client needs.
+      Longest time to poll for the next call before sleeping, in microseconds; 0 turns polling off. Default: \
+      50, and 0 where there is only one processor, which the client needs.
       """)
   var spinUs: Int?
 
