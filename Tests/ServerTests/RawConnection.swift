@@ -122,12 +122,8 @@ final class RawConnection: @unchecked Sendable {
       let metadata = UnsafeRawBufferPointer(
         rebasing: bytes[FrameHeader.byteCount..<FrameHeader.byteCount + layout.metadataBytes])
       let isStatus = FrameFlags(rawValue: frame.header.flags).contains(.status)
-      let body = [UInt8](unsafeUninitializedCapacity: layout.bodyBytes) { place, count in
-        if layout.bodyBytes > 0 {
-          memcpy(place.baseAddress!, bytes.baseAddress! + layout.bodyOffset, layout.bodyBytes)
-        }
-        count = layout.bodyBytes
-      }
+      let body = [UInt8](
+        UnsafeRawBufferPointer(rebasing: bytes[layout.bodyOffset..<layout.bodyOffset + layout.bodyBytes]))
       input.start += layout.frameBytes
       return Answer(
         header: frame.header, body: body, status: isStatus ? Status(decoding: metadata, arena: arena) : nil)
