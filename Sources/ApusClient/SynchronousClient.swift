@@ -174,6 +174,7 @@ extension SynchronousClient {
   package func health(
     _ model: String, timeoutNanoseconds: UInt64
   ) throws(ClientError) -> HealthResponse {
+    try checkName(model)
     var response = HealthResponse(status: .unknown, detail: "")
     try exchange(
       .health, timeoutNanoseconds, { ModelNameRequest(model: model).encode(into: $0, arena: $1) }
@@ -185,6 +186,7 @@ extension SynchronousClient {
   package func stats(
     _ model: String, timeoutNanoseconds: UInt64
   ) throws(ClientError) -> StatsResponse {
+    try checkName(model)
     var whole = StatsResponse(server: nil, models: [])
     try exchange(
       .stats, timeoutNanoseconds, { ModelNameRequest(model: model).encode(into: $0, arena: $1) }
@@ -209,12 +211,21 @@ extension SynchronousClient {
   package func getModel(
     _ request: GetModelRequest, timeoutNanoseconds: UInt64
   ) throws(ClientError) -> ModelInfo {
+    try checkName(request.model)
+    try checkName(request.alias)
     var model = ModelInfo()
     try exchange(.getModel, timeoutNanoseconds, { request.encode(into: $0, arena: $1) }) {
       (metadata, arena) throws(Status) in
       model = try GetModelResponse(decoding: metadata, arena: arena).model
     }
     return model
+  }
+
+  /// A name that could not be sent whole would ask for something else.
+  private func checkName(_ name: String) throws(ClientError) {
+    guard name.utf8.count <= 4096, !name.utf8.contains(0) else {
+      throw .invalidInput("a name has at most 4096 bytes, none of them zero")
+    }
   }
 
   /// One call whose answers are metadata alone.

@@ -11,10 +11,13 @@ package enum Address: Hashable, Sendable, CustomStringConvertible {
     package let description: String
   }
 
+  /// Bytes of a socket's path: sun_path of unix(7) less its zero.
+  static let longestPath = 107
+
   package init(_ text: String) throws(Invalid) {
     if text.hasPrefix("unix:") {
       let path = String(text.dropFirst(5))
-      guard !path.isEmpty, path.utf8.count < 108, !path.utf8.contains(0) else {
+      guard !path.isEmpty, path.utf8.count <= Self.longestPath, !path.utf8.contains(0) else {
         throw Invalid(description: "'\(text)': a socket path has 1 to 107 bytes")
       }
       self = .unix(path: path)

@@ -1,6 +1,9 @@
 import CLinux
 import Glibc
 
+/// Connections that may wait to be accepted; the kernel holds it to its own bound (net.core.somaxconn).
+private let backlog: Int32 = 4096
+
 /// A listening socket. A Unix socket's file is made with the given mode, an old one is removed only when
 /// nobody listens on it, and the file is unlinked when the listener ends.
 package struct Listener: ~Copyable, Sendable {
@@ -11,20 +14,43 @@ package struct Listener: ~Copyable, Sendable {
   private let file: FileIdentity?
 
   package init(_ address: Address, mode: UInt32 = 0o660) throws(SystemError) {
-    if case .unix(let path) = address { try Self.removeStale(path) }
-    descriptor = try address.withSocket(passive: true, "listen on \(address)") { socket, name, length in
-      var on: Int32 = 1
-      _ = setsockopt(socket.number, SOL_SOCKET, SO_REUSEADDR, &on, socklen_t(MemoryLayout<Int32>.size))
-      // The kernel makes the file with the socket's own mode less the umask: it must never be open to more
-      // than its mode says, not even for a moment, and the umask is not this thread's alone.
-      _ = fchmod(socket.number, mode_t(mode))
-      guard bind(socket.number, name, length) == 0 else { return -errno }
-      if case .unix(let path) = address { _ = chmod(path, mode_t(mode)) }
-      return listen(socket.number, 4096) < 0 ? -errno : 0
+    switch address {
+    case .unix(let path):
+      try Self.removeStale(path)
+      descriptor = try Self.listenUnderOtherName(path, mode)
+    case .tcp:
+      descriptor = try address.withSocket(passive: true, "listen on \(address)") { socket, name, length in
+        var on: Int32 = 1
+        _ = setsockopt(
+          socket.number, SOL_SOCKET, SO_REUSEADDR, &on, socklen_t(MemoryLayout<Int32>.size))
+        guard bind(socket.number, name, length) == 0 else { return -errno }
+        return listen(socket.number, backlog) < 0 ? -errno : 0
+      }
     }
     self.address = Self.bound(descriptor, address)
     if case .unix(let path) = address { file = FileIdentity(path) } else { file = nil }
     _ = fcntl(descriptor.number, F_SETFL, O_NONBLOCK)
+  }
+
+  /// A file that can be seen can be connected to: it is made beside its place, listened on, and only then
+  /// moved there. Two servers that start at once cannot both get the place.
+  private static func listenUnderOtherName(
+    _ path: String, _ mode: UInt32
+  ) throws(SystemError) -> Descriptor {
+    let other = (path.utf8.count < Address.longestPath ? path : String(path.dropLast())) + "~"
+    let operation = "listen on unix:\(path)"
+    _ = unlink(other)
+    return try Address.unix(path: other).withSocket(passive: true, operation) { socket, name, length in
+      // The kernel makes the file with the socket's own mode less the umask: it must never be open to more
+      // than its mode says, not even for a moment, and the umask is not this thread's alone.
+      _ = fchmod(socket.number, mode_t(mode))
+      guard bind(socket.number, name, length) == 0 else { return -errno }
+      _ = chmod(other, mode_t(mode))
+      var result = listen(socket.number, backlog) < 0 ? -errno : 0
+      if result == 0 { result = clinux_rename_new(other, path) }
+      if result < 0 { _ = unlink(other) }
+      return result
+    }
   }
 
   deinit { stop() }
@@ -89,7 +115,10 @@ package struct Listener: ~Copyable, Sendable {
 
   /// The next connection that waits, or nil.
   package func accept() -> Descriptor? {
-    let number = clinux_accept(descriptor.number)
+    let number = acceptNumber()
     return number >= 0 ? Descriptor(owning: number) : nil
   }
+
+  /// The next connection that waits as a number that the caller owns, or a negated errno.
+  package func acceptNumber() -> Int32 { clinux_accept(descriptor.number) }
 }

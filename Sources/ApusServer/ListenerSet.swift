@@ -46,6 +46,10 @@ package struct ListenerSet: ~Copyable, @unchecked Sendable {
     for index in 0..<listeners.count { listeners[index].removeFile() }
   }
 
+  func unwatch(by poller: borrowing Poller) {
+    for index in 0..<listeners.count { poller.remove(listeners[index].descriptor) }
+  }
+
   /// Takes no more connections: the socket files go, and who connects is refused.
   func stop(watchedBy poller: borrowing Poller) {
     for index in 0..<listeners.count {
@@ -56,10 +60,10 @@ package struct ListenerSet: ~Copyable, @unchecked Sendable {
 
   var count: Int { listeners.count }
 
-  /// A connection that waits on one of them.
-  func accept(_ index: Int) -> (descriptor: Int32, isTCP: Bool)? {
-    guard let descriptor = listeners[index].accept() else { return nil }
-    if case .tcp = listeners[index].address { return (descriptor.release(), true) }
-    return (descriptor.release(), false)
+  /// A connection that waits on one of them, or a negated errno.
+  func accept(_ index: Int) -> (descriptor: Int32, isTCP: Bool) {
+    let descriptor = listeners[index].acceptNumber()
+    if case .tcp = listeners[index].address { return (descriptor, true) }
+    return (descriptor, false)
   }
 }

@@ -67,6 +67,8 @@ struct Reactor: ~Copyable {
   var timedConnections = 0
   var slotsUsed = 0
   var nextSweep = Instant.never
+  /// The process has no descriptors left; the next sweep tries again.
+  var acceptingPaused = false
   var draining = false
   var drainDeadline = Instant.never
   /// The only connection that was active in the last turn, which is then polled directly.
@@ -120,7 +122,7 @@ struct Reactor: ~Copyable {
       let now = Instant.now
       hot = nil
       for position in 0..<count { handle(poller.event(position), of: count, at: now, listeners) }
-      if now >= nextSweep { sweep(at: now) }
+      if now >= nextSweep { sweep(at: now, listeners) }
     }
     for slot in 0..<slotsUsed { if let key = connections.key(at: slot) { close(key) } }
   }
@@ -212,12 +214,16 @@ struct Reactor: ~Copyable {
     if has, nextSweep == .never { nextSweep = Instant.now.advanced(by: Self.sweepNanoseconds) }
   }
 
-  private mutating func sweep(at now: Instant) {
+  private mutating func sweep(at now: Instant, _ listeners: borrowing ListenerSet) {
     for slot in 0..<slotsUsed {
       guard let key = connections.key(at: slot), let connection = connections.pointer(to: key),
         connection.pointee.deadline <= now
       else { continue }
       expire(key, connection)
+    }
+    if acceptingPaused, !draining {
+      acceptingPaused = false
+      listeners.watch(by: poller)
     }
     nextSweep = timedConnections > 0 ? now.advanced(by: Self.sweepNanoseconds) : .never
   }
@@ -250,7 +256,9 @@ struct Reactor: ~Copyable {
   @discardableResult
   private mutating func accept(from listeners: borrowing ListenerSet, _ which: Int) -> Bool {
     for _ in 0..<64 {
-      guard let (descriptor, isTCP) = listeners.accept(which) else { return false }
+      let (descriptor, isTCP) = listeners.accept(which)
+      if descriptor == -EMFILE || descriptor == -ENFILE { pauseAccepting(listeners) }
+      guard descriptor >= 0 else { return false }
       recorder.add(.systemCalls)
       let target = fleet.leastLoaded()
       if target == index {
@@ -260,6 +268,14 @@ struct Reactor: ~Copyable {
       }
     }
     return true
+  }
+
+  /// Without a free descriptor the waiting connection stays, and epoll would report it without end.
+  private mutating func pauseAccepting(_ listeners: borrowing ListenerSet) {
+    guard !acceptingPaused else { return }
+    acceptingPaused = true
+    listeners.unwatch(by: poller)
+    if nextSweep == .never { nextSweep = Instant.now.advanced(by: Self.sweepNanoseconds) }
   }
 
   private mutating func adopt(_ descriptor: consuming Descriptor, isTCP: Bool) {

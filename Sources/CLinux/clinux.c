@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -72,27 +73,17 @@ int clinux_eventfd_drain(int fd) {
 }
 
 void *clinux_mirror_map(size_t bytes) {
-  int fd = memfd_create("apus-ring", MFD_CLOEXEC);
-  if (fd < 0) return NULL;
-  void *base = NULL;
-  if (ftruncate(fd, (off_t)bytes) == 0) {
-    base = mmap(NULL, 2 * bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (base == MAP_FAILED) base = NULL;
+  // Shared memory without a file: a connection then costs no second descriptor, not even for a moment.
+  int both = PROT_READ | PROT_WRITE, shared = MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE;
+  char *base = mmap(NULL, 2 * bytes, both, shared, -1, 0);
+  if (base == MAP_FAILED) return NULL;
+  // An old size of 0 maps shared pages once more (mremap(2)), here in place of the second half.
+  if (mremap(base, 0, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, base + bytes) == MAP_FAILED) {
+    int saved = errno;
+    munmap(base, 2 * bytes);
+    errno = saved;
+    return NULL;
   }
-  if (base != NULL) {
-    int both = PROT_READ | PROT_WRITE;
-    void *first = mmap(base, bytes, both, MAP_SHARED | MAP_FIXED, fd, 0);
-    void *second = mmap((char *)base + bytes, bytes, both, MAP_SHARED | MAP_FIXED, fd, 0);
-    if (first == MAP_FAILED || second == MAP_FAILED) {
-      int saved = errno;
-      munmap(base, 2 * bytes);
-      errno = saved;
-      base = NULL;
-    }
-  }
-  int saved = errno;
-  close(fd);
-  errno = saved;
   return base;
 }
 
@@ -257,6 +248,10 @@ int clinux_raise_descriptor_limit(void) {
   limit.rlim_cur = limit.rlim_max;
   if (setrlimit(RLIMIT_NOFILE, &limit) < 0) return -errno;
   return limit.rlim_cur > 1000000 ? 1000000 : (int)limit.rlim_cur;
+}
+
+int clinux_rename_new(const char *from, const char *to) {
+  return (int)result(renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE));
 }
 
 int clinux_signal_descriptor(void) {

@@ -1,3 +1,4 @@
+import ApusBase
 import ApusIO
 import Glibc
 import Testing
@@ -29,6 +30,25 @@ import Testing
     #expect(host == "127.0.0.1" && port != 0)
     #expect(first.address != second.address)
     #expect { _ = try Listener(first.address) } throws: { ($0 as? SystemError)?.errorNumber == EADDRINUSE }
+  }
+
+  @Test func aFileThatCanBeSeenCanBeConnectedTo() throws {
+    let folder = try TemporaryFolder()
+    let path = folder.file("seen.sock")
+    let refusals = Locked(0)
+    for _ in 0..<500 {
+      let client = try Thread(name: "seen") {
+        while mode(path) == nil {}
+        do throws(SystemError) { _ = try Address.unix(path: path).connect() } catch {
+          refusals.withLock { $0 += 1 }
+        }
+      }
+      let listener = try Listener(.unix(path: path))
+      client.join()
+      listener.stop()
+    }
+    #expect(refusals.withLock { $0 } == 0)
+    #expect(mode(path + "~") == nil)
   }
 
   @Test(arguments: [0o600, 0o660, 0o666] as [UInt32])

@@ -247,3 +247,22 @@ import Testing
     return (ended ? process.terminationStatus : -1, error)
   }
 }
+
+/// A server that has no descriptors left.
+@Suite struct DescriptorTests {
+  @Test func connectionsWaitUntilDescriptorsAreFree() throws {
+    let server = try ServerProcess(descriptors: 40)
+    var clients: [RawConnection] = []
+    for _ in 0..<60 { clients.append(try RawConnection(server.unix)) }
+    let before = server.processorTicks
+    usleep(500_000)
+    #expect(server.processorTicks - before <= 10, "the server spins on a connection that it cannot take")
+    clients.removeFirst(50)
+    for (index, client) in clients.enumerated() {
+      _ = client.send(classifyFrame(UInt64(index + 1), "textclassifier", FaultTests.text))
+      let answer = try #require(try client.answer(), "no answer on connection \(index)")
+      #expect(answer.status == nil)
+    }
+    #expect(server.terminate() == 0)
+  }
+}

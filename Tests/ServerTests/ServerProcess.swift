@@ -17,8 +17,10 @@ final class ServerProcess {
   /// - Parameters:
   ///   - models: the folder to serve; nil: the two models of the project.
   ///   - socket: where to listen; nil: in a folder of its own.
+  ///   - descriptors: how many the process may have open; nil: as this one.
   init(
-    models: String? = nil, socket: String? = nil, overTCP: Bool = false, arguments: [String] = []
+    models: String? = nil, socket: String? = nil, overTCP: Bool = false, arguments: [String] = [],
+    descriptors: Int? = nil
   ) throws {
     folder = FileManager.default.temporaryDirectory.appendingPathComponent(
       "apus-\(UUID().uuidString.prefix(8))")
@@ -29,6 +31,11 @@ final class ServerProcess {
     process.arguments =
       ["serve", "--models", repository, "--listen", "unix:\(self.socket)"]
       + (overTCP ? ["--listen", "tcp://127.0.0.1:0"] : []) + arguments
+    if let descriptors, let command = process.arguments {
+      process.executableURL = URL(fileURLWithPath: "/bin/sh")
+      process.arguments =
+        ["-c", "ulimit -n \(descriptors); exec \"$0\" \"$@\"", Self.executable.path] + command
+    }
     let log = folder.appendingPathComponent("log")
     try Data().write(to: log)
     process.standardError = try FileHandle(forWritingTo: log)
@@ -83,6 +90,13 @@ final class ServerProcess {
     let status = (try? String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8)) ?? ""
     let line = status.split(separator: "\n").first { $0.hasPrefix("VmRSS:") } ?? ""
     return 1024 * (line.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap { Int($0) } ?? 0)
+  }
+
+  /// Processor time used, user and system, in clock ticks (proc(5), stat: fields 14 and 15).
+  var processorTicks: Int {
+    let text = (try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8)) ?? ""
+    let fields = text[(text.lastIndex(of: ")") ?? text.startIndex)...].split(separator: " ")
+    return fields.count > 13 ? (Int(fields[12]) ?? 0) + (Int(fields[13]) ?? 0) : 0
   }
 
   /// Whether all threads are stopped.
