@@ -25,27 +25,33 @@ package final class Server: Sendable {
   /// Opens the sockets and starts the threads: from here on clients are answered.
   package init(catalog: Catalog, _ configuration: Configuration) throws(SystemError) {
     let threads = max(1, configuration.threads)
-    let fleet = try Fleet(catalog: catalog, limits: configuration.limits, reactors: threads)
-    let listeners = SharedListeners(try ListenerSet(configuration.listen, mode: configuration.socketMode))
-    let none = SharedListeners(try ListenerSet([], mode: 0))
-    let running = Joinable()
+    fleet = try Fleet(catalog: catalog, limits: configuration.limits, reactors: threads)
     warmUpBLAS(threads: threads)
+    // All that a reactor needs is made before clients can come and use it up.
+    var reactors: [Locked<Reactor?>] = []
     for index in 0..<threads {
-      let set = index == 0 ? listeners : none
-      running.add(
-        try Thread(name: "apus-reactor-\(index)") {
-          do throws(SystemError) {
-            var reactor = try Reactor(
-              fleet: fleet, index: index, spinNanoseconds: configuration.spinNanoseconds)
-            reactor.run(accepting: set.set)
-          } catch {
-            fatalError("reactor \(index) cannot start: \(error)")
-          }
-        })
+      reactors.append(
+        Locked(try Reactor(fleet: fleet, index: index, spinNanoseconds: configuration.spinNanoseconds)))
     }
-    self.fleet = fleet
-    self.listeners = listeners
-    self.running = running
+    listeners = SharedListeners(try ListenerSet(configuration.listen, mode: configuration.socketMode))
+    running = Joinable()
+    do throws(SystemError) {
+      for (index, reactor) in reactors.enumerated() { try start(reactor, index) }
+    } catch {
+      for mailbox in fleet.mailboxes { mailbox.post(.drain) }
+      running.join()
+      throw error
+    }
+  }
+
+  /// Starts a thread, which takes its reactor over.
+  private func start(_ reactor: Locked<Reactor?>, _ index: Int) throws(SystemError) {
+    let accepting = index == 0 ? listeners : SharedListeners(try ListenerSet([], mode: 0))
+    running.add(
+      try Thread(name: "apus-reactor-\(index)") {
+        guard var reactor = reactor.withLock({ $0.take() }) else { return }
+        reactor.run(accepting: accepting.set)
+      })
   }
 
   /// Stops accepting, says goaway to every client, answers what was sent before, and returns when all threads
