@@ -78,7 +78,8 @@ struct ConnectionTests {
     #expect(!hasRoom)
   }
 
-  private func outcome(_ connection: inout ClientConnection, _ input: [Float], model: String = "d") -> String {
+  private func outcome(_ connection: inout ClientConnection, _ input: [Float], model: String = "d") -> String
+  {
     do { return try submit(&connection, input, model: model).map(String.init) ?? "none" } catch {
       if case .invalidInput = error as? ClientError { return "invalid" }
       return "\(error)"
@@ -95,8 +96,12 @@ struct ConnectionTests {
       let client = try SynchronousClient(server.address)
       var result = ClassifyResult()
       if isFatal {
-        let error = #expect(throws: ClientError.self) { try client.classify([1], ClassifyCall("d"), into: &result) }
-        guard case .status(let status) = error else { return #expect(Bool(false), "\(String(describing: error))") }
+        let error = #expect(throws: ClientError.self) {
+          try client.classify([1], ClassifyCall("d"), into: &result)
+        }
+        guard case .status(let status) = error else {
+          return #expect(Bool(false), "\(String(describing: error))")
+        }
         #expect(status.reason == reason)
       } else {
         try client.classify([1], ClassifyCall("d"), into: &result)

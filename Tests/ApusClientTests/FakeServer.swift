@@ -1,9 +1,9 @@
-import Synchronization
 import ApusBase
 import ApusIO
 import ApusWire
 import Foundation
 import Glibc
+import Synchronization
 
 /// What a fake server does about a frame, step by step.
 enum Step: Sendable {
@@ -176,7 +176,8 @@ final class BusyServer: Sendable {
 
 /// A whole frame.
 func frame(
-  _ kind: FrameKind, _ method: Method, id: UInt64, flags: FrameFlags = [], metadata: [UInt8], body: [UInt8] = []
+  _ kind: FrameKind, _ method: Method, id: UInt64, flags: FrameFlags = [], metadata: [UInt8],
+  body: [UInt8] = []
 ) -> [UInt8] {
   let layout = FrameLayout(metadataBytes: metadata.count, bodyBytes: body.count)
   var bytes = [UInt8](repeating: 0, count: layout.frameBytes)
@@ -225,7 +226,8 @@ func classifyFrame(
     for index in 0..<classes {
       raw.storeBytes(of: first + Float(index), toByteOffset: index * 4, as: Float.self)
       guard withIndices else { continue }
-      raw.storeBytes(of: UInt32(classes - 1 - index), toByteOffset: form.indicesOffset + index * 4, as: UInt32.self)
+      raw.storeBytes(
+        of: UInt32(classes - 1 - index), toByteOffset: form.indicesOffset + index * 4, as: UInt32.self)
     }
   }
   return frame(.answer, .classify, id: request.header.requestID, metadata: metadata, body: body)

@@ -72,8 +72,12 @@ struct SynchronousClientTests {
     }
     let client = try SynchronousClient(server.address)
     var result = ClassifyResult()
-    let error = #expect(throws: ClientError.self) { try client.classify([1], ClassifyCall("x"), into: &result) }
-    guard case .status(let status) = error else { return #expect(Bool(false), "\(String(describing: error))") }
+    let error = #expect(throws: ClientError.self) {
+      try client.classify([1], ClassifyCall("x"), into: &result)
+    }
+    guard case .status(let status) = error else {
+      return #expect(Bool(false), "\(String(describing: error))")
+    }
     #expect(status.codeName == "NOT_FOUND")
     #expect(status.reason == "MODEL_UNKNOWN")
     #expect(status.retryAfter == .nanoseconds(5))
@@ -81,7 +85,8 @@ struct SynchronousClientTests {
     #expect(server.frames.map(\.connection) == [0, 0])
   }
 
-  @Test("answers cut into single bytes, and ones larger than the ring, are read whole", arguments: [3, 100_000])
+  @Test(
+    "answers cut into single bytes, and ones larger than the ring, are read whole", arguments: [3, 100_000])
   func cutFrames(classes: Int) throws {
     let server = try FakeServer { request in
       let bytes = classifyFrame(request, classes: classes)
@@ -136,11 +141,14 @@ struct SynchronousClientTests {
   @Test("a server that dies in mid-call is an error, not a second try; the next call connects again")
   func serverDies() throws {
     let server = try FakeServer { request in
-      request.connection == 0 ? [.send(Array(classifyFrame(request)[..<70])), .close] : [.send(classifyFrame(request))]
+      request.connection == 0
+        ? [.send(Array(classifyFrame(request)[..<70])), .close] : [.send(classifyFrame(request))]
     }
     let client = try SynchronousClient(server.address)
     var result = ClassifyResult()
-    let error = #expect(throws: ClientError.self) { try client.classify([1], ClassifyCall("d"), into: &result) }
+    let error = #expect(throws: ClientError.self) {
+      try client.classify([1], ClassifyCall("d"), into: &result)
+    }
     guard case .connectionLost = error else { return #expect(Bool(false), "\(String(describing: error))") }
     #expect(server.frames.count == 1)
     try client.classify([3], ClassifyCall("d"), into: &result)
@@ -165,7 +173,9 @@ struct SynchronousClientTests {
     }
     let client = try SynchronousClient(server.address)
     var result = ClassifyResult()
-    let error = #expect(throws: ClientError.self) { try client.classify([1], ClassifyCall("d"), into: &result) }
+    let error = #expect(throws: ClientError.self) {
+      try client.classify([1], ClassifyCall("d"), into: &result)
+    }
     guard case .protocolBroken = error else { return #expect(Bool(false), "\(String(describing: error))") }
     #expect(result == ClassifyResult())
   }
@@ -178,7 +188,10 @@ struct SynchronousClientTests {
     var both = ClassifyCall("d")
     both.version = 1
     both.alias = "stable"
-    for call in [ClassifyCall("d", shape: [2, 2]), ClassifyCall("d", shape: [-1, -3]), ClassifyCall("d", shape: [.max, 3]), both] {
+    for call in [
+      ClassifyCall("d", shape: [2, 2]), ClassifyCall("d", shape: [-1, -3]),
+      ClassifyCall("d", shape: [.max, 3]), both,
+    ] {
       let error = #expect(throws: ClientError.self) { try client.classify([1, 2, 3], call, into: &result) }
       guard case .invalidInput = error else { return #expect(Bool(false), "\(String(describing: error))") }
     }

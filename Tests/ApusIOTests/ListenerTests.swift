@@ -68,7 +68,9 @@ import Testing
       #expect(mode(path) != nil)
       listener.stop()
       #expect(mode(path) == nil)
-      #expect { _ = try Address.unix(path: path).connect() } throws: { ($0 as? SystemError)?.errorNumber == ENOENT }
+      #expect { _ = try Address.unix(path: path).connect() } throws: {
+        ($0 as? SystemError)?.errorNumber == ENOENT
+      }
       listener.stop()
     }
     do {

@@ -2,7 +2,8 @@ import ApusIO
 import Glibc
 import Testing
 
-/// Longer than any test takes: what should happen at once is waited for with this, so that a failure is no hang.
+/// Longer than any test takes: what should happen at once is waited for with this, so that a failure is no
+/// hang.
 private let longNanoseconds: Int64 = 30_000_000_000
 
 @Suite struct PollerTests {
@@ -60,7 +61,8 @@ private let longNanoseconds: Int64 = 30_000_000_000
 
   @Test func aWaitEndsWithItsTime() throws {
     let poller = try Poller()
-    // Less than the millisecond that epoll knows is not rounded to a busy loop, and more than its longest time is cut.
+    // Less than the millisecond that epoll knows is not rounded to a busy loop, and more than its longest
+    // time is cut.
     #expect(poller.wait(timeoutNanoseconds: 1) == 0)
     #expect(poller.wait(timeoutNanoseconds: 1_500_000) == 0)
   }

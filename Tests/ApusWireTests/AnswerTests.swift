@@ -38,7 +38,8 @@ import Testing
     let form = AnswerForm(
       rows: 3, classes: 2, allClasses: 20, hasIndices: hasIndices, hasScores: hasScores, version: 9)
     let read = try read(
-      answer(form, labels: ["a", "b", "c", "d", "e", "zwölf"], digest: Array(0..<32)), bodyBytes: form.bodyBytes)
+      answer(form, labels: ["a", "b", "c", "d", "e", "zwölf"], digest: Array(0..<32)),
+      bodyBytes: form.bodyBytes)
     #expect(read.rows == 3 && read.classes == 2 && read.version == 9)
     #expect(read.probabilitiesOffset == 0)
     #expect(read.indicesOffset == (hasIndices ? form.indicesOffset : nil))
@@ -84,13 +85,17 @@ import Testing
       message(rows: 3), message(classes: 3), message(rows: UInt64(UInt32.max), classes: UInt64(UInt32.max)),
       message(probabilities: nil), message(probabilities: part(dtype: 2, shape: [2, 2], length: 32)),
       message(probabilities: part(shape: [4])), message(probabilities: part(shape: [2, 2], region: 1)),
-      message(probabilities: part(shape: [2, 2], length: 15)), message(probabilities: part(shape: [2, 2], offset: 4)),
+      message(probabilities: part(shape: [2, 2], length: 15)),
+      message(probabilities: part(shape: [2, 2], offset: 4)),
       message(probabilities: part(shape: [2, 2], offset: .max - 63)),
       message(probabilities: part(shape: [2, 2], offset: 192)),
-      message(indices: part(shape: [2, 2], offset: 64)), message(indices: part(dtype: 8, shape: [2, 2], offset: 192)),
+      message(indices: part(shape: [2, 2], offset: 64)),
+      message(indices: part(dtype: 8, shape: [2, 2], offset: 192)),
       message(indices: part(dtype: 8, shape: [2, 2], offset: 0)),
-      message(probabilities: part(shape: [2, 2], offset: 64), indices: part(dtype: 8, shape: [2, 2], offset: 0)),
-      message(scores: part(shape: [2, .max], offset: 128)), message(scores: part(shape: [6], offset: 128, length: 24)),
+      message(
+        probabilities: part(shape: [2, 2], offset: 64), indices: part(dtype: 8, shape: [2, 2], offset: 0)),
+      message(scores: part(shape: [2, .max], offset: 128)),
+      message(scores: part(shape: [6], offset: 128, length: 24)),
       message(scores: part(shape: [2, 3], offset: 64, length: 24)), message(labels: 3), message(labels: 5),
       [0xFF], Array(message().dropLast()),
     ]

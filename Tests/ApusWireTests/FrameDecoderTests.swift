@@ -3,7 +3,9 @@ import ApusWire
 import Testing
 
 /// A request of method Classify with metadata 1, 2, 3 … and a body of 0xAB, as bytes.
-private func frame(_ change: (inout FrameHeader) -> Void = { _ in }, metadata: Int = 10, body: Int = 100) -> [UInt8] {
+private func frame(_ change: (inout FrameHeader) -> Void = { _ in }, metadata: Int = 10, body: Int = 100)
+  -> [UInt8]
+{
   var header = FrameHeader(
     kind: .request, method: Method.classify.rawValue, requestID: 7, metadataBytes: metadata, bodyBytes: body)
   change(&header)
@@ -77,10 +79,11 @@ private func error(_ bytes: [UInt8], reader: FrameDecoder.Reader = .server) -> F
   @Test func requestIDZeroIsTheConnectionsOwn() {
     #expect(error(frame { $0.requestID = 0 }) == .requestIDZero)
     #expect(
-      error(frame {
-        $0.requestID = 0
-        $0.method = Method.hello.rawValue
-      }) == nil)
+      error(
+        frame {
+          $0.requestID = 0
+          $0.method = Method.hello.rawValue
+        }) == nil)
   }
 
   @Test func cancelHasNoContent() {

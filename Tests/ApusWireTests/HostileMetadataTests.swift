@@ -17,14 +17,16 @@ import Testing
     }
   }
 
-  /// Decoded fields are larger than their encoding: an empty part is 2 bytes and becomes a struct of over 100.
+  /// Decoded fields are larger than their encoding: an empty part is 2 bytes and becomes a struct of over
+  /// 100.
   @Test func smallMessagesCannotTakeMuchMemory() {
     let empties = Message(bytes: [UInt8]((0..<32_000).flatMap { _ in [0x22, 0x00] as [UInt8] }))
     #expect(refusal(empties) == "METADATA_BROKEN")
     #expect(refusal(empties, arenaBytes: 64 << 20) == "INPUT_COUNT")
   }
 
-  /// Messages within messages, as deep as 64 KiB go, in each field and as lengths, groups and endless numbers.
+  /// Messages within messages, as deep as 64 KiB go, in each field and as lengths, groups and endless
+  /// numbers.
   @Test func nestedJunkIsRefusedOrSkipped() {
     var deep: [UInt8] = []
     while deep.count < (64 << 10) - 8 { deep = Message().data(4, deep).bytes }
@@ -49,7 +51,8 @@ import Testing
   // MARK: Text
 
   private static let brokenTexts: [[UInt8]] = [
-    Array("digits\0x".utf8), [0], Array("digits\0".utf8), [0xFF], [0xC0, 0xAF], [0xED, 0xA0, 0x80], [0xE2, 0x82],
+    Array("digits\0x".utf8), [0], Array("digits\0".utf8), [0xFF], [0xC0, 0xAF], [0xED, 0xA0, 0x80],
+    [0xE2, 0x82],
     [0xF4, 0x90, 0x80, 0x80],
   ]
 
@@ -72,9 +75,11 @@ import Testing
   }
 
   @Test func otherBytesMayHaveAnyValue() {
-    // A trace parent is bytes, an unknown field anything; numbers of ten bytes and fixed widths are stepped over.
+    // A trace parent is bytes, an unknown field anything; numbers of ten bytes and fixed widths are stepped
+    // over.
     let wide: [UInt8] = [0xD1, 0x06] + [UInt8](repeating: 0, count: 8) + [0xD5, 0x06, 0, 0, 0, 0]
-    let message = Message(bytes: request().data(10, [0, 0xFF]).data(1000, [0, 0xFF]).number(100, .max).bytes + wide)
+    let message = Message(
+      bytes: request().data(10, [0, 0xFF]).data(1000, [0, 0xFF]).number(100, .max).bytes + wide)
     #expect(refusal(message) == nil)
     #expect(refusal(Message(bytes: message.bytes).data(1, [0])) == "TEXT_BROKEN")
   }

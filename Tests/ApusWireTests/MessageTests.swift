@@ -19,10 +19,13 @@ import Testing
     #expect(bytes == Message().number(1, 1).number(2, 3).text(3, "apus-swift 1.0").bytes)
     #expect(try decoded(bytes) { try HelloRequest(decoding: $0, arena: $1) } == request)
 
-    let response = HelloResponse(server: "apus 1.0", metadataBytes: 1 << 16, bodyBytes: 1 << 40, callsInFlight: 7)
+    let response = HelloResponse(
+      server: "apus 1.0", metadataBytes: 1 << 16, bodyBytes: 1 << 40, callsInFlight: 7)
     let answer = encoded { response.encode(into: $0, arena: $1) }
     #expect(
-      answer == Message().number(1, 1).text(2, "apus 1.0").number(3, 1 << 16).number(4, 1 << 40).number(5, 7).bytes)
+      answer
+        == Message().number(1, 1).text(2, "apus 1.0").number(3, 1 << 16).number(4, 1 << 40).number(5, 7).bytes
+    )
     #expect(try decoded(answer) { try HelloResponse(decoding: $0, arena: $1) } == response)
   }
 
@@ -110,7 +113,8 @@ import Testing
     model.compute = latency
     model.batches = [BatchCount(rows: 1, count: 90), BatchCount(rows: 64, count: 10)]
     for response in [
-      StatsResponse(server: server, models: [model, ModelStats()]), StatsResponse(server: nil, models: [model]),
+      StatsResponse(server: server, models: [model, ModelStats()]),
+      StatsResponse(server: nil, models: [model]),
       StatsResponse(server: server, models: []),
     ] {
       let bytes = encoded { response.encode(into: $0, arena: $1) }
@@ -128,7 +132,9 @@ import Testing
     model.digest = Array(0..<32)
     model.aliases = ["stable", "canary"]
     model.inputs = [TensorInfo(name: "x", dtype: .float32, shape: [-1, 64])]
-    model.outputs = [TensorInfo(name: "", dtype: nil, shape: []), TensorInfo(name: "y", dtype: .bool, shape: [.min])]
+    model.outputs = [
+      TensorInfo(name: "", dtype: nil, shape: []), TensorInfo(name: "y", dtype: .bool, shape: [.min]),
+    ]
     model.labels = ["null", "eins", "zwölf"]
     model.architecture = "64 -> 10 softmax"
     model.parameters = 650
@@ -167,8 +173,10 @@ import Testing
     #expect(encoded { GetModelResponse(model: large).encode(into: $0, arena: $1) }.isEmpty)
     #expect(encoded { ListModelsResponse(models: [large]).encode(into: $0, arena: $1) }.isEmpty)
     let exact = Message().text(1, "digits").bytes.count
-    #expect(encoded(room: exact) { ModelNameRequest(model: "digits").encode(into: $0, arena: $1) }.count == exact)
-    #expect(encoded(room: exact - 1) { ModelNameRequest(model: "digits").encode(into: $0, arena: $1) }.isEmpty)
+    #expect(
+      encoded(room: exact) { ModelNameRequest(model: "digits").encode(into: $0, arena: $1) }.count == exact)
+    #expect(
+      encoded(room: exact - 1) { ModelNameRequest(model: "digits").encode(into: $0, arena: $1) }.isEmpty)
     #expect(encoded(room: 4) { Status(.internal, "R", "too long").encode(into: $0, arena: $1) }.isEmpty)
   }
 }

@@ -5,9 +5,11 @@ import Testing
 /// Every rule for the parts of a request, broken.
 @Suite struct PartTests {
   @Test func everyFieldOfARequestIsRead() throws {
-    let message = Message().text(1, "digits").number(2, 7).message(4, part(shape: [2, 8], offset: 64, length: 64))
-      .number(5, 3).number(6, 1_000_000).number(7, 1).number(8, 1).number(9, 1).text(10, "00-ab-cd-01")
-      .text(11, "user-7")
+    let message = Message().text(1, "digits").number(2, 7).message(
+      4, part(shape: [2, 8], offset: 64, length: 64)
+    )
+    .number(5, 3).number(6, 1_000_000).number(7, 1).number(8, 1).number(9, 1).text(10, "00-ab-cd-01")
+    .text(11, "user-7")
     try classifying(message, bodyBytes: 128) { request in
       #expect(Array(request.model.name) == Array("digits".utf8))
       #expect(request.model.version == 7 && request.model.alias.isEmpty)
@@ -38,7 +40,8 @@ import Testing
   }
 
   @Test(
-    arguments: [(.max - 63, 64), (.max - 63, 16), (1 << 63, 1 << 63), (0, .max), (64, .max)] as [(UInt64, UInt64)])
+    arguments: [(.max - 63, 64), (.max - 63, 16), (1 << 63, 1 << 63), (0, .max), (64, .max)]
+      as [(UInt64, UInt64)])
   func anEndThatOverflowsIsOutsideTheBody(_ offset: UInt64, _ length: UInt64) {
     #expect(refusal(request([part(offset: offset, length: length)])) == "PART_OUTSIDE_BODY")
   }
@@ -58,7 +61,9 @@ import Testing
   }
 
   @Test func aPartTakesTheBytesOfItsShape() {
-    for (dtype, size) in [(1, 4), (2, 8), (3, 2), (4, 2), (5, 1), (6, 1), (7, 4), (8, 4), (9, 8), (10, 1)] as [(UInt64, UInt64)] {
+    for (dtype, size) in [(1, 4), (2, 8), (3, 2), (4, 2), (5, 1), (6, 1), (7, 4), (8, 4), (9, 8), (10, 1)]
+      as [(UInt64, UInt64)]
+    {
       #expect(refusal(request([part(dtype: dtype, length: 4 * size)])) == nil)
       #expect(refusal(request([part(dtype: dtype, length: 4 * size - 1)])) == "PART_LENGTH")
       #expect(refusal(request([part(dtype: dtype, length: 4 * size + 1)])) == "PART_LENGTH")

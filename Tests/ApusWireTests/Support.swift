@@ -34,10 +34,12 @@ struct Message {
 
 /// A `Part`; the field numbers are those of apus.proto.
 func part(
-  dtype: UInt64 = 1, shape: [UInt64] = [1, 4], offset: UInt64 = 0, length: UInt64 = 16, lengths: [UInt64] = [],
+  dtype: UInt64 = 1, shape: [UInt64] = [1, 4], offset: UInt64 = 0, length: UInt64 = 16,
+  lengths: [UInt64] = [],
   region: UInt64 = 0
 ) -> Message {
-  let part = Message().number(1, dtype).numbers(2, shape).number(3, offset).number(4, length).number(7, region)
+  let part = Message().number(1, dtype).numbers(2, shape).number(3, offset).number(4, length).number(
+    7, region)
   return lengths.isEmpty ? part : part.numbers(5, lengths)
 }
 
@@ -46,7 +48,9 @@ func request(_ inputs: [Message] = [part()], model: String = "digits") -> Messag
   inputs.reduce(Message().text(1, model)) { $0.message(4, $1) }
 }
 
-func makeArena(byteCount: Int = Limits().metadataArenaBytes) -> MetadataArena { MetadataArena(byteCount: byteCount) }
+func makeArena(byteCount: Int = Limits().metadataArenaBytes) -> MetadataArena {
+  MetadataArena(byteCount: byteCount)
+}
 
 /// What an encoder writes into `room` bytes.
 func encoded(
@@ -70,7 +74,9 @@ func classifying<Result>(
 }
 
 /// The reason for which a request is refused; nil when it is taken.
-func refusal(_ message: Message, bodyBytes: Int = 64, arenaBytes: Int = Limits().metadataArenaBytes) -> String? {
+func refusal(_ message: Message, bodyBytes: Int = 64, arenaBytes: Int = Limits().metadataArenaBytes)
+  -> String?
+{
   do {
     try classifying(message, bodyBytes: bodyBytes, arenaBytes: arenaBytes) { _ in }
     return nil

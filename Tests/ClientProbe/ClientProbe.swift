@@ -1,8 +1,9 @@
 import ApusClient
 import Glibc
 
-/// A client for the tests to count in: `client-probe ADDRESS MODEL FLOATS CALLS`. It warms up, says so with a byte, waits
-/// for one, makes the calls, says so, and ends after another byte. Between the two bytes nothing but the calls happens.
+/// A client for the tests to count in: `client-probe ADDRESS MODEL FLOATS CALLS`. It warms up, says so with a
+/// byte, waits for one, makes the calls, says so, and ends after another byte. Between the two bytes nothing
+/// but the calls happens.
 @main struct ClientProbe {
   static func main() throws {
     let arguments = CommandLine.arguments

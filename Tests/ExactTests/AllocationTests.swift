@@ -30,7 +30,8 @@ import Testing
     let interposer = try Interposer()
     let models = try wideModel()
     defer { try? FileManager.default.removeItem(atPath: models) }
-    let server = try ServedRepository(["--threads", "2"], models: models, environment: interposer.environment)
+    let server = try ServedRepository(
+      ["--threads", "2"], models: models, environment: interposer.environment)
     let call = ClassifyCall("wide", shape: [8, 1024])
     let input = [Float](repeating: 0.5, count: 8 * 1024)
     var one = try ClientConnection(Address(server.address))
@@ -51,9 +52,11 @@ import Testing
     #expect(growth(interposer.taken, since: before) == [:])
   }
 
-  /// A folder with one layer too wide for the memory on the stack that OpenBLAS uses for small ones; its weights are 0.
+  /// A folder with one layer too wide for the memory on the stack that OpenBLAS uses for small ones; its
+  /// weights are 0.
   private func wideModel() throws -> String {
-    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("apus-\(UUID().uuidString.prefix(8))")
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent(
+      "apus-\(UUID().uuidString.prefix(8))")
     let version = folder.appendingPathComponent("wide/1")
     try FileManager.default.createDirectory(at: version, withIntermediateDirectories: true)
     let weightBytes = 1024 * 1024 * 4

@@ -4,14 +4,16 @@ import ApusIO
 import ApusWire
 import Testing
 
-/// No user-space copy of the tensor: BLAS reads it at the address that recv was given. A byte flipped there, after it was
-/// received and before BLAS is called, changes the answer.
+/// No user-space copy of the tensor: BLAS reads it at the address that recv was given. A byte flipped there,
+/// after it was received and before BLAS is called, changes the answer.
 @Suite(.serialized, .enabled(if: !isSanitized)) struct CopyTests {
   /// - Parameters:
   ///   - calls: sent together.
-  ///   - changed: the call of which a number is flipped, one in the middle: a digit's first pixel is always blank.
+  ///   - changed: the call of which a number is flipped, one in the middle: a digit's first pixel is blank.
   @Test(arguments: [("digits", 64), ("textclassifier", 100)], [(1, 0), (8, 0), (8, 5), (8, 7)])
-  func tensorIsReadWhereItWasReceived(_ model: (name: String, floats: Int), _ run: (calls: Int, changed: Int)) throws {
+  func tensorIsReadWhereItWasReceived(_ model: (name: String, floats: Int), _ run: (calls: Int, changed: Int))
+    throws
+  {
     let interposer = try Interposer()
     let server = try ServedRepository(["--threads", "1"], environment: interposer.environment)
     var connection = try ClientConnection(Address(server.address))
@@ -24,7 +26,8 @@ import Testing
     #expect(unarmed == expected)
     #expect(interposer.flipped == 0)
 
-    interposer.arm(offset: run.changed * layout.frameBytes + layout.bodyOffset + 4 * (model.floats / 2 + 4) + 3)
+    interposer.arm(
+      offset: run.changed * layout.frameBytes + layout.bodyOffset + 4 * (model.floats / 2 + 4) + 3)
     let answers = try connection.answers(input, call, run.calls)
     #expect(interposer.flipped == 1)
     for index in 0..<run.calls {
@@ -46,7 +49,8 @@ import Testing
 
 extension ClientConnection {
   /// The answers to so many equal calls that are sent together.
-  fileprivate mutating func answers(_ input: [Float], _ call: ClassifyCall, _ calls: Int) throws -> [[Float]] {
+  fileprivate mutating func answers(_ input: [Float], _ call: ClassifyCall, _ calls: Int) throws -> [[Float]]
+  {
     for _ in 0..<calls { _ = try submit(call, input) }
     _ = sendSome()
     var answers: [[Float]] = []

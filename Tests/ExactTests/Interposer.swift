@@ -1,7 +1,8 @@
 import Foundation
 import Testing
 
-/// Whether this build is sanitized: its processes then have an allocator of their own, which must not be interposed.
+/// Whether this build is sanitized: its processes then have an allocator of their own, which must not be
+/// interposed.
 let isSanitized =
   dlsym(UnsafeMutableRawPointer(bitPattern: 0), "__asan_init") != nil
   || dlsym(UnsafeMutableRawPointer(bitPattern: 0), "__tsan_init") != nil
@@ -35,7 +36,9 @@ final class Interposer {
   let environment: [String: String]
 
   init() throws {
-    file = FileManager.default.temporaryDirectory.appendingPathComponent("apus-\(UUID().uuidString.prefix(8))").path
+    file =
+      FileManager.default.temporaryDirectory.appendingPathComponent("apus-\(UUID().uuidString.prefix(8))")
+      .path
     try Data(count: 4096).write(to: URL(fileURLWithPath: file))
     let descriptor = open(file, O_RDWR)
     defer { close(descriptor) }

@@ -7,8 +7,10 @@ let packageRoot = URL(fileURLWithPath: #filePath).deletingLastPathComponent().de
 
 /// An executable of this package, built beside the tests.
 func builtExecutable(_ name: String) throws -> URL {
-  let folder = URL(fileURLWithPath: try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe"))
-    .deletingLastPathComponent()
+  let folder = URL(
+    fileURLWithPath: try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+  )
+  .deletingLastPathComponent()
   let places = [folder.path + "/\(name)", packageRoot + "/.build/debug/\(name)"]
   let path = places.first { FileManager.default.isExecutableFile(atPath: $0) }
   return URL(fileURLWithPath: try #require(path, "\(name) is not built"))
@@ -22,7 +24,8 @@ final class ServedRepository {
 
   /// - Parameter models: the folder to serve; nil: the repository's.
   init(_ arguments: [String] = [], models: String? = nil, environment: [String: String] = [:]) throws {
-    folder = FileManager.default.temporaryDirectory.appendingPathComponent("apus-\(UUID().uuidString.prefix(8))")
+    folder = FileManager.default.temporaryDirectory.appendingPathComponent(
+      "apus-\(UUID().uuidString.prefix(8))")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     let socket = folder.path + "/s"
     address = "unix:\(socket)"
@@ -54,8 +57,10 @@ final class ServedRepository {
   func statusLine(_ name: String, thread: String? = nil) throws -> Int {
     let path = "/proc/\(processID)/" + (thread.map { "task/\($0)/" } ?? "") + "status"
     let text = try String(contentsOfFile: path, encoding: .utf8)
-    let line = try #require(text.split(separator: "\n").first { $0.hasPrefix(name + ":") }, "no \(name) in \(path)")
-    return try #require(line.split(whereSeparator: { $0 == ":" || $0.isWhitespace }).dropFirst().first.flatMap { Int($0) })
+    let line = try #require(
+      text.split(separator: "\n").first { $0.hasPrefix(name + ":") }, "no \(name) in \(path)")
+    return try #require(
+      line.split(whereSeparator: { $0 == ":" || $0.isWhitespace }).dropFirst().first.flatMap { Int($0) })
   }
 
   var threads: [String] {

@@ -1,7 +1,8 @@
 import ApusEngine
 import ApusFormats
 
-/// Reads the bytes as a weight file, and goes all the way to a network. Nothing but an error may come of bad bytes.
+/// Reads the bytes as a weight file, and goes all the way to a network. Nothing but an error may come of bad
+/// bytes.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ data: UnsafePointer<UInt8>, _ size: Int) -> CInt {
   do throws(FormatError) {

@@ -1,7 +1,8 @@
 import ApusEngine
 import ApusFormats
 
-/// Gives the bytes the length of a safetensors header, so that every input reaches the JSON reader, then as they are.
+/// Gives the bytes the length of a safetensors header, so that every input reaches the JSON reader, then as
+/// they are.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ data: UnsafePointer<UInt8>, _ size: Int) -> CInt {
   read(UnsafeRawBufferPointer(start: data, count: size))

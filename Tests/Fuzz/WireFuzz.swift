@@ -1,8 +1,9 @@
 import ApusBase
 import ApusWire
 
-/// Reads the bytes as what a peer sends. They are cut in two ways, which must give the same frames and the same end;
-/// what a frame holds, and the bytes as they are, go through every decoder. Nothing but a status may come of bad bytes.
+/// Reads the bytes as what a peer sends. They are cut in two ways, which must give the same frames and the
+/// same end; what a frame holds, and the bytes as they are, go through every decoder. Nothing but a status
+/// may come of bad bytes.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ data: UnsafePointer<UInt8>, _ size: Int) -> CInt {
   let bytes = UnsafeRawBufferPointer(start: data, count: size)
@@ -74,27 +75,40 @@ private let output = AlignedBuffer(byteCount: Limits().metadataBytes)
 
 private func decode(_ metadata: UnsafeRawBufferPointer, bodyBytes: Int) {
   decodeClassify(metadata, bodyBytes: bodyBytes)
-  roundTrip(metadata, { try? HelloRequest(decoding: $0, arena: arena) }, { $0.encode(into: output.bytes, arena: arena) })
-  roundTrip(metadata, { try? HelloResponse(decoding: $0, arena: arena) }, { $0.encode(into: output.bytes, arena: arena) })
   roundTrip(
-    metadata, { try? ModelNameRequest(decoding: $0, arena: arena) }, { $0.encode(into: output.bytes, arena: arena) })
+    metadata, { try? HelloRequest(decoding: $0, arena: arena) },
+    { $0.encode(into: output.bytes, arena: arena) })
   roundTrip(
-    metadata, { try? HealthResponse(decoding: $0, arena: arena) }, { $0.encode(into: output.bytes, arena: arena) })
-  roundTrip(metadata, { try? StatsResponse(decoding: $0, arena: arena) }, { $0.encode(into: output.bytes, arena: arena) })
+    metadata, { try? HelloResponse(decoding: $0, arena: arena) },
+    { $0.encode(into: output.bytes, arena: arena) })
   roundTrip(
-    metadata, { try? ListModelsResponse(decoding: $0, arena: arena) }, { $0.encode(into: output.bytes, arena: arena) })
+    metadata, { try? ModelNameRequest(decoding: $0, arena: arena) },
+    { $0.encode(into: output.bytes, arena: arena) })
   roundTrip(
-    metadata, { try? GetModelRequest(decoding: $0, arena: arena) }, { $0.encode(into: output.bytes, arena: arena) })
+    metadata, { try? HealthResponse(decoding: $0, arena: arena) },
+    { $0.encode(into: output.bytes, arena: arena) })
   roundTrip(
-    metadata, { try? GetModelResponse(decoding: $0, arena: arena) }, { $0.encode(into: output.bytes, arena: arena) })
-  roundTrip(metadata, { try? GoAway(decoding: $0, arena: arena) }, { $0.encode(into: output.bytes, arena: arena) })
+    metadata, { try? StatsResponse(decoding: $0, arena: arena) },
+    { $0.encode(into: output.bytes, arena: arena) })
+  roundTrip(
+    metadata, { try? ListModelsResponse(decoding: $0, arena: arena) },
+    { $0.encode(into: output.bytes, arena: arena) })
+  roundTrip(
+    metadata, { try? GetModelRequest(decoding: $0, arena: arena) },
+    { $0.encode(into: output.bytes, arena: arena) })
+  roundTrip(
+    metadata, { try? GetModelResponse(decoding: $0, arena: arena) },
+    { $0.encode(into: output.bytes, arena: arena) })
+  roundTrip(
+    metadata, { try? GoAway(decoding: $0, arena: arena) }, { $0.encode(into: output.bytes, arena: arena) })
   roundTrip(metadata, { Status(decoding: $0, arena: arena) }, { $0.encode(into: output.bytes, arena: arena) })
 }
 
-/// What was understood means the same when it is written again. A message of no bytes is an empty one, or one that
-/// did not fit because bytes that are no UTF-8 grew when they were replaced.
+/// What was understood means the same when it is written again. A message of no bytes is an empty one, or one
+/// that did not fit because bytes that are no UTF-8 grew when they were replaced.
 private func roundTrip<Message: Equatable>(
-  _ metadata: UnsafeRawBufferPointer, _ decode: (UnsafeRawBufferPointer) -> Message?, _ encode: (Message) -> Int
+  _ metadata: UnsafeRawBufferPointer, _ decode: (UnsafeRawBufferPointer) -> Message?,
+  _ encode: (Message) -> Int
 ) {
   guard let message = decode(metadata) else { return }
   let byteCount = encode(message)
@@ -107,7 +121,8 @@ private func decodeClassify(_ metadata: UnsafeRawBufferPointer, bodyBytes: Int) 
   if let request = try? ClassifyRequest(decoding: metadata, bodyBytes: bodyBytes, arena: arena) {
     check(request.input, bodyBytes: bodyBytes)
     precondition(request.model.version == 0 || request.model.alias.isEmpty, "a version or an alias")
-    precondition(!request.model.name.contains(0) && !request.model.alias.contains(0), "names without zero bytes")
+    precondition(
+      !request.model.name.contains(0) && !request.model.alias.contains(0), "names without zero bytes")
   }
   if let answer = try? ClassifyResponse(decoding: metadata, bodyBytes: bodyBytes, arena: arena) {
     let partBytes = answer.rows * answer.classes * 4
@@ -117,21 +132,25 @@ private func decodeClassify(_ metadata: UnsafeRawBufferPointer, bodyBytes: Int) 
       (answer.scoresOffset ?? 0) + answer.rows * answer.allClasses * 4 <= bodyBytes, "scores inside the body")
   }
   if metadata.count >= TimeAccount.encodedBytes,
-    let account = TimeAccount(reading: UnsafeRawBufferPointer(rebasing: metadata.suffix(TimeAccount.encodedBytes)))
+    let account = TimeAccount(
+      reading: UnsafeRawBufferPointer(rebasing: metadata.suffix(TimeAccount.encodedBytes)))
   {
     account.write(to: output.baseAddress)
-    let again = TimeAccount(reading: UnsafeRawBufferPointer(rebasing: output.bytes[..<TimeAccount.encodedBytes]))
+    let again = TimeAccount(
+      reading: UnsafeRawBufferPointer(rebasing: output.bytes[..<TimeAccount.encodedBytes]))
     precondition(again == account, "a time account means the same after a round trip")
   }
 }
 
 /// Whoever reads the input's numbers relies on these.
 private func check(_ input: InputPart, bodyBytes: Int) {
-  precondition(input.offset % 64 == 0 && input.offset >= 0 && input.byteCount >= 0, "a place on a multiple of 64")
+  precondition(
+    input.offset % 64 == 0 && input.offset >= 0 && input.byteCount >= 0, "a place on a multiple of 64")
   precondition(input.byteCount <= bodyBytes && input.offset <= bodyBytes - input.byteCount, "inside the body")
   if input.dtype.byteCount > 0 {
     let elements = input.shape.reduce(UInt64(1)) { $0 * $1 }
-    precondition(elements * UInt64(input.dtype.byteCount) == UInt64(input.byteCount), "the bytes that its shape takes")
+    precondition(
+      elements * UInt64(input.dtype.byteCount) == UInt64(input.byteCount), "the bytes that its shape takes")
   }
   precondition(!describe(input.shape).isEmpty)
 }

@@ -25,7 +25,9 @@ import Testing
     let source = try String(contentsOfFile: #filePath, encoding: .utf8)
     #expect(lines.count == 3)
     for line in lines {
-      #expect(source.contains(line.replacingOccurrences(of: "unix:/tmp/apus.sock", with: #"unix:\(server.socket)"#)))
+      #expect(
+        source.contains(line.replacingOccurrences(of: "unix:/tmp/apus.sock", with: #"unix:\(server.socket)"#))
+      )
     }
   }
 

@@ -4,7 +4,8 @@ import Foundation
 import Glibc
 import Testing
 
-/// Peers that vanish, stall, lie or speak something else: they get what the protocol says, and nobody else notices.
+/// Peers that vanish, stall, lie or speak something else: they get what the protocol says, and nobody else
+/// notices.
 @Suite struct FaultTests {
   static let text = [Float](repeating: 0.5, count: 100)
 

@@ -89,7 +89,8 @@ import Testing
     }
   }
 
-  /// What a client saw that sent without pause until it was told to go away, and then waited for what it had sent.
+  /// What a client saw that sent without pause until it was told to go away, and then waited for what it had
+  /// sent.
   struct DrainReport: Sendable {
     var answered = 0
     var notProcessed = 0
@@ -105,7 +106,9 @@ import Testing
         let call = ClassifyCall("textclassifier")
         while connection.goAwayReason == nil || inFlight > 0 {
           while connection.goAwayReason == nil, inFlight < 256 {
-            guard try FaultTests.text.withUnsafeBytes({ try connection.submit(call, $0) }) != nil else { break }
+            guard try FaultTests.text.withUnsafeBytes({ try connection.submit(call, $0) }) != nil else {
+              break
+            }
             inFlight += 1
           }
           _ = connection.sendSome()
@@ -125,7 +128,8 @@ import Testing
     }
   }
 
-  /// Who had connected when the server was told to end gets an answer or a goaway, whichever thread was to serve it.
+  /// Who had connected when the server was told to end gets an answer or a goaway, whichever thread was to
+  /// serve it.
   @Test func drainWhileClientsConnectLosesNobody() throws {
     let server = try ServerProcess(arguments: ["--threads", "3"])
     let outcomes = Locked<[String: Int]>([:])

@@ -4,8 +4,9 @@ import ApusWire
 import Foundation
 import Glibc
 
-/// A connection below the client library, on which a test may send anything. One thread may send while another receives:
-/// `input` belongs to the receiving one. Bytes are moved by memcpy: in a debug build everything else takes too long.
+/// A connection below the client library, on which a test may send anything. One thread may send while
+/// another receives: `input` belongs to the receiving one. Bytes are moved by memcpy: in a debug build
+/// everything else takes too long.
 final class RawConnection: @unchecked Sendable {
   private var descriptor: Descriptor?
   private let input = Input()

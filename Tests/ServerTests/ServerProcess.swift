@@ -1,7 +1,8 @@
 import Foundation
 import Testing
 
-/// A real `apus serve` process, listening on a Unix socket and, where asked for, on a TCP port that the kernel chose.
+/// A real `apus serve` process, listening on a Unix socket and, where asked for, on a TCP port that the
+/// kernel chose.
 final class ServerProcess {
   let socket: String
   /// `tcp://127.0.0.1:PORT`; empty without TCP.
@@ -64,7 +65,8 @@ final class ServerProcess {
 
   func signal(_ number: Int32) { _ = kill(pid, number) }
 
-  /// The exit status, or the number of the signal that ended the process; nil when it still runs after so long.
+  /// The exit status, or the number of the signal that ended the process; nil when it still runs after so
+  /// long.
   func exitStatus(within seconds: Double = 20) -> Int32? {
     waitUntil(seconds: seconds) { !process.isRunning } ? process.terminationStatus : nil
   }

@@ -8,8 +8,8 @@ import Testing
 
 /// Time-outs and backpressure, in a server inside this process whose limits are short.
 @Suite struct TimeOutTests {
-  /// A server of one thread with one model, `wide`: 4 numbers in, 1,000 classes out, so that answers are twenty times the
-  /// size of their requests.
+  /// A server of one thread with one model, `wide`: 4 numbers in, 1,000 classes out, so that answers are
+  /// twenty times the size of their requests.
   private final class LocalServer {
     let server: Server
     let address: String
