@@ -34,7 +34,7 @@ let package = Package(
     .target(name: "CLinux"),
     .systemLibrary(name: "CProtobufC", pkgConfig: "libprotobuf-c", providers: [.apt(["libprotobuf-c-dev"])]),
     .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
-    .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+    .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
     .target(name: "CSingleThreadedBLAS"),
     .target(name: "CApusProto", dependencies: ["CProtobufC"]),
 
@@ -42,17 +42,22 @@ let package = Package(
     module("ApusBase", ["CLinux"]),
     module("ApusWire", ["ApusBase", "CApusProto"]),
     module("ApusIO", ["ApusBase", "CLinux"]),
+    module("ApusTLS", ["ApusBase", "COpenSSL"]),
+    module("ApusYAML", ["Yams"]),
     module("ApusEngine", ["ApusBase", "COpenBLAS", "CSingleThreadedBLAS"]),
     module("ApusFormats", ["ApusBase", "ApusEngine"]),
-    module("ApusModels", ["ApusBase", "ApusEngine", "ApusFormats", "COpenSSL", "Yams"]),
-    module("ApusClient", ["ApusBase", "ApusWire", "ApusIO"]),
-    module("ApusServer", ["ApusBase", "ApusWire", "ApusIO", "ApusEngine", "ApusModels"]),
+    module("ApusModels", ["ApusBase", "ApusEngine", "ApusFormats", "ApusYAML", "COpenSSL"]),
+    module("ApusAccess", ["ApusBase", "ApusYAML", "COpenSSL"]),
+    module("ApusClient", ["ApusBase", "ApusWire", "ApusIO", "ApusTLS"]),
+    module(
+      "ApusServer", ["ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusEngine", "ApusModels", "ApusAccess"]),
 
     // Layer 7: the command line.
     .executableTarget(
       name: "apus",
       dependencies: [
-        "ApusBase", "ApusClient", "ApusEngine", "ApusFormats", "ApusServer", "ApusModels", "ApusWire", "ApusIO",
+        "ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusYAML", "ApusEngine", "ApusFormats", "ApusModels",
+        "ApusAccess", "ApusClient", "ApusServer",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Histogram", package: "hdrhistogram-swift"),
         .product(name: "Logging", package: "swift-log"),
@@ -63,6 +68,9 @@ let package = Package(
     tests("ApusBaseTests", ["ApusBase"]),
     tests("ApusWireTests", ["ApusWire", "ApusBase", "CApusProto"]),
     tests("ApusIOTests", ["ApusIO", "ApusBase", "CLinux"]),
+    tests("ApusTLSTests", ["ApusTLS", "ApusBase", "COpenSSL"]),
+    tests("ApusYAMLTests", ["ApusYAML"]),
+    tests("ApusAccessTests", ["ApusAccess", "ApusYAML", "ApusBase"]),
     tests("ApusEngineTests", ["ApusEngine", "ApusBase"]),
     tests("ApusFormatsTests", ["ApusFormats", "ApusEngine", "ApusBase"]),
     tests("ApusModelsTests", ["ApusModels", "ApusFormats", "ApusEngine", "ApusBase"]),

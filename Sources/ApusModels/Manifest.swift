@@ -1,6 +1,7 @@
 package import ApusBase
 package import ApusEngine
 package import ApusFormats
+import ApusYAML
 
 /// What a version's `model.yaml` says. Everything is optional, and what the model file says is not asked
 /// again.
@@ -42,7 +43,11 @@ extension Manifest {
   /// - Throws: `ModelError` with the line, and for an unknown key the nearest known one.
   package init(yaml text: String) throws(ModelError) {
     self.init()
-    guard let root = try YAMLValue(text: text) else { return }
+    do { try read(text) } catch { throw ModelError(error.description) }
+  }
+
+  private mutating func read(_ text: String) throws(YAMLError) {
+    guard let root = try YAMLValue(text: text, source: "model.yaml") else { return }
     let known = ["architecture", "output", "labels", "input", "features", "batch"]
     for (key, value) in try root.fields("model.yaml", known: known) {
       switch key {
@@ -56,7 +61,7 @@ extension Manifest {
     }
   }
 
-  private static func architecture(_ value: YAMLValue) throws(ModelError) -> Architecture {
+  private static func architecture(_ value: YAMLValue) throws(YAMLError) -> Architecture {
     var type: Architecture.Kind?
     var activation = Activation.relu
     for (key, value) in try value.fields("architecture", known: ["type", "activation"]) {
@@ -69,7 +74,7 @@ extension Manifest {
     return Architecture(type: type, activation: activation)
   }
 
-  private static func output(_ value: YAMLValue) throws(ModelError) -> Output {
+  private static func output(_ value: YAMLValue) throws(YAMLError) -> Output {
     guard value.isMapping else {
       return Output(name: nil, activation: try value.choice("output", of: OutputActivation.self))
     }
@@ -83,7 +88,7 @@ extension Manifest {
     return output
   }
 
-  private static func labels(_ value: YAMLValue) throws(ModelError) -> Labels {
+  private static func labels(_ value: YAMLValue) throws(YAMLError) -> Labels {
     guard let items = value.items else {
       let name = try value.text("labels")
       guard !name.isEmpty, !name.hasPrefix("."), !name.contains("/"), !name.utf8.contains(0) else {
@@ -97,14 +102,14 @@ extension Manifest {
     return .list(labels)
   }
 
-  private static func inputs(_ value: YAMLValue) throws(ModelError) -> [Input] {
+  private static func inputs(_ value: YAMLValue) throws(YAMLError) -> [Input] {
     var inputs: [Input] = []
     for item in value.items ?? [value] { inputs.append(try input(item)) }
     guard !inputs.isEmpty else { throw value.failure("input is an empty list") }
     return inputs
   }
 
-  private static func input(_ value: YAMLValue) throws(ModelError) -> Input {
+  private static func input(_ value: YAMLValue) throws(YAMLError) -> Input {
     var shape: [Int]?
     var input = Input(name: nil, shape: [], dataType: .float32)
     for (key, value) in try value.fields("input", known: ["name", "kind", "shape", "dtype"]) {
@@ -130,7 +135,7 @@ extension Manifest {
     return input
   }
 
-  private static func shape(_ value: YAMLValue) throws(ModelError) -> [Int] {
+  private static func shape(_ value: YAMLValue) throws(YAMLError) -> [Int] {
     guard let items = value.items, (1...8).contains(items.count) else {
       throw value.failure("input.shape must be a list of 1 to 8 sizes, without the batch")
     }
@@ -148,7 +153,7 @@ extension Manifest {
     return shape
   }
 
-  private mutating func readBatch(_ value: YAMLValue) throws(ModelError) {
+  private mutating func readBatch(_ value: YAMLValue) throws(YAMLError) {
     for (key, value) in try value.fields("batch", known: ["max", "max_delay_us"]) {
       switch key {
       case "max": batchMaximum = try value.integer("batch.max", in: 1...Limits().batchRows)

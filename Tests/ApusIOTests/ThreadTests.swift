@@ -1,3 +1,4 @@
+import ApusBase
 import ApusIO
 import Glibc
 import Synchronization

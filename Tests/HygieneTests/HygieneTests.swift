@@ -10,13 +10,19 @@ import Testing
     "ApusBase": ["CLinux"],
     "ApusWire": ["ApusBase", "CApusProto"],
     "ApusIO": ["ApusBase", "CLinux"],
+    "ApusTLS": ["ApusBase", "COpenSSL"],
+    "ApusYAML": ["Yams"],
     "ApusEngine": ["ApusBase", "COpenBLAS", "CSingleThreadedBLAS"],
     "ApusFormats": ["ApusBase", "ApusEngine"],
-    "ApusModels": ["ApusBase", "ApusEngine", "ApusFormats", "COpenSSL", "Yams"],
-    "ApusClient": ["ApusBase", "ApusWire", "ApusIO"],
-    "ApusServer": ["ApusBase", "ApusWire", "ApusIO", "ApusEngine", "ApusModels"],
+    "ApusModels": ["ApusBase", "ApusEngine", "ApusFormats", "ApusYAML", "COpenSSL"],
+    "ApusAccess": ["ApusBase", "ApusYAML", "COpenSSL"],
+    "ApusClient": ["ApusBase", "ApusWire", "ApusIO", "ApusTLS"],
+    "ApusServer": [
+      "ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusEngine", "ApusModels", "ApusAccess",
+    ],
     "apus": [
-      "ApusBase", "ApusWire", "ApusIO", "ApusEngine", "ApusFormats", "ApusModels", "ApusClient", "ApusServer",
+      "ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusYAML", "ApusEngine", "ApusFormats", "ApusModels",
+      "ApusAccess", "ApusClient", "ApusServer",
       "ArgumentParser", "CLinux", "Histogram", "Logging",
     ],
   ]

@@ -1,27 +1,39 @@
 import Yams
 
+/// What is wrong with a YAML text, and where: `FILE line N: PROBLEM`.
+package struct YAMLError: Error, Equatable, Sendable, CustomStringConvertible {
+  package let description: String
+
+  package init(_ description: String) { self.description = description }
+}
+
 /// A value of a YAML text, with its line for messages.
-struct YAMLValue {
+package struct YAMLValue {
   private let node: Node
+  /// Of the file, for messages.
+  private let source: String
 
-  private init(_ node: Node) { self.node = node }
+  private init(_ node: Node, _ source: String) {
+    self.node = node
+    self.source = source
+  }
 
-  /// Parses a text; nil for one without content.
+  /// Parses the text of the file `source`; nil for one without content.
   ///
   /// The parser bounds nesting itself (1000 levels). Aliases of aliases multiply what a few lines say, so
   /// only few are let in.
-  init?(text: String) throws(ModelError) {
+  package init?(text: String, source: String) throws(YAMLError) {
     let bytes = Array(text.utf8)
     guard Self.count(bytes, sigil: "&") == 0 || Self.count(bytes, sigil: "*") <= 16 else {
-      throw ModelError("model.yaml: too many aliases (*name); write the values out")
+      throw YAMLError("\(source): too many aliases (*name); write the values out")
     }
     do {
       guard let node = try Yams.compose(yaml: text) else { return nil }
-      self.node = node
+      self.init(node, source)
     } catch let error as YamlError {
-      throw Self.failure(error)
+      throw Self.failure(error, source)
     } catch {
-      throw ModelError("model.yaml: \(error)")
+      throw YAMLError("\(source): \(error)")
     }
   }
 
@@ -34,45 +46,50 @@ struct YAMLValue {
     }
   }
 
-  private static func failure(_ error: YamlError) -> ModelError {
+  private static func failure(_ error: YamlError, _ source: String) -> YAMLError {
     switch error {
     case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
       .composer(_, let problem, let mark, _):
-      ModelError("model.yaml line \(mark.line): \(problem)")
+      YAMLError("\(source) line \(mark.line): \(problem)")
     case .duplicatedKeysInMapping(let keys, let context):
-      ModelError("model.yaml line \(context.mark.line): \(keys.joined(separator: ", ")) is there twice")
-    case .reader(let problem, _, _, _): ModelError("model.yaml: \(problem)")
-    default: ModelError("model.yaml is not valid YAML")
+      YAMLError("\(source) line \(context.mark.line): \(keys.joined(separator: ", ")) is there twice")
+    case .reader(let problem, _, _, _): YAMLError("\(source): \(problem)")
+    default: YAMLError("\(source) is not valid YAML")
     }
   }
 
   /// An error that names this value's line.
-  func failure(_ problem: String) -> ModelError {
-    guard let mark = node.mark else { return ModelError("model.yaml: \(problem)") }
-    return ModelError("model.yaml line \(mark.line): \(problem)")
+  package func failure(_ problem: String) -> YAMLError {
+    guard let mark = node.mark else { return YAMLError("\(source): \(problem)") }
+    return YAMLError("\(source) line \(mark.line): \(problem)")
   }
 
-  var isMapping: Bool { node.mapping != nil }
+  package var isMapping: Bool { node.mapping != nil }
 
   /// The values of a list, or nil.
-  var items: [YAMLValue]? { node.sequence.map { $0.map(YAMLValue.init) } }
+  package var items: [YAMLValue]? { node.sequence.map { $0.map { YAMLValue($0, source) } } }
+
+  /// Where it begins in the text, counted from 1.
+  package var line: Int { node.mark?.line ?? 0 }
 
   /// The keys and values of a map that may hold only these keys.
-  func fields(_ name: String, known: [String]) throws(ModelError) -> [(key: String, value: YAMLValue)] {
+  package func fields(
+    _ name: String, known: [String]
+  ) throws(YAMLError) -> [(key: String, value: YAMLValue)] {
     guard let mapping = node.mapping else {
       throw failure("\(name) must be a map of \(known.joined(separator: ", "))")
     }
     var result: [(key: String, value: YAMLValue)] = []
     for (key, value) in mapping {
       guard let text = key.scalar?.string, known.contains(text) else {
-        throw YAMLValue(key).unknownKey(in: name, known: known)
+        throw YAMLValue(key, source).unknownKey(in: name, known: known)
       }
-      result.append((text, YAMLValue(value)))
+      result.append((text, YAMLValue(value, source)))
     }
     return result
   }
 
-  private func unknownKey(in name: String, known: [String]) -> ModelError {
+  private func unknownKey(in name: String, known: [String]) -> YAMLError {
     let key = node.scalar?.string ?? "(not a text)"
     let nearest = known.map { (key: $0, distance: editDistance($0, key)) }.min { $0.distance < $1.distance }
     if let nearest, nearest.distance <= 2 {
@@ -82,12 +99,12 @@ struct YAMLValue {
   }
 
   /// The characters of a scalar, whatever type YAML would give it: a label `no` is a text.
-  func text(_ name: String) throws(ModelError) -> String {
+  package func text(_ name: String) throws(YAMLError) -> String {
     guard let scalar = node.scalar else { throw failure("\(name) must be a text") }
     return scalar.string
   }
 
-  func integer(_ name: String, in range: ClosedRange<Int>) throws(ModelError) -> Int {
+  package func integer(_ name: String, in range: ClosedRange<Int>) throws(YAMLError) -> Int {
     let text = try text(name)
     guard let value = Int(text), range.contains(value) else {
       throw failure("\(name) must be a number from \(range.lowerBound) to \(range.upperBound), not \(text)")
@@ -96,9 +113,9 @@ struct YAMLValue {
   }
 
   /// One of an enumeration's names.
-  func choice<Choice: RawRepresentable<String> & CaseIterable>(
+  package func choice<Choice: RawRepresentable<String> & CaseIterable>(
     _ name: String, of type: Choice.Type
-  ) throws(ModelError) -> Choice {
+  ) throws(YAMLError) -> Choice {
     let text = try text(name)
     guard let choice = Choice(rawValue: text) else {
       let names = Choice.allCases.map(\.rawValue).joined(separator: ", ")
