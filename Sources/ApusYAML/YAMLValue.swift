@@ -52,7 +52,8 @@ package struct YAMLValue {
       .composer(_, let problem, let mark, _):
       YAMLError("\(source) line \(mark.line): \(problem)")
     case .duplicatedKeysInMapping(let keys, let context):
-      YAMLError("\(source) line \(context.mark.line): \(keys.joined(separator: ", ")) is there twice")
+      YAMLError(
+        "\(source) line \(context.mark.line): \(shortened(keys.joined(separator: ", "))) is there twice")
     case .reader(let problem, _, _, _): YAMLError("\(source): \(problem)")
     default: YAMLError("\(source) is not valid YAML")
     }
@@ -66,8 +67,28 @@ package struct YAMLValue {
 
   package var isMapping: Bool { node.mapping != nil }
 
+  /// Whether nothing stands there, or `~` or `null` without quotes.
+  package var isNull: Bool {
+    guard let scalar = node.scalar, scalar.style == .plain || scalar.style == .any else { return false }
+    return ["", "~", "null", "Null", "NULL"].contains(scalar.string)
+  }
+
   /// The values of a list, or nil.
   package var items: [YAMLValue]? { node.sequence.map { $0.map { YAMLValue($0, source) } } }
+
+  /// The keys and values of a map in the order of the text, or nil.
+  package var entries: [(key: YAMLValue, value: YAMLValue)]? {
+    node.mapping.map { $0.map { (YAMLValue($0.key, source), YAMLValue($0.value, source)) } }
+  }
+
+  /// Whether a map or list is written in braces or brackets.
+  package var isFlow: Bool { node.mapping?.style == .flow || node.sequence?.style == .flow }
+
+  /// The keys and values of a map whose keys are free; the text of each key is `key.text`.
+  package func entries(_ name: String) throws(YAMLError) -> [(key: YAMLValue, value: YAMLValue)] {
+    guard let mapping = node.mapping else { throw failure("\(name) must be a map") }
+    return mapping.map { (YAMLValue($0.key, source), YAMLValue($0.value, source)) }
+  }
 
   /// Where it begins in the text, counted from 1.
   package var line: Int { node.mark?.line ?? 0 }
@@ -76,26 +97,20 @@ package struct YAMLValue {
   package func fields(
     _ name: String, known: [String]
   ) throws(YAMLError) -> [(key: String, value: YAMLValue)] {
-    guard let mapping = node.mapping else {
-      throw failure("\(name) must be a map of \(known.joined(separator: ", "))")
-    }
+    guard let entries else { throw failure("\(name) must be a map of \(known.joined(separator: ", "))") }
     var result: [(key: String, value: YAMLValue)] = []
-    for (key, value) in mapping {
-      guard let text = key.scalar?.string, known.contains(text) else {
-        throw YAMLValue(key, source).unknownKey(in: name, known: known)
-      }
-      result.append((text, YAMLValue(value, source)))
-    }
+    for (key, value) in entries { result.append((try key.key(in: name, known: known), value)) }
     return result
   }
 
-  private func unknownKey(in name: String, known: [String]) -> YAMLError {
+  /// The text of this key of the map `name`, which may hold only the known ones.
+  package func key(in name: String, known: [String]) throws(YAMLError) -> String {
     let key = node.scalar?.string ?? "(not a text)"
-    let nearest = known.map { (key: $0, distance: editDistance($0, key)) }.min { $0.distance < $1.distance }
-    if let nearest, nearest.distance <= 2 {
-      return failure("unknown key \(key) in \(name); did you mean \(nearest.key)?")
+    if known.contains(key), node.scalar != nil { return key }
+    if let nearest = nearestName(to: key, in: known), nearest.distance <= 2 {
+      throw failure("unknown key \(shortened(key)) in \(name); did you mean \(nearest.name)?")
     }
-    return failure("unknown key \(key) in \(name); there are \(known.joined(separator: ", "))")
+    throw failure("unknown key \(shortened(key)) in \(name); there are \(known.joined(separator: ", "))")
   }
 
   /// The characters of a scalar, whatever type YAML would give it: a label `no` is a text.
@@ -107,7 +122,8 @@ package struct YAMLValue {
   package func integer(_ name: String, in range: ClosedRange<Int>) throws(YAMLError) -> Int {
     let text = try text(name)
     guard let value = Int(text), range.contains(value) else {
-      throw failure("\(name) must be a number from \(range.lowerBound) to \(range.upperBound), not \(text)")
+      throw failure(
+        "\(name) must be a number from \(range.lowerBound) to \(range.upperBound), not \(shortened(text))")
     }
     return value
   }
@@ -119,10 +135,21 @@ package struct YAMLValue {
     let text = try text(name)
     guard let choice = Choice(rawValue: text) else {
       let names = Choice.allCases.map(\.rawValue).joined(separator: ", ")
-      throw failure("\(name) is \(text); it must be one of \(names)")
+      throw failure("\(name) is \(shortened(text)); it must be one of \(names)")
     }
     return choice
   }
+}
+
+/// The beginning of a text that came from a file, short enough for a message.
+package func shortened(_ text: String) -> String {
+  let beginning = text.unicodeScalars.prefix(64)
+  return beginning.endIndex == text.unicodeScalars.endIndex ? text : String(beginning) + "…"
+}
+
+/// The first of the names that are most alike a text, with its distance in edits; nil without names.
+package func nearestName(to text: String, in names: [String]) -> (name: String, distance: Int)? {
+  names.map { (name: $0, distance: editDistance($0, text)) }.min { $0.distance < $1.distance }
 }
 
 /// Levenshtein's distance: insertions, deletions and replacements between two short texts; at most 32

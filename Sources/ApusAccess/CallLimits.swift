@@ -1,0 +1,24 @@
+/// How much one identity may ask for; nil: as much as it likes.
+package struct CallLimits: Sendable, Equatable {
+  package var callsPerSecond: Double?
+  /// Rows of all calls together.
+  package var rowsPerSecond: Double?
+  /// Calls at once after a pause; nil: as many as in one second, at least 1.
+  package var burst: Double?
+  /// Calls that wait for their answer, on all connections of the identity together.
+  package var maximumInFlight: Int?
+  package var maximumBodyBytes: Int?
+
+  package init(
+    callsPerSecond: Double? = nil, rowsPerSecond: Double? = nil, burst: Double? = nil,
+    maximumInFlight: Int? = nil, maximumBodyBytes: Int? = nil
+  ) {
+    self.callsPerSecond = callsPerSecond
+    self.rowsPerSecond = rowsPerSecond
+    self.burst = burst
+    self.maximumInFlight = maximumInFlight
+    self.maximumBodyBytes = maximumBodyBytes
+  }
+
+  package static let none = CallLimits()
+}
