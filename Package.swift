@@ -43,14 +43,18 @@ let package = Package(
     module("ApusWire", ["ApusBase", "CApusProto"]),
     module("ApusIO", ["ApusBase", "CLinux"]),
     module("ApusTLS", ["ApusBase", "COpenSSL"]),
+    module("ApusStream", ["ApusBase", "ApusIO", "ApusTLS"]),
     module("ApusYAML", ["Yams"]),
     module("ApusEngine", ["ApusBase", "COpenBLAS", "CSingleThreadedBLAS"]),
     module("ApusFormats", ["ApusBase", "ApusEngine"]),
     module("ApusModels", ["ApusBase", "ApusEngine", "ApusFormats", "ApusYAML", "COpenSSL"]),
     module("ApusAccess", ["ApusBase", "ApusYAML", "COpenSSL"]),
-    module("ApusClient", ["ApusBase", "ApusWire", "ApusIO", "ApusTLS"]),
+    module("ApusClient", ["ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusStream"]),
     module(
-      "ApusServer", ["ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusEngine", "ApusModels", "ApusAccess"]),
+      "ApusServer",
+      [
+        "ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusStream", "ApusEngine", "ApusModels", "ApusAccess",
+      ]),
 
     // Layer 7: the command line.
     .executableTarget(

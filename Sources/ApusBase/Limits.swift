@@ -32,5 +32,10 @@ package struct Limits: Sendable {
   /// Time for reading and discarding after the last answer of a closing connection, in nanoseconds.
   package var lingerNanoseconds: UInt64 = 1_000_000_000
 
+  /// TLS handshakes under way at one time.
+  package var handshakes = 256
+  /// A TLS handshake must end within this time, in nanoseconds.
+  package var handshakeTimeoutNanoseconds: UInt64 = 10_000_000_000
+
   package init() {}
 }

@@ -70,15 +70,22 @@ package struct SlotTable<Element: ~Copyable>: ~Copyable {
     return elements + index
   }
 
-  /// Takes the value out; false when it has gone already.
+  /// Ends the value; false when it has gone already.
   @discardableResult
   package mutating func remove(_ key: SlotKey) -> Bool {
-    guard let place = pointer(to: key) else { return false }
-    place.deinitialize(count: 1)
+    switch take(key) {
+    case .some: true
+    case .none: false
+    }
+  }
+
+  /// Takes the value out; nil when it has gone already.
+  package mutating func take(_ key: SlotKey) -> Element? {
+    guard let place = pointer(to: key) else { return nil }
     generations[key.index] &+= 1
     (free + freeCount).initialize(to: UInt32(key.index))
     freeCount += 1
-    return true
+    return place.move()
   }
 
   /// The key of the value at `index`, or nil when that place is free: for walking over all values.

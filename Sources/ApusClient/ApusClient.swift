@@ -15,14 +15,15 @@ public final class ApusClient: Sendable {
 
   /// Makes a client. The connection is made with the first call.
   ///
-  /// - Parameter address: `unix:PATH` or `tcp://HOST:PORT`.
+  /// - Parameter address: `unix:PATH`, `tcp://HOST:PORT` or `tls://HOST:PORT`.
   /// - Throws: `invalidInput` for a text that is no address, `connectionFailed` when the system has no more
   ///   descriptors or threads.
   public init(_ address: String, options: ClientOptions = ClientOptions()) throws(ClientError) {
     let parsed: Address
     do { parsed = try Address(address) } catch { throw .invalidInput(error.description) }
+    let security = try ClientSecurity(parsed, options.security)
     do throws(SystemError) {
-      let core = try ClientCore(parsed, options)
+      let core = try ClientCore(parsed, security, options)
       self.core = core
       let loop = ClientLoopStart(core: core)
       thread = Locked(try Thread(name: "apus-client") { loop.run() })

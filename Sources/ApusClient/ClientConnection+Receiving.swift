@@ -1,5 +1,6 @@
 package import ApusBase
 import ApusIO
+import ApusStream
 package import ApusWire
 import Glibc
 
@@ -29,7 +30,7 @@ extension ClientConnection {
   /// - Returns: whether there was anything.
   package mutating func receiveSome() throws(ClientError) -> Bool {
     giveBack()
-    return try take(descriptor.receive(into: input.writable))
+    return try take(stream.receive(into: input.writable))
   }
 
   /// From this on, the kernel's own time-out for receiving is used, which counts in ticks of up to 10 ms; it
@@ -45,11 +46,14 @@ extension ClientConnection {
     while true {
       let isSent = sendSome()
       let left = deadline == .never ? UInt64.max : deadline.since(.now)
-      if isSent, left >= Self.longWaitMilliseconds * 1_000_000 {
+      if stream.hasBuffered {
+        if try receiveSome() { return true }
+      }
+      if isSent, !stream.isEncrypted, left >= Self.longWaitMilliseconds * 1_000_000 {
         setReceiveTimeout(left == .max ? 0 : left / 1_000_000 - Self.tickMilliseconds)
-        if try take(descriptor.receiveBlocking(into: input.writable)) { return true }
+        if try take(stream.descriptor.receiveBlocking(into: input.writable)) { return true }
       } else {
-        descriptor.wait(forWritingToo: !isSent, nanoseconds: left)
+        stream.descriptor.wait(forWritingToo: !isSent, nanoseconds: left)
         if try receiveSome() { return true }
         if left == 0 { return false }
       }
@@ -62,7 +66,7 @@ extension ClientConnection {
     receiveTimeoutMilliseconds = milliseconds
     var time = timeval(tv_sec: Int(clamping: milliseconds / 1000), tv_usec: Int(milliseconds % 1000) * 1000)
     _ = setsockopt(
-      descriptor.number, SOL_SOCKET, SO_RCVTIMEO, &time, socklen_t(MemoryLayout<timeval>.size))
+      stream.descriptor.number, SOL_SOCKET, SO_RCVTIMEO, &time, socklen_t(MemoryLayout<timeval>.size))
   }
 
   private mutating func take(_ transfer: Transfer) throws(ClientError) -> Bool {
@@ -72,7 +76,7 @@ extension ClientConnection {
       return true
     case .wouldBlock: return false
     case .end: throw .connectionLost(goAwayReason ?? "the server closed it")
-    case .failed(let number): throw .connectionLost(String(cString: strerror(number)))
+    case .failed(let number): throw .connectionLost(stream.failure ?? String(cString: strerror(number)))
     }
   }
 
@@ -109,6 +113,7 @@ extension ClientConnection {
       let status = Status(decoding: news.metadata, arena: arena)
       // Hello is optional: a server that does not know it answers calls all the same.
       guard news.method == Method.hello.rawValue, status.reason == "METHOD_UNKNOWN" else {
+        goAwayReason = status.message
         throw .status(ServerStatus(status))
       }
     } else {
@@ -123,6 +128,7 @@ extension ClientConnection {
 
   /// A limit of 0 is one that the server did not tell.
   private mutating func adopt(_ hello: HelloResponse) {
+    keepTicket()
     if hello.bodyBytes > 0 { bodyLimit = Int(clamping: hello.bodyBytes) }
     if hello.callsInFlight > 0 { callLimit = Int(hello.callsInFlight) }
     if hello.metadataBytes > 0 { request.limitMetadata(to: Int(clamping: hello.metadataBytes)) }

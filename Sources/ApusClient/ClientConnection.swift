@@ -1,5 +1,6 @@
 package import ApusBase
 package import ApusIO
+package import ApusStream
 package import ApusWire
 
 /// An answer as it lies in the receive buffer: valid until the connection receives again.
@@ -24,7 +25,8 @@ package struct AnswerView {
 /// for each other: `submit` refuses when too much is unsent, and only `receive`, which hands answers out,
 /// waits.
 package struct ClientConnection: ~Copyable {
-  let descriptor: Descriptor
+  var stream: ByteStream
+  private let security: ClientSecurity?
   var input: ReceiveBuffer
   var output: SendBuffer
   let arena: MetadataArena
@@ -50,28 +52,29 @@ package struct ClientConnection: ~Copyable {
   /// Connects, blocking.
   ///
   /// - Parameters:
+  ///   - security: what an encrypted address needs, and the token; nil: neither.
   ///   - spinNanoseconds: how long `receive` polls before it sleeps: quicker answers for processor time.
   ///   - connectTimeoutNanoseconds: how long to try; 0: as long as the kernel does.
   package init(
-    _ address: Address, limits: Limits = Limits(), spinNanoseconds: UInt64 = 0,
-    connectTimeoutNanoseconds: UInt64 = 0
+    _ address: Address, security: ClientSecurity? = nil, limits: Limits = Limits(),
+    spinNanoseconds: UInt64 = 0, connectTimeoutNanoseconds: UInt64 = 0
   ) throws(ClientError) {
-    let connected: Descriptor
-    do { connected = try address.connect(timeoutNanoseconds: connectTimeoutNanoseconds) } catch {
-      throw .connectionFailed(error.description)
-    }
-    try self.init(connected: connected, limits: limits, spinNanoseconds: spinNanoseconds)
+    let stream = try ClientSecurity.connect(
+      to: address, security, timeoutNanoseconds: connectTimeoutNanoseconds)
+    try self.init(stream, security: security, limits: limits, spinNanoseconds: spinNanoseconds)
   }
 
-  /// Takes a socket that is connected. Hello is the first frame, sent together with the first call: its
+  /// Takes a stream that is connected. Hello is the first frame, sent together with the first call: its
   /// answer, the server's limits, costs no time of its own.
   package init(
-    connected descriptor: consuming Descriptor, limits: Limits = Limits(), spinNanoseconds: UInt64 = 0
+    _ stream: consuming ByteStream, security: ClientSecurity? = nil, limits: Limits = Limits(),
+    spinNanoseconds: UInt64 = 0
   ) throws(ClientError) {
     guard let buffer = ReceiveBuffer(ringBytes: limits.receiveRingBytes) else {
       throw .connectionFailed("the kernel gives no memory for receiving")
     }
-    self.descriptor = descriptor
+    self.stream = stream
+    self.security = security
     input = buffer
     output = SendBuffer(byteCount: limits.answerBufferBytes)
     arena = MetadataArena(byteCount: limits.metadataArenaBytes)
@@ -81,12 +84,17 @@ package struct ClientConnection: ~Copyable {
     answer = AnswerTemplate(metadataBytes: limits.metadataBytes)
     bodyLimit = limits.bodyBytes
     callLimit = limits.callsInFlight
-    let metadataBytes = HelloRequest(client: clientVersion).encode(into: request.invalidated(), arena: arena)
+    var hello = HelloRequest(client: clientVersion)
+    hello.token = security?.token ?? []
+    let metadataBytes = hello.encode(into: request.invalidated(), arena: arena)
     append(.request, .hello, requestID: 0, metadataBytes: metadataBytes)
   }
 
+  /// Keeps the ticket with which the next connection's handshake is shorter.
+  func keepTicket() { security?.keepTicket(of: stream) }
+
   /// The socket, for a poller.
-  package var socket: Int32 { descriptor.number }
+  package var socket: Int32 { stream.descriptor.number }
   /// Whether there are bytes that `sendSome` would send.
   package var hasUnsent: Bool { !output.isEmpty }
 }
@@ -178,7 +186,7 @@ extension ClientConnection {
         output.removeAll()
         break
       }
-      switch descriptor.send(output.unsent) {
+      switch stream.send(output.unsent) {
       case .bytes(let count): output.sent(count)
       case .wouldBlock: return false
       // What the server sent before it closed can still be read.

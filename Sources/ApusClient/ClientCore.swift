@@ -1,6 +1,7 @@
 import Synchronization
 import ApusBase
 import ApusIO
+import ApusStream
 
 /// A call on its way, from the caller's task to the I/O thread.
 struct PendingCall: Sendable {
@@ -32,19 +33,21 @@ final class ClientCore: Sendable {
     var calls: [PendingCall] = []
     var cancelled: [UInt64] = []
     var isClosed = false
-    /// How connecting ended: the socket's number, which the taker owns.
-    var connected: Result<Int32, ClientError>?
+    /// How connecting ended: the stream, for one taker.
+    var connected: Result<Locked<ByteStream?>, ClientError>?
   }
 
   let address: Address
+  let security: ClientSecurity
   let options: ClientOptions
   let wakeUp: WakeUp
   private let inbox = Locked(Inbox())
   private let tokens = Atomic<UInt64>(1)
 
-  init(_ address: Address, _ options: ClientOptions) throws(SystemError) {
+  init(_ address: Address, _ security: ClientSecurity, _ options: ClientOptions) throws(SystemError) {
     wakeUp = try WakeUp()
     self.address = address
+    self.security = security
     self.options = options
   }
 
@@ -68,10 +71,12 @@ final class ClientCore: Sendable {
 
   /// Connects, blocking: a thread of its own does this, so that deadlines pass meanwhile.
   func connect() {
-    let outcome: Result<Int32, ClientError>
-    do throws(SystemError) {
-      outcome = .success(try address.connect(timeoutNanoseconds: options.connectTimeoutNanoseconds).release())
-    } catch { outcome = .failure(.connectionFailed(error.description)) }
+    let outcome: Result<Locked<ByteStream?>, ClientError>
+    do throws(ClientError) {
+      let stream = try ClientSecurity.connect(
+        to: address, security, timeoutNanoseconds: options.connectTimeoutNanoseconds)
+      outcome = .success(Locked<ByteStream?>(stream))
+    } catch { outcome = .failure(error) }
     inbox.withLock { $0.connected = outcome }
     wakeUp.signal()
   }

@@ -16,6 +16,8 @@ public enum ClientError: Error, Equatable, Sendable, CustomStringConvertible {
   case protocolBroken(String)
   /// The call cannot be sent as it is.
   case invalidInput(String)
+  /// What the client was made with is of no use: a file that cannot be read, for example.
+  case invalidOptions(String)
   /// The client was closed.
   case closed
 
@@ -28,6 +30,7 @@ public enum ClientError: Error, Equatable, Sendable, CustomStringConvertible {
     case .cancelled: "the call was cancelled"
     case .protocolBroken(let reason): "the server broke the protocol: \(reason)"
     case .invalidInput(let reason): "the call cannot be sent: \(reason)"
+    case .invalidOptions(let reason): reason
     case .closed: "the client is closed"
     }
   }
@@ -42,7 +45,11 @@ public struct ServerStatus: Equatable, Sendable {
   /// For a program, for example `NOT_PROCESSED`.
   public let reason: String
   /// How long to wait before trying again; nil: not worth trying.
-  public let retryAfter: Duration?
+  public var retryAfter: Duration? {
+    retryAfterNanoseconds == 0 ? nil : .nanoseconds(Int64(clamping: retryAfterNanoseconds))
+  }
+  /// The same in nanoseconds; 0: not worth trying.
+  package let retryAfterNanoseconds: UInt64
 
   /// The code as gRPC writes it, for example `DEADLINE_EXCEEDED`.
   public var codeName: String { StatusCode(rawValue: UInt32(code))?.name ?? "UNKNOWN" }
@@ -51,8 +58,7 @@ public struct ServerStatus: Equatable, Sendable {
     code = Int(status.code.rawValue)
     message = status.message
     reason = status.reason
-    let nanoseconds = status.retryAfterNanoseconds
-    retryAfter = nanoseconds == 0 ? nil : .nanoseconds(Int64(clamping: nanoseconds))
+    retryAfterNanoseconds = status.retryAfterNanoseconds
   }
 
   /// Whether the server says that it did not begin the call, so that it may be sent again.

@@ -1,5 +1,6 @@
 import ApusBase
 import ApusIO
+import ApusStream
 import ApusWire
 
 /// What the I/O thread is started with.
@@ -62,7 +63,8 @@ struct ClientLoop: ~Copyable {
     for call in waiting + inFlight.values { call.continuation.resume(returning: .failure(.closed)) }
     if let thread = connector.take() {
       thread.join()
-      if case .success(let number) = core.takeInbox().connected { _ = Descriptor(owning: number) }
+      // A stream that was connected meanwhile ends with the inbox.
+      _ = core.takeInbox()
     }
   }
 
@@ -202,11 +204,12 @@ extension ClientLoop {
     }
   }
 
-  private mutating func finishConnecting(_ outcome: Result<Int32, ClientError>) {
+  private mutating func finishConnecting(_ outcome: Result<Locked<ByteStream?>, ClientError>) {
     if let thread = connector.take() { thread.join() }
     do throws(ClientError) {
-      let new = try ClientConnection(connected: Descriptor(owning: try outcome.get()))
-      do { try poller.add(new.descriptor, .readable, word: Self.socketWord) } catch {
+      guard let stream = try outcome.get().withLock({ $0.take() }) else { throw .closed }
+      let new = try ClientConnection(stream, security: core.security)
+      do { try poller.add(new.stream.descriptor, .readable, word: Self.socketWord) } catch {
         throw .connectionFailed(error.description)
       }
       connection = consume new
@@ -256,7 +259,7 @@ extension ClientLoop {
 
   private func watch(_ interest: Readiness) {
     switch connection {
-    case .some(let open): poller.change(open.descriptor, interest, word: Self.socketWord)
+    case .some(let open): poller.change(open.stream.descriptor, interest, word: Self.socketWord)
     case .none: break
     }
   }

@@ -16,6 +16,8 @@ public struct ClientOptions: Sendable {
   public var backoffNanoseconds: UInt64 = 10_000_000
   /// The longest wait between attempts, in nanoseconds.
   public var maximumBackoffNanoseconds: UInt64 = 1_000_000_000
+  /// Whom to trust and how to say who calls.
+  public var security = SecurityOptions()
 
   public init() {}
 
@@ -37,15 +39,17 @@ public struct ClientOptions: Sendable {
 public final class SynchronousClient {
   private let address: Address
   private let options: ClientOptions
+  private let security: ClientSecurity
   private var connection: ClientConnection?
 
   /// Connects.
   ///
-  /// - Parameter address: `unix:PATH` or `tcp://HOST:PORT`.
+  /// - Parameter address: `unix:PATH`, `tcp://HOST:PORT` or `tls://HOST:PORT`.
   /// - Throws: `invalidInput` for a text that is no address, `connectionFailed`.
   public init(_ address: String, options: ClientOptions = ClientOptions()) throws(ClientError) {
     do { self.address = try Address(address) } catch { throw .invalidInput(error.description) }
     self.options = options
+    security = try ClientSecurity(self.address, options.security)
     try connectIfNeeded(.never)
   }
 
@@ -126,7 +130,7 @@ public final class SynchronousClient {
     let left = deadline.since(.now)
     guard left > 0 else { throw .timedOut }
     connection = try ClientConnection(
-      address, spinNanoseconds: options.spinNanoseconds,
+      address, security: security, spinNanoseconds: options.spinNanoseconds,
       connectTimeoutNanoseconds: min(options.connectTimeoutNanoseconds, left))
   }
 

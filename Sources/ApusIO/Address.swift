@@ -1,10 +1,12 @@
 import CLinux
 import Glibc
 
-/// Where a server listens or a client connects: `unix:PATH` or `tcp://HOST:PORT`.
+/// Where a server listens or a client connects: `unix:PATH`, `tcp://HOST:PORT` or `tls://HOST:PORT`.
 package enum Address: Hashable, Sendable, CustomStringConvertible {
   case unix(path: String)
   case tcp(host: String, port: UInt16)
+  /// TCP, encrypted.
+  case tls(host: String, port: UInt16)
 
   /// Why a text is no address.
   package struct Invalid: Error, Equatable, Sendable, CustomStringConvertible {
@@ -22,34 +24,57 @@ package enum Address: Hashable, Sendable, CustomStringConvertible {
       }
       self = .unix(path: path)
     } else if text.hasPrefix("tcp://") {
-      let rest = text.dropFirst(6)
-      guard let colon = rest.lastIndex(of: ":"), let port = UInt16(rest[rest.index(after: colon)...]),
-        colon > rest.startIndex
-      else {
-        throw Invalid(description: "'\(text)': write tcp://HOST:PORT, for example tcp://127.0.0.1:7070")
-      }
-      var host = rest[..<colon]
-      if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
-      guard !host.isEmpty else { throw Invalid(description: "'\(text)' names no host") }
-      self = .tcp(host: String(host), port: port)
+      let (host, port) = try Self.hostAndPort(text)
+      self = .tcp(host: host, port: port)
+    } else if text.hasPrefix("tls://") {
+      let (host, port) = try Self.hostAndPort(text)
+      self = .tls(host: host, port: port)
     } else {
-      throw Invalid(description: "'\(text)' is no address; write unix:PATH or tcp://HOST:PORT")
+      throw Invalid(
+        description: "'\(text)' is no address; write unix:PATH, tcp://HOST:PORT or tls://HOST:PORT")
     }
+  }
+
+  /// Of a text that begins with `tcp://` or `tls://`.
+  private static func hostAndPort(_ text: String) throws(Invalid) -> (host: String, port: UInt16) {
+    let rest = text.dropFirst(6)
+    guard let colon = rest.lastIndex(of: ":"), let port = UInt16(rest[rest.index(after: colon)...]),
+      colon > rest.startIndex
+    else {
+      throw Invalid(
+        description: "'\(text)': write \(text.prefix(6))HOST:PORT, for example "
+          + "\(text.prefix(6))127.0.0.1:7070")
+    }
+    var host = rest[..<colon]
+    if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
+    guard !host.isEmpty else { throw Invalid(description: "'\(text)' names no host") }
+    return (String(host), port)
   }
 
   package var description: String {
     switch self {
     case .unix(let path): "unix:\(path)"
-    case .tcp(let host, let port): host.contains(":") ? "tcp://[\(host)]:\(port)" : "tcp://\(host):\(port)"
+    case .tcp(let host, let port): "tcp://\(Self.authority(host, port))"
+    case .tls(let host, let port): "tls://\(Self.authority(host, port))"
     }
+  }
+
+  /// As in a URL (RFC 3986, section 3.2).
+  private static func authority(_ host: String, _ port: UInt16) -> String {
+    host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
   }
 
   /// Whether only this machine can reach it.
   package var isLocal: Bool {
     switch self {
     case .unix: true
-    case .tcp(let host, _): host == "localhost" || host == "::1" || Self.isLoopback(host)
+    case .tcp(let host, _), .tls(let host, _):
+      host == "localhost" || host == "::1" || Self.isLoopback(host)
     }
+  }
+
+  package var isEncrypted: Bool {
+    if case .tls = self { true } else { false }
   }
 
   /// Whether it is a numeric address in 127.0.0.0/8; a name that begins alike is none.
@@ -67,7 +92,8 @@ extension Address {
   ) throws(SystemError) -> Descriptor {
     switch self {
     case .unix(let path): try unixSocket(path, operation, use)
-    case .tcp(let host, let port): try tcpSocket(host, port, passive: passive, operation, use)
+    case .tcp(let host, let port), .tls(let host, let port):
+      try tcpSocket(host, port, passive: passive, operation, use)
     }
   }
 
@@ -134,7 +160,8 @@ extension Address {
       guard Glibc.connect(socket.number, address, length) < 0 else { return 0 }
       return errno == EINPROGRESS || errno == EAGAIN ? -ETIMEDOUT : -errno
     }
-    if case .tcp = self { Self.setNoDelay(descriptor) }
+    if case .unix = self { return descriptor }
+    Self.setNoDelay(descriptor)
     return descriptor
   }
 

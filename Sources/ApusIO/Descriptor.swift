@@ -53,3 +53,21 @@ extension Descriptor {
   /// Says to the peer that nothing more will come.
   package func shutdownWriting() { _ = shutdown(number, Int32(SHUT_WR)) }
 }
+
+/// Receiving and sending as C functions, for a library that moves its bytes itself. Their first argument is
+/// `Descriptor.context`; they give bytes moved, 0 at the peer's end, or the negated errno, and never block.
+extension Descriptor {
+  package typealias Function =
+    @convention(c) (UnsafeMutableRawPointer?, UnsafeMutableRawPointer?, Int) -> Int
+
+  /// The descriptor's number in a pointer's place.
+  package var context: UnsafeMutableRawPointer? { UnsafeMutableRawPointer(bitPattern: Int(number)) }
+
+  package static var receiveFunction: Function {
+    { clinux_recv(Int32(truncatingIfNeeded: Int(bitPattern: $0)), $1, $2) }
+  }
+
+  package static var sendFunction: Function {
+    { clinux_send(Int32(truncatingIfNeeded: Int(bitPattern: $0)), $1, $2) }
+  }
+}

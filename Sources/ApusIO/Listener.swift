@@ -18,7 +18,7 @@ package struct Listener: ~Copyable, Sendable {
     case .unix(let path):
       try Self.removeStale(path)
       descriptor = try Self.listenUnderOtherName(path, mode)
-    case .tcp:
+    case .tcp, .tls:
       descriptor = try address.withSocket(passive: true, "listen on \(address)") { socket, name, length in
         var on: Int32 = 1
         _ = setsockopt(
@@ -98,10 +98,18 @@ package struct Listener: ~Copyable, Sendable {
   }
 
   private static func bound(_ descriptor: borrowing Descriptor, _ address: Address) -> Address {
-    guard case .tcp(let host, _) = address else { return address }
+    switch address {
+    case .unix: address
+    case .tcp(let host, let port): .tcp(host: host, port: chosenPort(descriptor) ?? port)
+    case .tls(let host, let port): .tls(host: host, port: chosenPort(descriptor) ?? port)
+    }
+  }
+
+  /// The port that the kernel gave a TCP socket.
+  private static func chosenPort(_ descriptor: borrowing Descriptor) -> UInt16? {
     var storage = sockaddr_storage()
     var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
-    let port: UInt16? = withUnsafeMutablePointer(to: &storage) { pointer in
+    return withUnsafeMutablePointer(to: &storage) { pointer in
       pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { name in
         guard getsockname(descriptor.number, name, &length) == 0 else { return nil }
         // The port stands at the same place in IPv4 and IPv6 addresses.
@@ -110,7 +118,6 @@ package struct Listener: ~Copyable, Sendable {
         }
       }
     }
-    return port.map { .tcp(host: host, port: $0) } ?? address
   }
 
   /// The next connection that waits, or nil.

@@ -34,4 +34,7 @@ package struct Thread: ~Copyable, Sendable {
 
   /// Waits for the thread's end.
   package consuming func join() { pthread_join(handle, nil) }
+
+  /// Lets threads of higher priority go first when they have work: for what is done beside serving.
+  package static func lowerPriority() { _ = clinux_set_nice(10) }
 }

@@ -1,5 +1,6 @@
 import ApusBase
 import ApusIO
+import ApusStream
 import ApusWire
 
 /// A Classify request's metadata in decoded form, with the answer's metadata made for it. In steady traffic a
@@ -94,7 +95,7 @@ struct Connection: ~Copyable {
     case lingering
   }
 
-  let descriptor: Descriptor
+  var stream: ByteStream
   var ring: MirroredRing
   var phase = Phase.open
   var backlog: Backlog?
@@ -110,11 +111,17 @@ struct Connection: ~Copyable {
   var peerEnded = false
   /// The server is draining: what is read from now on is not processed.
   var goawaySent = false
+  /// Who calls; nil where no policy asks.
+  var caller: Caller?
+  /// What the policy lets the caller do; nil where there is none.
+  var standing: Standing?
+  /// Requests of the frames at hand that the caller may still have answered.
+  var admittedCalls = Int.max
   var prepared = PreparedCall()
   var memory = PreparedMemory()
 
-  init(descriptor: consuming Descriptor, ring: consuming MirroredRing) {
-    self.descriptor = descriptor
+  init(_ stream: consuming ByteStream, ring: consuming MirroredRing) {
+    self.stream = stream
     self.ring = ring
   }
 }

@@ -1,6 +1,7 @@
 import ApusBase
 import ApusEngine
 import ApusWire
+import Synchronization
 
 /// Sums of all reactors' counters, read while they count.
 extension Fleet {
@@ -24,6 +25,9 @@ extension Fleet {
     stats.protocolErrorsTotal = sum(.protocolErrors)
     stats.codes = codeCounts { recorder, code in recorder.answers(code) }
     stats.blasCore = blasCoreName
+    stats.handshakesTotal = handshakes.completed.load(ordering: .relaxed)
+    stats.handshakesResumedTotal = handshakes.resumed.load(ordering: .relaxed)
+    stats.handshakeFailuresTotal = handshakes.failed.load(ordering: .relaxed)
     return stats
   }
 

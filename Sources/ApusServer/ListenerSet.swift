@@ -61,9 +61,10 @@ package struct ListenerSet: ~Copyable, @unchecked Sendable {
   var count: Int { listeners.count }
 
   /// A connection that waits on one of them, or a negated errno.
-  func accept(_ index: Int) -> (descriptor: Int32, isTCP: Bool) {
-    let descriptor = listeners[index].acceptNumber()
-    if case .tcp = listeners[index].address { return (descriptor, true) }
-    return (descriptor, false)
+  func accept(_ index: Int) -> Int32 { listeners[index].acceptNumber() }
+
+  /// How clients reach one of them, before any handshake.
+  func transport(_ index: Int) -> Arrival.Transport {
+    if case .unix = listeners[index].address { .unix } else { .tcp }
   }
 }

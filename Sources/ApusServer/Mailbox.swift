@@ -1,10 +1,25 @@
-import ApusIO
 import ApusBase
+import ApusIO
+import ApusTLS
+
+/// A connection on its way to the thread that will serve it.
+struct Arrival: Sendable {
+  enum Transport: Sendable {
+    case unix
+    case tcp
+    /// With a session whose handshake is done, for one taker.
+    case tls(Locked<TLSSession?>)
+  }
+
+  /// An open descriptor, which the taker owns.
+  let descriptor: Int32
+  let transport: Transport
+}
 
 /// What other threads may ask of a reactor.
 enum Message: Sendable {
-  /// Take over a connection; the number is an open descriptor.
-  case connection(Int32, isTCP: Bool)
+  /// Take over a connection.
+  case connection(Arrival)
   /// Say goaway, answer what was sent before, and end.
   case drain
 }

@@ -1,3 +1,4 @@
+import ApusAccess
 import ApusBase
 import ApusEngine
 import ApusWire
@@ -15,8 +16,9 @@ extension Reactor {
     let first = pending[index]
     do throws(Status) {
       try prepare(first, base, connection)
+      try takeCall(rows: connection.pointee.prepared.rows, connection, at: now)
     } catch {
-      refuse(first, error)
+      deny(first, error, connection)
       return 1
     }
     let call = connection.pointee.prepared
@@ -45,7 +47,8 @@ extension Reactor {
     }
     let most = min(
       call.rows == 1 ? model.blockRows : 1, (limits.answerBufferBytes - answerBytes) / call.layout.frameBytes)
-    let run = runLength(from: index, of: count, base, most: most)
+    let equal = runLength(from: index, of: count, base, most: most)
+    let run = admit(run: equal, rowsPerCall: call.rows, connection, at: now)
     recorder.add(.requests, UInt64(run - 1))
     let output = answers.baseAddress + answerBytes
     let times = compute(first, run: run, call, model, base, output, connection, at: now)
@@ -86,6 +89,7 @@ extension Reactor {
     }
     connection.pointee.memory.requestBytes = -1
     let request = try ClassifyRequest(decoding: metadata, bodyBytes: frame.layout.bodyBytes, arena: arena)
+    try require(.classify, model: request.model.name, of: connection)
     let index = try catalog.find(request.model)
     connection.pointee.prepared = try prepared(request, index)
     guard !request.wantLabels else { return }

@@ -1,5 +1,6 @@
 import ApusBase
 import ApusIO
+import ApusStream
 import ApusWire
 
 /// The life of a connection: reading, sending, closing.
@@ -12,6 +13,7 @@ extension Reactor {
       // What waited in the ring while the peer did not read.
       if connection.pointee.phase == .open { processReceived(key, connection, at: now) }
       guard connections.pointer(to: key) != nil else { return }
+      if connection.pointee.stream.hasBuffered { unread.append(key) }
     }
     guard readiness.contains(.readable) || readiness.contains(.failed) else { return }
     switch connection.pointee.phase {
@@ -45,7 +47,7 @@ extension Reactor {
     for _ in 0..<4 {
       let space = receiveSpace(connection)
       recorder.add(.systemCalls)
-      switch connection.pointee.descriptor.receive(into: space) {
+      switch connection.pointee.stream.receive(into: space) {
       case .bytes(let count):
         recorder.add(.receivedBytes, UInt64(count))
         connection.pointee.receivedBytes &+= UInt64(count)
@@ -53,7 +55,7 @@ extension Reactor {
         if connection.pointee.oldest == .never { connection.pointee.oldest = now }
         take(count, key, connection, at: now)
         guard let still = connections.pointer(to: key), still.pointee.phase == .open,
-          still.pointee.backlog == nil, count == space.count
+          still.pointee.backlog == nil, count == space.count || still.pointee.stream.hasBuffered
         else { return }
       case .wouldBlock:
         recorder.add(.polls)
@@ -65,6 +67,7 @@ extension Reactor {
         return close(key)
       }
     }
+    if connection.pointee.stream.hasBuffered { unread.append(key) }
   }
 
   /// Where the next bytes go: the rest of a large frame, or the ring.
@@ -159,14 +162,14 @@ extension Reactor {
   private mutating func beginLarge(
     _ frameBytes: Int, _ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>
   ) -> Bool {
+    if let status = refusesBody(frameBytes: frameBytes, connection) {
+      return refuseLarge(status, key, connection)
+    }
     guard frameBytes <= limits.slabBytes - largeBytes, var frame = LargeFrame(byteCount: frameBytes) else {
-      let id = FrameHeader(reading: connection.pointee.ring.readable.baseAddress.unsafelyUnwrapped).requestID
-      appendStatus(
+      return refuseLarge(
         Status(
           .resourceExhausted, "MEMORY_EXHAUSTED", "too many large calls are under way; try again",
-          retryAfterNanoseconds: 100_000_000), method: Method.classify.rawValue, requestID: id)
-      if flush(key, connection) { finish(key, connection) }
-      return false
+          retryAfterNanoseconds: 100_000_000), key, connection)
     }
     largeBytes += frameBytes
     let begun = connection.pointee.ring.readable
@@ -177,6 +180,17 @@ extension Reactor {
     connection.pointee.ring.consume(begun.count)
     connection.pointee.large = consume frame
     return true
+  }
+
+  /// Nobody can answer a frame of which most has not been read: the connection ends with it.
+  private mutating func refuseLarge(
+    _ status: Status, _ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>
+  ) -> Bool {
+    let header = FrameHeader(reading: connection.pointee.ring.readable.baseAddress.unsafelyUnwrapped)
+    note(status, method: header.method, connection)
+    appendStatus(status, method: header.method, requestID: header.requestID)
+    if flush(key, connection) { finish(key, connection) }
+    return false
   }
 
   // MARK: Sending
@@ -221,7 +235,7 @@ extension Reactor {
   ) {
     connection.pointee.backlog = consume backlog
     recorder.add(.systemCalls)
-    poller.change(connection.pointee.descriptor, .writable, word: key.rawValue)
+    poller.change(connection.pointee.stream.descriptor, .writable, word: key.rawValue)
     setDeadline(connection, Instant.now.advanced(by: limits.writeTimeoutNanoseconds))
   }
 
@@ -232,7 +246,7 @@ extension Reactor {
     var sent = 0
     while sent < bytes.count {
       recorder.add(.systemCalls)
-      switch connection.pointee.descriptor.send(UnsafeRawBufferPointer(rebasing: bytes[sent...])) {
+      switch connection.pointee.stream.send(UnsafeRawBufferPointer(rebasing: bytes[sent...])) {
       case .bytes(let count): sent += count
       case .wouldBlock, .end:
         recorder.add(.sentBytes, UInt64(sent))
@@ -255,7 +269,7 @@ extension Reactor {
     setDeadline(connection, Instant.now.advanced(by: limits.writeTimeoutNanoseconds))
     guard sent == rest.count else { return false }
     connection.pointee.backlog = nil
-    poller.change(connection.pointee.descriptor, .readable, word: key.rawValue)
+    poller.change(connection.pointee.stream.descriptor, .readable, word: key.rawValue)
     setDeadline(connection, .never)
     if connection.pointee.phase == .finishing { finish(key, connection) }
     if draining, connections.pointer(to: key) != nil { sayGoaway(key) }
@@ -270,7 +284,7 @@ extension Reactor {
     connection.pointee.phase = .finishing
     guard connection.pointee.backlog == nil else { return }
     if connection.pointee.peerEnded { return close(key) }
-    connection.pointee.descriptor.shutdownWriting()
+    connection.pointee.stream.shutdownWriting()
     connection.pointee.phase = .lingering
     setDeadline(connection, Instant.now.advanced(by: limits.lingerNanoseconds))
   }
@@ -279,7 +293,7 @@ extension Reactor {
     // No answer is being made now, so the answers' buffer takes what is thrown away.
     let space = UnsafeMutableRawBufferPointer(
       start: answers.baseAddress, count: limits.answerBufferBytes)
-    switch connection.pointee.descriptor.receive(into: space) {
+    switch connection.pointee.stream.descriptor.receive(into: space) {
     case .bytes, .wouldBlock: return
     case .end, .failed: close(key)
     }

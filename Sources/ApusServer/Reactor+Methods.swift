@@ -1,3 +1,4 @@
+import ApusAccess
 import ApusBase
 import ApusEngine
 import ApusWire
@@ -15,22 +16,35 @@ extension Reactor {
       start: base + frame.offset + FrameHeader.byteCount, count: frame.layout.metadataBytes)
     do throws(Status) {
       switch Method(rawValue: frame.header.method) {
-      case .hello: try hello(frame, metadata)
-      case .health: try health(frame, metadata)
-      case .getModel: try getModel(frame, metadata)
-      case .stats, .listModels: return try answerInPages(frame, metadata, key, connection)
+      case .hello:
+        try hello(frame, metadata, connection)
+      case .health:
+        try health(frame, metadata, connection)
+      case .getModel:
+        try getModel(frame, metadata, connection)
+      case .stats, .listModels:
+        try require(.read, of: connection)
+        try takeCall(rows: 0, connection, at: now)
+        return try answerInPages(frame, metadata, key, connection)
       case .classify, nil:
         throw Status(
           .unimplemented, "METHOD_UNKNOWN",
           "method 0x\(String(frame.header.method, radix: 16)) is not known to this server")
       }
     } catch {
-      refuse(frame, error)
+      deny(frame, error, connection)
+      // Whoever was refused at the door has nothing more to say.
+      if frame.header.method == Method.hello.rawValue {
+        if flush(key, connection) { finish(key, connection) }
+        return nil
+      }
     }
     return true
   }
 
-  private mutating func hello(_ frame: Pending, _ metadata: UnsafeRawBufferPointer) throws(Status) {
+  private mutating func hello(
+    _ frame: Pending, _ metadata: UnsafeRawBufferPointer, _ connection: UnsafeMutablePointer<Connection>
+  ) throws(Status) {
     let request = try HelloRequest(decoding: metadata, arena: arena)
     guard request.minimumVersion <= 1, request.maximumVersion >= 1 else {
       throw Status(
@@ -38,14 +52,20 @@ extension Reactor {
         "protocol versions \(request.minimumVersion) to \(request.maximumVersion) "
           + "are not spoken here; 1 to 1 are")
     }
+    try takeToken(request.token, connection)
+    let own = connection.pointee.standing?.grants.limits ?? CallLimits.none
     let response = HelloResponse(
-      server: serverVersion, metadataBytes: limits.metadataBytes, bodyBytes: limits.bodyBytes,
-      callsInFlight: limits.callsInFlight)
+      server: serverVersion, metadataBytes: limits.metadataBytes,
+      bodyBytes: min(limits.bodyBytes, own.maximumBodyBytes ?? .max),
+      callsInFlight: min(limits.callsInFlight, own.maximumInFlight ?? .max))
     succeed(frame) { output, arena in response.encode(into: output, arena: arena) }
   }
 
-  private mutating func health(_ frame: Pending, _ metadata: UnsafeRawBufferPointer) throws(Status) {
+  private mutating func health(
+    _ frame: Pending, _ metadata: UnsafeRawBufferPointer, _ connection: UnsafeMutablePointer<Connection>
+  ) throws(Status) {
     let request = try ModelNameRequest(decoding: metadata, arena: arena)
+    if !request.model.isEmpty { try require(.read, .classify, model: request.model, of: connection) }
     let response = healthOf(request.model)
     succeed(frame) { output, arena in response.encode(into: output, arena: arena) }
   }
@@ -62,8 +82,11 @@ extension Reactor {
     return HealthResponse(status: .notServing, detail: versions[versions.count - 1].failure ?? "")
   }
 
-  private mutating func getModel(_ frame: Pending, _ metadata: UnsafeRawBufferPointer) throws(Status) {
+  private mutating func getModel(
+    _ frame: Pending, _ metadata: UnsafeRawBufferPointer, _ connection: UnsafeMutablePointer<Connection>
+  ) throws(Status) {
     let request = try GetModelRequest(decoding: metadata, arena: arena)
+    try require(.read, .classify, model: request.model, of: connection)
     let versions = catalog.models.filter { $0.name == request.model }
     let matching = versions.filter { model in
       request.version != 0
@@ -102,6 +125,11 @@ extension Reactor {
     _ connection: UnsafeMutablePointer<Connection>
   ) throws(Status) -> Bool? {
     var wanted = Array(catalog.models.indices)
+    if let grants = connection.pointee.standing?.grants {
+      wanted = wanted.filter { index in
+        catalog.models[index].nameBytes.withUnsafeBytes { grants.allows(.read, model: $0) }
+      }
+    }
     if frame.header.method == Method.stats.rawValue {
       let name = try ModelNameRequest(decoding: metadata, arena: arena).model
       if !name.isEmpty { wanted = wanted.filter { catalog.models[$0].name == name } }

@@ -12,6 +12,9 @@ extension Reactor {
     at now: Instant
   ) -> (consumed: Int, ending: Ending) {
     let (count, end, ending) = findFrames(bytes)
+    let admitted = enter(count, connection, at: now)
+    let standing = connection.pointee.standing
+    defer { leave(admitted, standing) }
     var broken: (error: FrameError?, requestID: UInt64)?
     if case .failure(let error, let requestID) = ending { broken = (error, requestID) }
     if let reused = reusedRequestID(count) {
@@ -115,6 +118,9 @@ extension Reactor {
           Status(
             .unavailable, "NOT_PROCESSED", "this server is shutting down; try another",
             retryAfterNanoseconds: 1))
+        index += 1
+      } else if let status = refusal(of: frame.pointee, connection) {
+        deny(frame.pointee, status, connection)
         index += 1
       } else if method == Method.classify.rawValue {
         guard let done = classify(from: index, of: count, base, key, connection, at: now) else { return nil }

@@ -10,15 +10,22 @@ final class Fleet: Sendable {
   let limits: Limits
   let recorders: [Recorder]
   let mailboxes: [Mailbox]
+  let access: AccessControl
+  let refusals = RefusalLog()
+  let handshakes = HandshakeCounters()
+  /// Wakes whoever logs refusals.
+  let attention: WakeUp
   let started: Instant
 
-  init(catalog: Catalog, limits: Limits, reactors: Int) throws(SystemError) {
+  init(catalog: Catalog, limits: Limits, access: AccessControl, reactors: Int) throws(SystemError) {
     self.catalog = catalog
+    self.access = access
     self.limits = limits
     recorders = (0..<reactors).map { _ in Recorder(models: catalog.models.count) }
     var mailboxes: [Mailbox] = []
     for _ in 0..<reactors { mailboxes.append(try Mailbox()) }
     self.mailboxes = mailboxes
+    attention = try WakeUp()
     started = .now
   }
 
@@ -73,6 +80,8 @@ struct Reactor: ~Copyable {
   var drainDeadline = Instant.never
   /// The only connection that was active in the last turn, which is then polled directly.
   var hot: SlotKey?
+  /// Connections that hold decrypted or buffered bytes, of which the poller knows nothing.
+  var unread: [SlotKey] = []
 
   /// Requests of all turns before the last.
   private var requestsBefore: UInt64 = 0
@@ -122,6 +131,7 @@ struct Reactor: ~Copyable {
       let now = Instant.now
       hot = nil
       for position in 0..<count { handle(poller.event(position), of: count, at: now, listeners) }
+      for key in takeUnread() { advance(key, .readable, at: now) }
       if now >= nextSweep { sweep(at: now, listeners) }
     }
     for slot in 0..<slotsUsed { if let key = connections.key(at: slot) { close(key) } }
@@ -148,6 +158,7 @@ struct Reactor: ~Copyable {
 
   /// Polls for the adaptive window, then sleeps.
   private mutating func waitForEvents() -> Int {
+    guard unread.isEmpty else { return poller.wait(timeoutNanoseconds: 0) }
     if polling.windowNanoseconds > 0 {
       let count = poll()
       if count > 0 {
@@ -232,8 +243,7 @@ struct Reactor: ~Copyable {
 
   private mutating func receive(_ message: Message, _ listeners: borrowing ListenerSet) {
     switch message {
-    case .connection(let number, let isTCP):
-      adopt(Descriptor(owning: number), isTCP: isTCP)
+    case .connection(let arrival): adopt(arrival)
     case .drain:
       guard !draining else { return }
       draining = true
@@ -256,16 +266,13 @@ struct Reactor: ~Copyable {
   @discardableResult
   private mutating func accept(from listeners: borrowing ListenerSet, _ which: Int) -> Bool {
     for _ in 0..<64 {
-      let (descriptor, isTCP) = listeners.accept(which)
+      let descriptor = listeners.accept(which)
       if descriptor == -EMFILE || descriptor == -ENFILE { pauseAccepting(listeners) }
       guard descriptor >= 0 else { return false }
       recorder.add(.systemCalls)
+      let arrival = Arrival(descriptor: descriptor, transport: listeners.transport(which))
       let target = fleet.leastLoaded()
-      if target == index {
-        adopt(Descriptor(owning: descriptor), isTCP: isTCP)
-      } else {
-        fleet.mailboxes[target].post(.connection(descriptor, isTCP: isTCP))
-      }
+      if target == index { adopt(arrival) } else { fleet.mailboxes[target].post(.connection(arrival)) }
     }
     return true
   }
@@ -276,23 +283,5 @@ struct Reactor: ~Copyable {
     acceptingPaused = true
     listeners.unwatch(by: poller)
     if nextSweep == .never { nextSweep = Instant.now.advanced(by: Self.sweepNanoseconds) }
-  }
-
-  private mutating func adopt(_ descriptor: consuming Descriptor, isTCP: Bool) {
-    guard connections.count < connections.capacity,
-      let ring = MirroredRing(capacity: limits.receiveRingBytes)
-    else { return }
-    if isTCP { Address.setNoDelay(descriptor) }
-    let key = connections.insert(Connection(descriptor: descriptor, ring: ring))
-    slotsUsed = max(slotsUsed, key.index + 1)
-    guard let connection = connections.pointer(to: key) else { return }
-    do throws(SystemError) {
-      try poller.add(connection.pointee.descriptor, .readable, word: key.rawValue)
-      recorder.add(.connectionsOpen)
-      recorder.add(.connectionsTotal)
-      if draining { sayGoaway(key) }
-    } catch {
-      connections.remove(key)
-    }
   }
 }

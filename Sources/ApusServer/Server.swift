@@ -2,7 +2,7 @@ package import ApusBase
 import ApusEngine
 package import ApusIO
 
-/// A running server: its sockets and a thread for each reactor.
+/// A running server: its sockets, a thread for each reactor, and one that shakes hands with TLS clients.
 package final class Server: Sendable {
   package struct Configuration: Sendable {
     package var listen: [Address] = []
@@ -11,21 +11,28 @@ package final class Server: Sendable {
     package var threads = 1
     package var spinNanoseconds: UInt64 = 50_000
     package var limits = Limits()
+    /// For the addresses that are encrypted.
+    package var credentials: TLSCredentials?
+    package var access = AccessControl(nil)
 
     package init() {}
   }
 
   private let fleet: Fleet
   private let listeners: SharedListeners
-  private let running: Joinable
+  private let running = Joinable()
+  private let encrypted: SharedListeners
+  private let handshaking = Joinable()
+  private let handshaker: Mailbox
 
   /// The addresses, with the ports that the kernel chose.
-  package var addresses: [Address] { listeners.set.addresses }
+  package var addresses: [Address] { listeners.set.addresses + encrypted.set.addresses }
 
   /// Opens the sockets and starts the threads: from here on clients are answered.
   package init(catalog: Catalog, _ configuration: Configuration) throws(SystemError) {
     let threads = max(1, configuration.threads)
-    fleet = try Fleet(catalog: catalog, limits: configuration.limits, reactors: threads)
+    fleet = try Fleet(
+      catalog: catalog, limits: configuration.limits, access: configuration.access, reactors: threads)
     warmUpBLAS(threads: threads)
     // All that a reactor needs is made before clients can come and use it up.
     var reactors: [Locked<Reactor?>] = []
@@ -33,10 +40,19 @@ package final class Server: Sendable {
       reactors.append(
         Locked(try Reactor(fleet: fleet, index: index, spinNanoseconds: configuration.spinNanoseconds)))
     }
-    listeners = SharedListeners(try ListenerSet(configuration.listen, mode: configuration.socketMode))
-    running = Joinable()
+    handshaker = try Mailbox()
+    var first: Locked<Handshaker?>?
+    if let credentials = configuration.credentials {
+      first = Locked(try Handshaker(fleet: fleet, credentials: credentials, mailbox: handshaker))
+    }
+    let mode = configuration.socketMode
+    listeners = SharedListeners(
+      try ListenerSet(configuration.listen.filter { !$0.isEncrypted }, mode: mode))
+    encrypted = SharedListeners(
+      try ListenerSet(configuration.listen.filter { $0.isEncrypted }, mode: mode))
     do throws(SystemError) {
       for (index, reactor) in reactors.enumerated() { try start(reactor, index) }
+      if let first, encrypted.set.count > 0 { try start(first) }
     } catch {
       for mailbox in fleet.mailboxes { mailbox.post(.drain) }
       running.join()
@@ -54,9 +70,26 @@ package final class Server: Sendable {
       })
   }
 
+  private func start(_ handshaker: Locked<Handshaker?>) throws(SystemError) {
+    let accepting = encrypted
+    handshaking.add(
+      try Thread(name: "apus-tls") {
+        guard var handshaker = handshaker.withLock({ $0.take() }) else { return }
+        handshaker.run(accepting: accepting.set)
+      })
+  }
+
+  /// What was refused, and the means to wait for it.
+  package var refusals: RefusalLog { fleet.refusals }
+  package var attention: Int32 { fleet.attention.descriptor.number }
+  package func heardAttention() { fleet.attention.drain() }
+
   /// Stops accepting, says goaway to every client, answers what was sent before, and returns when all threads
   /// have ended.
   package func drain() {
+    // Whoever shakes hands still reaches a reactor.
+    handshaker.post(.drain)
+    handshaking.join()
     // The first reactor accepts; it passes the word on when it has accepted its last connection.
     fleet.mailboxes[0].post(.drain)
     running.join()

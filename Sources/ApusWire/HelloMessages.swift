@@ -6,6 +6,8 @@ package struct HelloRequest: Equatable, Sendable {
   package var maximumVersion: UInt32 = 1
   /// Name and version of the client library.
   package var client: String
+  /// Bearer token; empty: none.
+  package var token: [UInt8] = []
 
   package init(client: String) { self.client = client }
 
@@ -16,6 +18,7 @@ package struct HelloRequest: Equatable, Sendable {
     message.min_version = minimumVersion
     message.max_version = maximumVersion
     message.client = arena.string(client)
+    message.token = arena.binary(token)
     return pack(
       &message, into: output, arena, size: apus__v1__hello_request__get_packed_size,
       pack: apus__v1__hello_request__pack)
@@ -28,6 +31,7 @@ package struct HelloRequest: Equatable, Sendable {
     minimumVersion = message.pointee.min_version
     maximumVersion = message.pointee.max_version
     client = text(message.pointee.client)
+    token = array(message.pointee.token)
   }
 }
 

@@ -52,6 +52,9 @@ package struct ServerStats: Equatable, Sendable {
   package var sleepsTotal: UInt64 = 0
   package var protocolErrorsTotal: UInt64 = 0
   package var blasCore = ""
+  package var handshakesTotal: UInt64 = 0
+  package var handshakesResumedTotal: UInt64 = 0
+  package var handshakeFailuresTotal: UInt64 = 0
 
   package init() {}
 }
@@ -164,6 +167,9 @@ extension ServerStats {
     place.pointee.sleeps_total = sleepsTotal
     place.pointee.protocol_errors_total = protocolErrorsTotal
     place.pointee.blas_core = arena.string(blasCore)
+    place.pointee.tls_handshakes_total = handshakesTotal
+    place.pointee.tls_handshakes_resumed_total = handshakesResumedTotal
+    place.pointee.tls_handshake_failures_total = handshakeFailuresTotal
     return place
   }
 
@@ -184,6 +190,9 @@ extension ServerStats {
     sleepsTotal = message.sleeps_total
     protocolErrorsTotal = message.protocol_errors_total
     blasCore = text(message.blas_core)
+    handshakesTotal = message.tls_handshakes_total
+    handshakesResumedTotal = message.tls_handshakes_resumed_total
+    handshakeFailuresTotal = message.tls_handshake_failures_total
   }
 }
 

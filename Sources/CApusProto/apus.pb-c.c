@@ -2070,7 +2070,7 @@ const ProtobufCMessageDescriptor apus__v1__stats_response__descriptor =
   (ProtobufCMessageInit) apus__v1__stats_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor apus__v1__server_stats__field_descriptors[16] =
+static const ProtobufCFieldDescriptor apus__v1__server_stats__field_descriptors[19] =
 {
   {
     "version",
@@ -2264,6 +2264,42 @@ static const ProtobufCFieldDescriptor apus__v1__server_stats__field_descriptors[
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "tls_handshakes_total",
+    17,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__ServerStats, tls_handshakes_total),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "tls_handshakes_resumed_total",
+    18,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__ServerStats, tls_handshakes_resumed_total),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "tls_handshake_failures_total",
+    19,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__ServerStats, tls_handshake_failures_total),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned apus__v1__server_stats__field_indices_by_name[] = {
   15,   /* field[15] = blas_core */
@@ -2280,13 +2316,16 @@ static const unsigned apus__v1__server_stats__field_indices_by_name[] = {
   9,   /* field[9] = system_calls_total */
   11,   /* field[11] = tensor_copied_bytes_total */
   10,   /* field[10] = tensor_copies_total */
+  18,   /* field[18] = tls_handshake_failures_total */
+  17,   /* field[17] = tls_handshakes_resumed_total */
+  16,   /* field[16] = tls_handshakes_total */
   1,   /* field[1] = uptime_ns */
   0,   /* field[0] = version */
 };
 static const ProtobufCIntRange apus__v1__server_stats__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 16 }
+  { 0, 19 }
 };
 const ProtobufCMessageDescriptor apus__v1__server_stats__descriptor =
 {
@@ -2296,7 +2335,7 @@ const ProtobufCMessageDescriptor apus__v1__server_stats__descriptor =
   "Apus__V1__ServerStats",
   "apus.v1",
   sizeof(Apus__V1__ServerStats),
-  16,
+  19,
   apus__v1__server_stats__field_descriptors,
   apus__v1__server_stats__field_indices_by_name,
   1,  apus__v1__server_stats__number_ranges,

@@ -149,6 +149,12 @@ int clinux_peer_credentials(int fd, uint32_t *pid, uint32_t *uid, uint32_t *gid)
   return 0;
 }
 
+int clinux_peer_groups(int fd, uint32_t *gids, int capacity) {
+  socklen_t length = (socklen_t)capacity * sizeof *gids;
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, gids, &length) < 0) return -errno;
+  return (int)(length / sizeof *gids);
+}
+
 int clinux_send_descriptor(int fd, int descriptor) {
   char byte = 0;
   struct iovec piece = {.iov_base = &byte, .iov_len = 1};
@@ -228,6 +234,9 @@ void clinux_pause(void) {
 }
 
 void clinux_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
+
+// On Linux the nice value belongs to the thread (setpriority(2), "C library/kernel differences").
+int clinux_set_nice(int nice) { return (int)result(setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), nice)); }
 
 int clinux_pin_thread(int processor) {
   cpu_set_t set;

@@ -88,8 +88,11 @@ struct Bench: ParsableCommand {
   }
 
   func run() throws {
+    let input = try input()
+    let address = try Address(connection.address)
     let plan = LoadPlan(
-      address: try Address(connection.address), model: model, input: try input(), isRecording: record != nil,
+      address: address, security: try ClientSecurity(address, connection.security()), model: model,
+      input: input, isRecording: record != nil,
       connections: connections, inFlight: concurrency ?? connections,
       intervalNanoseconds: rate.map { UInt64(1e9 * Double(connections) / $0) },
       spinNanoseconds: UInt64(spinUs) * 1000, timeoutNanoseconds: connection.timeoutNanoseconds,

@@ -28,6 +28,7 @@ struct LoadInput: Sendable {
 /// What `apus bench` does.
 struct LoadPlan: Sendable {
   let address: Address
+  let security: ClientSecurity
   let model: ModelReference
   let input: LoadInput
   /// Keep the probabilities.
@@ -90,7 +91,8 @@ private struct Load: ~Copyable {
     input = plan.input
     // Connections begin at different numbers.
     if input.isVaried { input.values[index % input.values.count] += 0.5 }
-    connection = try ClientConnection(plan.address, spinNanoseconds: plan.spinNanoseconds)
+    connection = try ClientConnection(
+      plan.address, security: plan.security, spinNanoseconds: plan.spinNanoseconds)
   }
 
   mutating func run() throws(ClientError) {

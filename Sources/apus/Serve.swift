@@ -14,76 +14,101 @@ struct Serve: ParsableCommand {
       The folder holds NAME/VERSION/ with one model file (.pth or .safetensors) and an optional model.yaml:
 
         apus serve --models models/repository --listen unix:/tmp/apus.sock --listen tcp://127.0.0.1:7070
+        apus serve --config apus.yaml
+
+      A value comes from a flag, else from a variable APUS_…, else from the file, else it is the default; \
+      apus config print shows all of them.
 
       The socket file appears when every model has been loaded or refused. SIGTERM drains: running calls are
       answered, then the process ends with status 0.
       """)
 
-  @Option(help: "Where to listen: unix:PATH or tcp://HOST:PORT. May be given more than once.")
-  var listen: [String] = []
-
-  @Option(help: "The folder with the models.")
-  var models = "models"
-
-  @Option(help: "Threads that serve and compute. Default: one for each processor.")
-  var threads: Int?
+  @Option(help: ArgumentHelp("The configuration. Default: $APUS_CONFIG, else none.", valueName: "file"))
+  var config: String?
 
   @Option(
-    help: """
+    help: ArgumentHelp(
+      "Where to listen: unix:PATH, tcp://HOST:PORT or tls://HOST:PORT. May be given more than once.",
+      valueName: "address"))
+  var listen: [String] = []
+
+  @Option(help: ArgumentHelp("The folder with the models. Default: models.", valueName: "folder"))
+  var models: String?
+
+  @Option(
+    help: ArgumentHelp("Threads that serve and compute. Default: one for each processor.", valueName: "n"))
+  var threads: String?
+
+  @Option(
+    help: ArgumentHelp(
+      """
       Longest time to poll for the next call before sleeping, in microseconds; 0 turns polling off. Default: \
       50, and 0 where there is only one processor, which the client needs.
-      """)
-  var spinUs: Int?
+      """, valueName: "n"))
+  var spinUs: String?
 
   @Flag(help: "Listen on other addresses than this machine's own without encryption.")
   var insecure = false
 
-  func validate() throws {
-    if let threads, !(1...256).contains(threads) { throw ValidationError("--threads takes 1 to 256") }
-    if let spinUs, !(0...1_000_000).contains(spinUs) { throw ValidationError("--spin-us takes 0 to 1000000") }
-    for address in try addresses() where !address.isLocal && !insecure {
-      throw ValidationError(
-        "\(address) can be reached from other machines and would be open to all of them; "
-          + "listen on 127.0.0.1 or a Unix socket, or say --insecure")
-    }
+  @Option(help: ArgumentHelp("The server's certificate and those that sign it, in PEM.", valueName: "file"))
+  var tlsCert: String?
+
+  @Option(help: ArgumentHelp("The certificate's private key, in PEM.", valueName: "file"))
+  var tlsKey: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Certificates of those who may sign clients' certificates, in PEM; then every client must show one.",
+      valueName: "file"))
+  var tlsClientCa: String?
+
+  @Option(help: ArgumentHelp("The policy: who may do what.", valueName: "file"))
+  var policy: String?
+
+  /// The texts that were given, by key.
+  var flags: [(key: ConfigurationKey, texts: [String])] {
+    [
+      (.listen, listen), (.models, texts(models)), (.threads, texts(threads)),
+      (.spinMicroseconds, texts(spinUs)), (.insecure, insecure ? ["true"] : []),
+      (.tlsCertificate, texts(tlsCert)), (.tlsKey, texts(tlsKey)), (.tlsClientCA, texts(tlsClientCa)),
+      (.policy, texts(policy)),
+    ]
   }
 
-  private func addresses() throws -> [Address] {
-    if listen.isEmpty { return [.unix(path: defaultSocketPath())] }
-    do { return try listen.map { text throws(Address.Invalid) in try Address(text) } } catch {
-      throw ValidationError("\(error)")
-    }
-  }
+  private func texts(_ text: String?) -> [String] { text.map { [$0] } ?? [] }
 
   func run() throws {
+    let told: ServeConfiguration
+    do throws(ConfigurationError) {
+      told = try ServeConfiguration(file: config, flags: flags, environment: environmentVariables())
+    } catch {
+      throw failure(error.description, status: 2)
+    }
     let log = Logger(label: "apus") { StreamLogHandler.standardError(label: $0) }
     _ = clinux_raise_descriptor_limit()
     do {
       // Before any thread starts, so that all inherit the mask.
       let signals = try SignalSource()
-      let catalog = try loadCatalog(models, log)
+      let security = try ServeSecurity(told, log)
+      let catalog = try loadCatalog(told.models, log)
       var configuration = Server.Configuration()
-      configuration.listen = try addresses()
-      configuration.threads = threads ?? Int(clinux_processors())
-      configuration.spinNanoseconds = UInt64(spinUs ?? (clinux_processors() > 1 ? 50 : 0)) * 1000
+      configuration.listen = told.listen
+      configuration.socketMode = told.socketMode
+      configuration.threads = told.threads
+      configuration.spinNanoseconds = told.spinNanoseconds
+      configuration.limits = told.limits
+      configuration.credentials = security.credentials
+      configuration.access = security.access
       // Reading arguments and models went through far more code and heap than serving does.
       clinux_release_memory()
       let server = try Server(catalog: catalog, configuration)
       for address in server.addresses { log.info("listening on \(address)") }
-      waitForEnd(signals, log)
+      var loop = ServeLoop(server: server, security: security, log: log)
+      loop.run(signals)
       server.drain()
       log.info("drained")
     } catch let error as SystemError {
       throw CommandFailure("\(error)")
-    }
-  }
-
-  private func waitForEnd(_ signals: borrowing SignalSource, _ log: Logger) {
-    while true {
-      let signal = signals.wait()
-      if signal == SIGHUP { continue }
-      log.info("draining after signal \(signal)")
-      return
     }
   }
 }

@@ -49,6 +49,11 @@ struct Stats: ParsableCommand {
     ])
     table.add(["waiting", "\(server.pollsTotal) empty polls, \(server.sleepsTotal) sleeps"])
     table.add(["protocol errors", String(server.protocolErrorsTotal)])
+    table.add([
+      "TLS handshakes",
+      "\(server.handshakesTotal), \(server.handshakesResumedTotal) of them resumed; "
+        + "\(server.handshakeFailuresTotal) failed",
+    ])
     table.print()
   }
 
@@ -107,7 +112,9 @@ extension ServerStats {
       "system_calls_total": .integer(systemCallsTotal), "tensor_copies_total": .integer(tensorCopiesTotal),
       "tensor_copied_bytes_total": .integer(tensorCopiedBytesTotal), "polls_total": .integer(pollsTotal),
       "sleeps_total": .integer(sleepsTotal), "protocol_errors_total": .integer(protocolErrorsTotal),
-      "blas_core": .string(blasCore),
+      "blas_core": .string(blasCore), "tls_handshakes_total": .integer(handshakesTotal),
+      "tls_handshakes_resumed_total": .integer(handshakesResumedTotal),
+      "tls_handshake_failures_total": .integer(handshakeFailuresTotal),
     ]
   }
 }

@@ -93,6 +93,9 @@ import Testing
     server.sleepsTotal = 13
     server.protocolErrorsTotal = 14
     server.blasCore = "Haswell"
+    server.handshakesTotal = 15
+    server.handshakesResumedTotal = 16
+    server.handshakeFailuresTotal = 17
     var latency = LatencySummary()
     latency.count = 1
     latency.p50Nanoseconds = 2

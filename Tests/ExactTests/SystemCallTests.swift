@@ -90,6 +90,8 @@ import Testing
   @Test func everyThreadIsAReactor() throws {
     for reactors in 1...3 {
       let server = try ServedRepository(["--threads", "\(reactors)"])
+      // The socket is there a moment before the last thread.
+      for _ in 0..<200 where try server.threads.count < 1 + reactors { usleep(10_000) }
       #expect(try server.threads.count == 1 + reactors)
     }
   }

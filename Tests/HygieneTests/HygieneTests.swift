@@ -11,14 +11,15 @@ import Testing
     "ApusWire": ["ApusBase", "CApusProto"],
     "ApusIO": ["ApusBase", "CLinux"],
     "ApusTLS": ["ApusBase", "COpenSSL"],
+    "ApusStream": ["ApusBase", "ApusIO", "ApusTLS"],
     "ApusYAML": ["Yams"],
     "ApusEngine": ["ApusBase", "COpenBLAS", "CSingleThreadedBLAS"],
     "ApusFormats": ["ApusBase", "ApusEngine"],
     "ApusModels": ["ApusBase", "ApusEngine", "ApusFormats", "ApusYAML", "COpenSSL"],
     "ApusAccess": ["ApusBase", "ApusYAML", "COpenSSL"],
-    "ApusClient": ["ApusBase", "ApusWire", "ApusIO", "ApusTLS"],
+    "ApusClient": ["ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusStream"],
     "ApusServer": [
-      "ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusEngine", "ApusModels", "ApusAccess",
+      "ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusStream", "ApusEngine", "ApusModels", "ApusAccess",
     ],
     "apus": [
       "ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusYAML", "ApusEngine", "ApusFormats", "ApusModels",

@@ -612,10 +612,22 @@ struct  Apus__V1__ServerStats
    * kernels that OpenBLAS chose for this processor
    */
   char *blas_core;
+  /*
+   * ended well, resumed ones included
+   */
+  uint64_t tls_handshakes_total;
+  /*
+   * by a ticket of an earlier session
+   */
+  uint64_t tls_handshakes_resumed_total;
+  /*
+   * refused, broken off or not ended in time
+   */
+  uint64_t tls_handshake_failures_total;
 };
 #define APUS__V1__SERVER_STATS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&apus__v1__server_stats__descriptor) \
-    , (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0, 0,NULL, 0, 0, 0, 0, 0, 0, 0, 0, (char *)protobuf_c_empty_string }
+    , (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0, 0,NULL, 0, 0, 0, 0, 0, 0, 0, 0, (char *)protobuf_c_empty_string, 0, 0, 0 }
 
 
 struct  Apus__V1__CodeCount

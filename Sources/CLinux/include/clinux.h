@@ -50,6 +50,8 @@ long clinux_send_blocking(int fd, const void *buffer, size_t length);
 // Up to 64 pieces in one call, without blocking.
 long clinux_send_gathered(int fd, const struct iovec *pieces, int count);
 int clinux_peer_credentials(int fd, uint32_t *pid, uint32_t *uid, uint32_t *gid);
+// The peer's supplementary groups; returns how many, or -ERANGE when there are more than capacity.
+int clinux_peer_groups(int fd, uint32_t *gids, int capacity);
 // Sends or takes one descriptor with one byte (SCM_RIGHTS).
 int clinux_send_descriptor(int fd, int descriptor);
 int clinux_receive_descriptor(int fd);
@@ -61,6 +63,8 @@ void clinux_release_memory(void);
 uint64_t clinux_monotonic_ns(void);
 void clinux_pause(void);
 void clinux_name_thread(const char *name);
+// Lets other threads go first: sets the calling thread's nice value, 0 to 19.
+int clinux_set_nice(int nice);
 // Pins the calling thread to one processor.
 int clinux_pin_thread(int processor);
 // Processors that this process may run on.

@@ -1,0 +1,29 @@
+import ApusAccess
+import ApusIO
+import ApusTLS
+
+/// Who a connection is from: what its transport vouches for, and the token that it showed.
+struct Caller: Sendable {
+  /// As a policy names them, `uid:1000` or `cert:checkout.internal`; the most particular first.
+  var identities: [String] = []
+  var token: Token?
+
+  struct Token: Sendable {
+    let name: String
+    /// SHA-256.
+    let hash: [UInt8]
+  }
+
+  init() {}
+
+  init(_ credentials: PeerCredentials?) {
+    guard let credentials else { return }
+    identities = ["uid:\(credentials.user)"] + credentials.groups.map { "gid:\($0)" }
+  }
+
+  init(_ peer: TLSPeer?) {
+    guard let peer else { return }
+    let name = peer.commonName.flatMap { Identity.certificate(commonName: $0) }
+    identities = (name.map { [$0] } ?? []) + peer.alternativeNames.map { "cert:\($0)" }
+  }
+}

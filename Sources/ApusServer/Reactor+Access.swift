@@ -1,0 +1,180 @@
+import ApusAccess
+import ApusBase
+import ApusIO
+import ApusWire
+
+/// What the policy says to each request. Where there is no policy, a connection has no standing and nothing
+/// here costs more than a comparison.
+extension Reactor {
+  /// Brings a connection's standing up to date before its frames are answered, and counts them as in flight.
+  ///
+  /// - Returns: how many were counted, for `leave`.
+  mutating func enter(
+    _ count: Int, _ connection: UnsafeMutablePointer<Connection>, at now: Instant
+  ) -> Int {
+    guard let old = connection.pointee.standing, let caller = connection.pointee.caller else { return 0 }
+    if old.generation != fleet.access.generation || now >= old.expires { renew(caller, connection) }
+    guard let standing = connection.pointee.standing, let limit = standing.grants.limits.maximumInFlight
+    else {
+      connection.pointee.admittedCalls = .max
+      return 0
+    }
+    let requests = (0..<count).count { pending[$0].header.kind == FrameKind.request.rawValue }
+    connection.pointee.admittedCalls = standing.usage.enter(requests, limit: limit)
+    return connection.pointee.admittedCalls
+  }
+
+  /// The frames for which `enter` gave this number are answered, or wait.
+  func leave(_ admitted: Int, _ standing: Standing?) {
+    if admitted > 0 { standing?.usage.leave(admitted) }
+  }
+
+  /// What was decoded and allowed before is decided anew.
+  private func renew(_ caller: Caller, _ connection: UnsafeMutablePointer<Connection>) {
+    connection.pointee.standing = fleet.access.standing(of: caller)
+    connection.pointee.memory.requestBytes = -1
+  }
+
+  /// Why a request is not even looked at; nil: it may go on. Hello is always heard.
+  mutating func refusal(
+    of frame: Pending, _ connection: UnsafeMutablePointer<Connection>
+  ) -> Status? {
+    guard let standing = connection.pointee.standing, frame.header.method != Method.hello.rawValue else {
+      return nil
+    }
+    if standing.grants.isEmpty { return denial(standing) }
+    connection.pointee.admittedCalls -= 1
+    if connection.pointee.admittedCalls < 0 {
+      return Status(
+        .resourceExhausted, "IN_FLIGHT_LIMIT", "this caller has as many calls in flight as it may have",
+        retryAfterNanoseconds: 1_000_000)
+    }
+    if let most = standing.grants.limits.maximumBodyBytes, frame.layout.bodyBytes > most {
+      return bodyTooLarge(most)
+    }
+    return nil
+  }
+
+  /// Whether a large frame is more than its caller may send.
+  func refusesBody(frameBytes: Int, _ connection: UnsafeMutablePointer<Connection>) -> Status? {
+    guard let standing = connection.pointee.standing else { return nil }
+    if standing.grants.isEmpty { return denial(standing) }
+    guard let most = standing.grants.limits.maximumBodyBytes, frameBytes > most + 2 * limits.metadataBytes
+    else { return nil }
+    return bodyTooLarge(most)
+  }
+
+  private func bodyTooLarge(_ most: Int) -> Status {
+    Status(
+      .resourceExhausted, "BODY_LIMIT",
+      "this caller may send bodies of at most \(most) bytes; send fewer rows")
+  }
+
+  /// Asks the caller's rate for one call.
+  ///
+  /// - Throws: RESOURCE_EXHAUSTED with the time to wait.
+  func takeCall(
+    rows: Int, _ connection: UnsafeMutablePointer<Connection>, at now: Instant
+  ) throws(Status) {
+    guard let standing = connection.pointee.standing else { return }
+    let taken = standing.usage.take(calls: 1, rowsPerCall: rows, standing.grants.limits, now: now)
+    guard taken.granted == 0 else { return }
+    throw Status(
+      .resourceExhausted, "RATE_LIMIT", "this caller makes more calls or rows a second than it may",
+      retryAfterNanoseconds: max(1, taken.retryAfterNanoseconds))
+  }
+
+  /// How many of a run of equal calls the caller's limits let through; the first one has been taken already.
+  func admit(
+    run: Int, rowsPerCall: Int, _ connection: UnsafeMutablePointer<Connection>, at now: Instant
+  ) -> Int {
+    guard let standing = connection.pointee.standing, run > 1 else { return run }
+    let more = min(run - 1, connection.pointee.admittedCalls)
+    guard more > 0 else { return 1 }
+    let granted = standing.usage.take(
+      calls: more, rowsPerCall: rowsPerCall, standing.grants.limits, now: now).granted
+    connection.pointee.admittedCalls -= granted
+    return 1 + granted
+  }
+
+  /// Asks whether the caller may do this with a model. What exists is not told: the policy is asked first.
+  func require(
+    _ permissions: Permission..., model: UnsafeRawBufferPointer,
+    of connection: UnsafeMutablePointer<Connection>
+  ) throws(Status) {
+    guard let standing = connection.pointee.standing else { return }
+    for permission in permissions where standing.grants.allows(permission, model: model) { return }
+    throw denial(standing)
+  }
+
+  func require(
+    _ permissions: Permission..., model: String, of connection: UnsafeMutablePointer<Connection>
+  ) throws(Status) {
+    guard let standing = connection.pointee.standing else { return }
+    var model = model
+    let isAllowed = model.withUTF8 { bytes in
+      permissions.contains { standing.grants.allows($0, model: UnsafeRawBufferPointer(bytes)) }
+    }
+    guard isAllowed else { throw denial(standing) }
+  }
+
+  /// Asks whether the caller may do this with any model at all.
+  func require(_ permission: Permission, of connection: UnsafeMutablePointer<Connection>) throws(Status) {
+    guard let standing = connection.pointee.standing, !standing.grants.allows(permission) else { return }
+    throw denial(standing)
+  }
+
+  private func denial(_ standing: Standing) -> Status {
+    standing.isAnonymous
+      ? Status(
+        .unauthenticated, "CREDENTIALS_REQUIRED", "show a valid token or client certificate")
+      : Status(.permissionDenied, "ACCESS_DENIED", "this caller may not do that")
+  }
+
+  // MARK: Tokens
+
+  /// Takes the token of a Hello, where a policy asks who calls.
+  func takeToken(
+    _ token: [UInt8], _ connection: UnsafeMutablePointer<Connection>
+  ) throws(Status) {
+    guard !token.isEmpty, var caller = connection.pointee.caller else { return }
+    switch fleet.access.check(token: token) {
+    case .valid(let name, _):
+      caller.token = Caller.Token(name: name, hash: token.withUnsafeBytes { Policy.hash(ofToken: $0) })
+    case .expired: throw Status(.unauthenticated, "TOKEN_EXPIRED", "the token has expired; get a new one")
+    case .unknown: throw Status(.unauthenticated, "TOKEN_INVALID", "the token is not valid here")
+    }
+    connection.pointee.caller = caller
+    renew(caller, connection)
+  }
+
+  // MARK: Telling
+
+  /// Refuses a request and, where access control is the reason, counts that for the log.
+  mutating func deny(
+    _ frame: Pending, _ status: Status, _ connection: UnsafeMutablePointer<Connection>
+  ) {
+    note(status, method: frame.header.method, connection)
+    refuse(frame, status)
+  }
+
+  func note(
+    _ status: Status, method: UInt16, _ connection: UnsafeMutablePointer<Connection>
+  ) {
+    guard connection.pointee.caller != nil, isRefusal(status) else { return }
+    let method = Method(rawValue: method).map { "\($0)" } ?? "unknown method"
+    let identity = connection.pointee.standing?.name ?? "anonymous"
+    let refusal = RefusalLog.Refusal(
+      identity: identity, attempt: method, code: status.code, reason: status.reason)
+    if fleet.refusals.add(refusal) { fleet.attention.signal() }
+  }
+}
+
+/// Whether a status is access control's.
+private func isRefusal(_ status: Status) -> Bool {
+  switch status.code {
+  case .unauthenticated, .permissionDenied: true
+  case .resourceExhausted: status.reason.hasSuffix("_LIMIT")
+  default: false
+  }
+}

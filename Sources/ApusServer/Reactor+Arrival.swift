@@ -1,0 +1,57 @@
+import ApusBase
+import ApusIO
+import ApusStream
+import ApusTLS
+
+/// How a connection comes to the reactor that serves it.
+extension Reactor {
+  mutating func adopt(_ arrival: Arrival) {
+    let descriptor = Descriptor(owning: arrival.descriptor)
+    guard connections.count < connections.capacity,
+      let ring = MirroredRing(capacity: limits.receiveRingBytes)
+    else { return }
+    let caller = fleet.access.isEnforced ? caller(descriptor, arrival.transport) : nil
+    if case .tcp = arrival.transport { Address.setNoDelay(descriptor) }
+    let stream = ByteStream(descriptor, session: arrival.takeSession())
+    let key = connections.insert(Connection(stream, ring: ring))
+    slotsUsed = max(slotsUsed, key.index + 1)
+    guard let connection = connections.pointer(to: key) else { return }
+    connection.pointee.caller = caller
+    connection.pointee.standing = caller.flatMap { fleet.access.standing(of: $0) }
+    do throws(SystemError) {
+      try poller.add(connection.pointee.stream.descriptor, .readable, word: key.rawValue)
+    } catch {
+      connections.remove(key)
+      return
+    }
+    recorder.add(.connectionsOpen)
+    recorder.add(.connectionsTotal)
+    if draining { sayGoaway(key) }
+    // The first call may have come together with the end of the handshake.
+    if connections.pointer(to: key)?.pointee.stream.hasBuffered == true { unread.append(key) }
+  }
+
+  /// Whom the transport itself vouches for.
+  private func caller(_ descriptor: borrowing Descriptor, _ transport: Arrival.Transport) -> Caller {
+    switch transport {
+    case .unix: Caller(PeerCredentials(descriptor))
+    case .tcp: Caller()
+    case .tls(let session): Caller(session.withLock { $0?.peer })
+    }
+  }
+
+  /// Connections with bytes that the poller does not know of, since the last turn.
+  mutating func takeUnread() -> [SlotKey] {
+    guard !unread.isEmpty else { return [] }
+    defer { unread.removeAll(keepingCapacity: true) }
+    return unread
+  }
+}
+
+extension Arrival {
+  /// The session of an encrypted connection, once.
+  fileprivate func takeSession() -> TLSSession? {
+    guard case .tls(let session) = transport else { return nil }
+    return session.withLock { $0.take() }
+  }
+}

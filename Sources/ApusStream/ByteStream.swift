@@ -1,0 +1,74 @@
+package import ApusBase
+package import ApusIO
+package import ApusTLS
+
+/// A connected socket, encrypted or not: what server and client send frames over.
+package struct ByteStream: ~Copyable, Sendable {
+  package let descriptor: Descriptor
+  /// nil: the bytes are not encrypted.
+  package var session: TLSSession?
+
+  package init(_ descriptor: consuming Descriptor, session: consuming TLSSession? = nil) {
+    self.descriptor = descriptor
+    self.session = session
+  }
+
+  package var isEncrypted: Bool {
+    switch session {
+    case .some: true
+    case .none: false
+    }
+  }
+
+  /// Receives without blocking. `space` is not empty.
+  @inline(__always)
+  package mutating func receive(into space: UnsafeMutableRawBufferPointer) -> Transfer {
+    guard isEncrypted else { return descriptor.receive(into: space) }
+    return session?.receive(into: space) ?? .end
+  }
+
+  /// Sends what the kernel has room for. Over TLS, bytes that did not go must come again, first.
+  @inline(__always)
+  package mutating func send(_ bytes: UnsafeRawBufferPointer) -> Transfer {
+    guard isEncrypted else { return descriptor.send(bytes) }
+    return session?.send(bytes) ?? .end
+  }
+
+  /// Says to the peer that nothing more will come.
+  package mutating func shutdownWriting() {
+    session?.endSending()
+    descriptor.shutdownWriting()
+  }
+
+  /// Whether there are received bytes that a poller does not know of.
+  package var hasBuffered: Bool {
+    switch session {
+    case .some(let session): session.hasBuffered
+    case .none: false
+    }
+  }
+
+  /// What the peer gave for a shorter handshake next time.
+  package var ticket: TLSTicket? {
+    switch session {
+    case .some(let session): session.ticket
+    case .none: nil
+    }
+  }
+
+  /// Why TLS broke off; nil where it did not.
+  package var failure: String? {
+    switch session {
+    case .some(let session): session.failure
+    case .none: nil
+    }
+  }
+}
+
+extension TLSTransport {
+  /// Records go over a socket, which must live as long as the session.
+  package init(socket: borrowing Descriptor) {
+    self.init(
+      context: socket.context, receive: Descriptor.receiveFunction, send: Descriptor.sendFunction)
+  }
+}

@@ -1,0 +1,89 @@
+import ApusBase
+import ApusIO
+import ApusWire
+import Glibc
+
+extension ServeConfiguration {
+  /// What values that are right each alone do not allow together, a line each.
+  var contradictions: [String] { tlsContradictions + openAddresses + memoryContradictions }
+
+  /// What is wrong with the value of a key, after the name under which it was given.
+  private func problem(_ key: ConfigurationKey, _ text: String) -> String {
+    printable("\(key.subject(self[key].origin)) \(text)")
+  }
+
+  private func has(_ key: ConfigurationKey) -> Bool { self[key].value != nil }
+
+  /// TLS needs a certificate and its key.
+  private var tlsContradictions: [String] {
+    var problems: [String] = []
+    if has(.tlsCertificate), !has(.tlsKey) {
+      problems.append(
+        problem(.tlsCertificate, "needs its key too; give --tls-key, APUS_TLS_KEY or tls.key"))
+    }
+    for key in [ConfigurationKey.tlsKey, .tlsClientCA] where has(key) && !has(.tlsCertificate) {
+      problems.append(
+        problem(key, "needs the server's certificate too; give --tls-cert, APUS_TLS_CERT or tls.cert"))
+    }
+    if let address = listen.first(where: { $0.isEncrypted }), !has(.tlsCertificate) {
+      problems.append(
+        problem(.listen, "has \(address), which needs a certificate; give --tls-cert and --tls-key"))
+    }
+    return problems
+  }
+
+  /// What other machines can reach is encrypted and asks who calls, unless somebody has wanted it otherwise.
+  private var openAddresses: [String] {
+    guard !isInsecure else { return [] }
+    if let address = listen.first(where: { !$0.isLocal && !$0.isEncrypted }) {
+      return [
+        problem(
+          .listen,
+          "has \(address), which can be reached from other machines and is not encrypted; "
+            + "use tls://, listen on 127.0.0.1 or a Unix socket, or say --insecure")
+      ]
+    }
+    let asksWhoCalls = has(.policy) || has(.tlsClientCA)
+    guard !asksWhoCalls, let address = listen.first(where: { !$0.isLocal }) else { return [] }
+    return [
+      problem(
+        .listen,
+        "has \(address), which can be reached from other machines and would be open to all of them; "
+          + "say who may call with --policy or --tls-client-ca, or say --insecure")
+    ]
+  }
+
+  /// The largest call must have a place in memory.
+  private var memoryContradictions: [String] {
+    let limits = limits
+    let needed = limits.bodyBytes + limits.metadataBytes + FrameHeader.byteCount
+    guard limits.slabBytes < needed else { return [] }
+    if self[.slabBytes].origin == .standard {
+      return [problem(.bodyBytes, "needs limits.slab_bytes of at least \(needed) too")]
+    }
+    return [
+      problem(
+        .slabBytes, "must be at least \(needed), so that a call of limits.body_bytes has room in it")
+    ]
+  }
+
+  /// Files and folders that the configuration file names and that cannot be read, a line each.
+  var missingFiles: [String] {
+    ConfigurationKey.allCases.compactMap { key in
+      guard case .file = self[key].origin, case .path(let path) = self[key].value,
+        let reason = readingProblem(path, isFolder: key.form == .folder)
+      else { return nil }
+      return problem(key, "is \(path): \(reason)")
+    }
+  }
+}
+
+/// Why a file or folder cannot be read, or nil.
+private func readingProblem(_ path: String, isFolder: Bool) -> String? {
+  var status = stat()
+  guard stat(path, &status) == 0, access(path, isFolder ? R_OK | X_OK : R_OK) == 0 else {
+    return systemReason()
+  }
+  if isFolder { return status.st_mode & S_IFMT == S_IFDIR ? nil : "not a folder" }
+  return status.st_mode & S_IFMT == S_IFREG ? nil : "not a file"
+}

@@ -1,0 +1,111 @@
+import ApusIO
+import ApusYAML
+
+/// A value of the configuration.
+enum ConfigurationValue: Equatable, Sendable {
+  case addresses([Address])
+  /// Of a file or folder; a relative one is relative to the working directory.
+  case path(String)
+  case text(String)
+  case number(Int)
+  case truth(Bool)
+  /// Mode bits of a file.
+  case mode(UInt32)
+}
+
+/// Which texts a key takes: the same ones in a file, a variable and a flag.
+enum ConfigurationForm: Equatable, Sendable {
+  /// The only one of several texts.
+  case addresses
+  case file
+  case folder
+  case number(ClosedRange<Int>)
+  case truth
+  case mode
+  case choice([String])
+
+  /// What a value must be, for messages and the documentation.
+  var summary: String {
+    switch self {
+    case .addresses: "one or more addresses"
+    case .file: "the path of a file"
+    case .folder: "the path of a folder"
+    case .number(let range): "a number from \(range.lowerBound) to \(range.upperBound)"
+    case .truth: "true or false"
+    case .mode: "three or four octal digits from 0000 to 0777"
+    case .choice(let names): names.joined(separator: " or ")
+    }
+  }
+}
+
+/// Why a text does not fit; goes on after the name of what it was given for.
+struct ConfigurationMisfit: Error, Equatable {
+  let reason: String
+}
+
+extension ConfigurationForm {
+  /// Reads the texts given for one key.
+  ///
+  /// - Parameter folder: ends in `/`, and stands before relative paths; or is empty.
+  func parse(
+    _ texts: [String], relativeTo folder: String = ""
+  ) throws(ConfigurationMisfit) -> ConfigurationValue {
+    if self == .addresses { return .addresses(try Self.addresses(texts, folder)) }
+    guard texts.count == 1 else { throw ConfigurationMisfit(reason: "must be \(summary)") }
+    return try parse(texts[0], relativeTo: folder)
+  }
+
+  private func parse(
+    _ text: String, relativeTo folder: String
+  ) throws(ConfigurationMisfit) -> ConfigurationValue {
+    guard !text.isEmpty else { throw ConfigurationMisfit(reason: "is empty; it must be \(summary)") }
+    switch self {
+    case .file, .folder:
+      if !text.utf8.contains(0) { return .path(absolute(text, in: folder)) }
+    case .number(let range):
+      if let number = Int(text), range.contains(number) { return .number(number) }
+    case .truth:
+      if let truth = Bool(text) { return .truth(truth) }
+    case .mode:
+      let isOctal = (3...4).contains(text.utf8.count) && text.allSatisfy { ("0"..."7").contains($0) }
+      if isOctal, let bits = UInt32(text, radix: 8), bits <= 0o777 { return .mode(bits) }
+    case .choice(let names):
+      if names.contains(text) { return .text(text) }
+    case .addresses: break
+    }
+    throw ConfigurationMisfit(reason: "must be \(summary), not \(shortened(text))")
+  }
+
+  /// More than any host name or socket path has.
+  private static let longestAddressBytes = 512
+
+  private static func addresses(
+    _ texts: [String], _ folder: String
+  ) throws(ConfigurationMisfit) -> [Address] {
+    guard !texts.isEmpty else {
+      throw ConfigurationMisfit(reason: "is empty; it must be one or more addresses")
+    }
+    var addresses: [Address] = []
+    for text in texts {
+      guard text.utf8.count <= longestAddressBytes else {
+        throw ConfigurationMisfit(reason: "is wrong: \(shortened(text)) is too long for an address")
+      }
+      do throws(Address.Invalid) { addresses.append(try Address(located(text, in: folder))) } catch {
+        throw ConfigurationMisfit(reason: "is wrong: \(error)")
+      }
+    }
+    return addresses
+  }
+
+  /// The address with its socket's path in `folder`, if it has a relative one.
+  private static func located(_ address: String, in folder: String) -> String {
+    let scheme = "unix:"
+    guard address.hasPrefix(scheme), address != scheme else { return address }
+    return scheme + absolute(String(address.dropFirst(scheme.count)), in: folder)
+  }
+}
+
+/// A path, with `folder` before it if it is relative.
+///
+/// - Parameter folder: ends in `/`, or is empty.
+func absolute(_ path: String, in folder: String) -> String { path.hasPrefix("/") ? path : folder + path }

@@ -1,0 +1,148 @@
+import ApusBase
+import ApusIO
+import CLinux
+
+/// Every key of the configuration, by its name in `apus.yaml`: a dot stands for a level.
+enum ConfigurationKey: String, CaseIterable, Sendable {
+  case listen
+  case models
+  case threads
+  case spinMicroseconds = "spin_us"
+  case insecure
+  case socketMode = "socket_mode"
+  case tlsCertificate = "tls.cert"
+  case tlsKey = "tls.key"
+  case tlsClientCA = "tls.client_ca"
+  case tlsMinimumVersion = "tls.min_version"
+  case tlsHandshakes = "tls.handshakes"
+  case tlsHandshakeTimeout = "tls.handshake_timeout_ms"
+  case policy
+  case connections = "limits.connections"
+  case inFlight = "limits.in_flight"
+  case bodyBytes = "limits.body_bytes"
+  case batchRows = "limits.batch_rows"
+  case frameTimeout = "limits.frame_timeout_ms"
+  case writeTimeout = "limits.write_timeout_ms"
+  case drain = "limits.drain_ms"
+  case slabBytes = "limits.slab_bytes"
+
+  /// `APUS_TLS_CERT` for `tls.cert`.
+  var variable: String {
+    "APUS_" + String(rawValue.map { $0 == "." ? "_" : $0 }).uppercased()
+  }
+
+  /// The flag of `apus serve`, if it has one.
+  var flag: String? {
+    switch self {
+    case .listen, .models, .threads, .insecure, .policy: "--" + rawValue
+    case .spinMicroseconds: "--spin-us"
+    case .tlsCertificate: "--tls-cert"
+    case .tlsKey: "--tls-key"
+    case .tlsClientCA: "--tls-client-ca"
+    default: nil
+    }
+  }
+
+  /// The map of the file that holds it, and its name there.
+  var section: String? {
+    rawValue.contains(".") ? rawValue.split(separator: ".").first.map(String.init) : nil
+  }
+  var lastName: String { rawValue.split(separator: ".").last.map(String.init) ?? rawValue }
+}
+
+/// What a key takes, what holds without it, and what it is for.
+struct ConfigurationRow {
+  let form: ConfigurationForm
+  /// nil: none.
+  let standard: ConfigurationValue?
+  /// What the standard depends on, where it is not the same everywhere.
+  var standardRule: String?
+  let help: String
+
+  init(_ form: ConfigurationForm, _ standard: ConfigurationValue?, rule: String? = nil, _ help: String) {
+    self.form = form
+    self.standard = standard
+    standardRule = rule
+    self.help = help
+  }
+}
+
+extension ConfigurationKey {
+  /// The table of all keys: the file, the environment, the flags, what is printed and the documentation
+  /// follow it.
+  var row: ConfigurationRow {
+    let limits = Limits()
+    let processors = Int(clinux_processors())
+    return switch self {
+    case .listen:
+      Row(
+        .addresses, .addresses([.unix(path: defaultSocketPath())]),
+        rule: "`apus.sock` in `$XDG_RUNTIME_DIR`, else in `/run` if that is writable, else a file in `/tmp`",
+        "Where to listen; a list, or one text. In the variable, commas stand between them.")
+    case .models: Row(.folder, .path("models"), "The folder with the models.")
+    case .threads:
+      Row(
+        .number(1...256), .number(min(max(processors, 1), 256)), rule: "one for each processor",
+        "Threads that serve and compute.")
+    case .spinMicroseconds:
+      Row(
+        .number(0...1_000_000), .number(processors > 1 ? 50 : 0), rule: "50, and 0 with only one processor",
+        "Longest time to poll for the next call before sleeping, in microseconds; 0 turns polling off.")
+    case .insecure:
+      Row(
+        .truth, .truth(false),
+        "Listen without encryption on addresses that other machines can reach.")
+    case .socketMode: Row(.mode, .mode(0o660), "Mode bits of the socket files.")
+    case .tlsCertificate:
+      Row(.file, nil, "The server's certificate and those that sign it, in PEM; needs `tls.key`.")
+    case .tlsKey: Row(.file, nil, "The private key of the certificate, in PEM.")
+    case .tlsClientCA:
+      Row(
+        .file, nil,
+        "Certificates of those who may sign clients' certificates, in PEM; then every client must show one.")
+    case .tlsMinimumVersion: Row(.choice(["1.2", "1.3"]), .text("1.3"), "The lowest version of TLS.")
+    case .tlsHandshakes: Row(.number(1...65_536), .number(256), "TLS handshakes under way at one time.")
+    case .tlsHandshakeTimeout:
+      Row(
+        .number(1...600_000), .number(10_000),
+        "A TLS handshake must be complete within this time, in milliseconds.")
+    case .policy: Row(.file, nil, "Who may do what: a policy file.")
+    case .connections:
+      Row(.number(1...1_000_000), .number(limits.connections), "Connections that the server holds.")
+    case .inFlight:
+      Row(
+        .number(1...65_536), .number(limits.callsInFlight),
+        "Calls that one connection may have in flight; further ones wait in the socket.")
+    case .bodyBytes:
+      Row(.number(1024...1 << 30), .number(limits.bodyBytes), "Longest body of one call, in bytes.")
+    case .batchRows:
+      Row(.number(1...65_536), .number(limits.batchRows), "Rows that are computed together at most.")
+    case .frameTimeout:
+      Row(
+        .number(1...3_600_000), .milliseconds(limits.frameTimeoutNanoseconds),
+        "A frame that has begun must be whole within this time, in milliseconds.")
+    case .writeTimeout:
+      Row(
+        .number(1...3_600_000), .milliseconds(limits.writeTimeoutNanoseconds),
+        "A client that does not read its answers for so long is closed, in milliseconds.")
+    case .drain:
+      Row(
+        .number(0...3_600_000), .milliseconds(limits.drainNanoseconds),
+        "Time for running calls after SIGTERM, in milliseconds.")
+    case .slabBytes:
+      Row(
+        .number(1 << 20...1 << 40), .number(limits.slabBytes),
+        "Bytes of all large calls that one thread holds at one time.")
+    }
+  }
+
+  private typealias Row = ConfigurationRow
+
+  var form: ConfigurationForm { row.form }
+}
+
+extension ConfigurationValue {
+  fileprivate static func milliseconds(_ nanoseconds: UInt64) -> Self {
+    .number(Int(nanoseconds / 1_000_000))
+  }
+}
