@@ -46,14 +46,13 @@ extension ClientConnection {
     while true {
       let isSent = sendSome()
       let left = deadline == .never ? UInt64.max : deadline.since(.now)
-      if stream.hasBuffered {
-        if try receiveSome() { return true }
-      }
-      if isSent, !stream.isEncrypted, left >= Self.longWaitMilliseconds * 1_000_000 {
+      if isSent, left >= Self.longWaitMilliseconds * 1_000_000 {
         setReceiveTimeout(left == .max ? 0 : left / 1_000_000 - Self.tickMilliseconds)
-        if try take(stream.descriptor.receiveBlocking(into: input.writable)) { return true }
+        if try take(stream.receiveWaiting(into: input.writable)) { return true }
       } else {
-        stream.descriptor.wait(forWritingToo: !isSent, nanoseconds: left)
+        if !stream.hasBuffered {
+          stream.descriptor.wait(forWritingToo: !isSent, nanoseconds: left)
+        }
         if try receiveSome() { return true }
         if left == 0 { return false }
       }

@@ -55,7 +55,8 @@ extension Descriptor {
 }
 
 /// Receiving and sending as C functions, for a library that moves its bytes itself. Their first argument is
-/// `Descriptor.context`; they give bytes moved, 0 at the peer's end, or the negated errno, and never block.
+/// `Descriptor.context`; they give bytes moved, 0 at the peer's end, or the negated errno. Only the waiting one
+/// blocks.
 extension Descriptor {
   package typealias Function =
     @convention(c) (UnsafeMutableRawPointer?, UnsafeMutableRawPointer?, Int) -> Int
@@ -65,6 +66,11 @@ extension Descriptor {
 
   package static var receiveFunction: Function {
     { clinux_recv(Int32(truncatingIfNeeded: Int(bitPattern: $0)), $1, $2) }
+  }
+
+  /// Waits until something comes or the socket's receive time-out passes.
+  package static var receiveWaitingFunction: Function {
+    { clinux_recv_blocking(Int32(truncatingIfNeeded: Int(bitPattern: $0)), $1, $2) }
   }
 
   package static var sendFunction: Function {

@@ -27,6 +27,13 @@ package struct ByteStream: ~Copyable, Sendable {
     return session?.receive(into: space) ?? .end
   }
 
+  /// Receives, waiting until something comes or the socket's receive time-out passes.
+  @inline(__always)
+  package mutating func receiveWaiting(into space: UnsafeMutableRawBufferPointer) -> Transfer {
+    guard isEncrypted else { return descriptor.receiveBlocking(into: space) }
+    return session?.receive(into: space, waiting: true) ?? .end
+  }
+
   /// Sends what the kernel has room for. Over TLS, bytes that did not go must come again, first.
   @inline(__always)
   package mutating func send(_ bytes: UnsafeRawBufferPointer) -> Transfer {
@@ -69,6 +76,7 @@ extension TLSTransport {
   /// Records go over a socket, which must live as long as the session.
   package init(socket: borrowing Descriptor) {
     self.init(
-      context: socket.context, receive: Descriptor.receiveFunction, send: Descriptor.sendFunction)
+      context: socket.context, receive: Descriptor.receiveFunction, send: Descriptor.sendFunction,
+      receiveWaiting: Descriptor.receiveWaitingFunction)
   }
 }

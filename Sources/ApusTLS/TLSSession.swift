@@ -107,14 +107,18 @@ extension TLSSession {
   /// Receives plaintext while there is space and whole records are buffered. The transport is asked only as
   /// long as not a byte has come.
   ///
+  /// - Parameter waiting: the transport may wait for bytes as long as not one has come.
   /// - Returns: `.bytes`; `.wouldBlock`: the transport has nothing now; `.end`: the peer has said that it
   ///   sends no more, or its transport has ended, be it inside a record; `.failed`: the transport's error
   ///   number, or EPROTO when TLS itself is broken, and `failure` says why.
-  package mutating func receive(into space: UnsafeMutableRawBufferPointer) -> Transfer {
+  package mutating func receive(
+    into space: UnsafeMutableRawBufferPointer, waiting: Bool = false
+  ) -> Transfer {
     assert(isEstablished, "receive comes after the handshake")
     guard let base = space.baseAddress, space.count > 0 else { return .bytes(0) }
     var count = 0
     owner.box.pointee.isPaused = false
+    owner.box.pointee.isWaiting = waiting
     while outcome == nil, count < space.count {
       var moved = 0
       ERR_clear_error()
@@ -129,6 +133,7 @@ extension TLSSession {
       outcome = afterReceive(SSL_get_error(owner.ssl, result))
       if outcome == nil { break }
     }
+    owner.box.pointee.isWaiting = false
     owesOutcome = outcome != nil && count > 0
     if count > 0 { return .bytes(count) }
     return outcome ?? .wouldBlock

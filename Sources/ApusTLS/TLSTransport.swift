@@ -2,7 +2,7 @@ import COpenSSL
 import Glibc
 
 /// Where a session takes records from and puts them: C functions, so that a socket's receive writes straight
-/// into OpenSSL's buffer and no further copy or buffer exists. Neither may block.
+/// into OpenSSL's buffer and no further copy or buffer exists. Only `receiveWaiting` may block.
 package struct TLSTransport: @unchecked Sendable {
   /// Context, bytes, count (at least 1) → bytes moved; 0: the peer's end; -errno, of which -EAGAIN is: would
   /// block.
@@ -11,14 +11,19 @@ package struct TLSTransport: @unchecked Sendable {
 
   let context: UnsafeMutableRawPointer?
   let receive: Function
+  let receiveWaiting: Function
   let send: Function
 
-  /// - Parameter context: given to both functions; it must be good for as long as the session lives.
+  /// - Parameters:
+  ///   - context: given to the functions; it must be good for as long as the session lives.
+  ///   - receiveWaiting: as `receive`, for a caller who wants to wait; nil: nobody does.
   package init(
-    context: UnsafeMutableRawPointer?, receive: @escaping Function, send: @escaping Function
+    context: UnsafeMutableRawPointer?, receive: @escaping Function, send: @escaping Function,
+    receiveWaiting: Function? = nil
   ) {
     self.context = context
     self.receive = receive
+    self.receiveWaiting = receiveWaiting ?? receive
     self.send = send
   }
 }
@@ -30,6 +35,8 @@ struct TransportBox {
   let transport: TLSTransport
   /// The transport is not asked for more, so that only what has been buffered is read.
   var isPaused = false
+  /// The transport may wait for bytes.
+  var isWaiting = false
   /// The transport has come to its end.
   var isEnded = false
   /// What the transport failed with; 0: it has not.
@@ -41,7 +48,8 @@ struct TransportBox {
   /// - Returns: bytes received, or -1: nothing now.
   mutating func receive(_ bytes: UnsafeMutablePointer<CChar>, _ capacity: Int) -> Int {
     if isPaused || isEnded || receiveError != 0 { return -1 }
-    let count = transport.receive(transport.context, bytes, capacity)
+    let receive = isWaiting ? transport.receiveWaiting : transport.receive
+    let count = receive(transport.context, bytes, capacity)
     precondition(count <= capacity, "a transport receives no more than there is room for")
     if count > 0 { return count }
     if count == 0 { isEnded = true } else if count != Int(-EAGAIN) { receiveError = Int32(-count) }
