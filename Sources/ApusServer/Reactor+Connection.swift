@@ -283,8 +283,8 @@ extension Reactor {
   mutating func finish(_ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>) {
     connection.pointee.phase = .finishing
     guard connection.pointee.backlog == nil else { return }
-    if connection.pointee.peerEnded { return close(key) }
     connection.pointee.stream.shutdownWriting()
+    if connection.pointee.peerEnded { return close(key) }
     connection.pointee.phase = .lingering
     setDeadline(connection, Instant.now.advanced(by: limits.lingerNanoseconds))
   }
