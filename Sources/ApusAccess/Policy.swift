@@ -96,3 +96,26 @@ extension Policy {
   /// SHA-256 of a token, 32 bytes.
   package static func hash(ofToken token: UnsafeRawBufferPointer) -> [UInt8] { sha256(token) }
 }
+
+// MARK: For the operator
+
+extension Policy {
+  /// What an operator may see of a token.
+  package struct TokenListing: Equatable, Sendable {
+    package let name: String
+    /// The first second in which it is no longer valid, since 1970; nil: never.
+    package let expires: Int64?
+    package let isExpired: Bool
+    /// Whether an entry names it: a token that none names may do nothing.
+    package let isNamed: Bool
+  }
+
+  /// The tokens in the order of the file.
+  package func listing(at unixSeconds: Int64) -> [TokenListing] {
+    tokens.map { token in
+      TokenListing(
+        name: token.name, expires: token.expires == .max ? nil : token.expires,
+        isExpired: unixSeconds >= token.expires, isNamed: !entries(for: ["token:\(token.name)"]).isEmpty)
+    }
+  }
+}

@@ -8,7 +8,7 @@ struct PolicyReader {
 
   static func read(_ text: String, _ source: String) throws(YAMLError) -> ([Rule], [StoredToken]) {
     var reader = PolicyReader()
-    if let root = try root(text, source) { try reader.read(root) }
+    if let root = try root(text, source), try !root.isNothing { try reader.read(root) }
     return (reader.rules + reader.groups, reader.tokens)
   }
 
