@@ -16,7 +16,8 @@ struct PolicyReader {
   /// quotation marks is one.
   private static func root(_ text: String, _ source: String) throws(YAMLError) -> YAMLValue? {
     do { return try YAMLValue(text: text, source: source) } catch {
-      guard error.description.contains("alias") else { throw error }
+      let signs = ["undefined alias", "expected alphabetic or numeric character"]
+      guard signs.contains(where: { error.description.contains($0) }) else { throw error }
       throw YAMLError("\(error); put quotation marks around a pattern that begins with *, as in \"*\"")
     }
   }

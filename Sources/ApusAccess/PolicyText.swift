@@ -27,7 +27,7 @@ package struct PolicyText {
     guard Token.isName(name) else {
       throw YAMLError("a token cannot be called \(name): its name must hold \(Token.nameCharacters)")
     }
-    guard !layout.isFlow else { throw inBraces() }
+    guard !layout.isFlow else { throw notInLines() }
     let entry = Self.entry(name, hash, expires)
     var edited = lines
     if let old = layout.entries[name] {
@@ -53,7 +53,7 @@ package struct PolicyText {
     guard policy.tokens.contains(where: { $0.name == name }) else {
       throw YAMLError("\(source) has no token \(name)")
     }
-    guard !layout.isFlow, let old = layout.entries[name] else { throw inBraces() }
+    guard !layout.isFlow, let old = layout.entries[name] else { throw notInLines() }
     var edited = lines
     edited.replace(old, with: [])
     return try verified(edited.text, name, nil)
@@ -65,10 +65,11 @@ package struct PolicyText {
     return "\(name): {hash: \"sha256:\(digits)\"\(time)}"
   }
 
-  private func inBraces() -> YAMLError {
+  private func notInLines() -> YAMLError {
     YAMLError(
-      "\(source)\(layout.section.map { " line \($0.line + 1)" } ?? ""): this is written in braces; "
-        + "write tokens: alone on a line and each token below it, indented: NAME: {hash: …}")
+      "\(source)\(layout.section.map { " line \($0.line + 1)" } ?? ""): tokens in braces or with an anchor "
+        + "cannot be edited; write `tokens:` alone on a line, and below it each one indented on its own: "
+        + "`NAME: {hash: …}`")
   }
 
   /// The new text, if it says the same as the old one but for that token.
@@ -100,7 +101,7 @@ private struct Layout {
     var isEmptyFlow = false
   }
 
-  /// Whether the tokens, or the whole policy, are written in braces and hold something.
+  /// Whether the tokens, or the whole policy, are written in braces or with an anchor.
   private(set) var isFlow = false
   private(set) var section: Section?
   /// The lines of each token.
@@ -111,7 +112,7 @@ private struct Layout {
 
   init(_ root: YAMLValue?, _ lines: TextLines) throws(YAMLError) {
     guard let root, root.isMapping else { return }
-    isFlow = root.isFlow
+    isFlow = lines.startsInBraces(root.line - 1)
     let keys = try root.entries("the policy")
     guard !isFlow, let first = keys.first else { return }
     rootIndentation = lines.indentation(first.key.line - 1)
@@ -122,9 +123,9 @@ private struct Layout {
     section = Section(line: line, end: line + 1)
     guard tokens.value.isMapping else { return }
     let names = try tokens.value.entries("tokens")
-    if tokens.value.isFlow {
-      isFlow = !names.isEmpty
-      section?.isEmptyFlow = true
+    if tokens.value.line - 1 == line || lines.startsInBraces(tokens.value.line - 1) {
+      section?.isEmptyFlow = names.isEmpty && tokens.value.line - 1 == line
+      isFlow = section?.isEmptyFlow == false
       return
     }
     let starts = names.map { $0.key.line - 1 }
@@ -141,7 +142,7 @@ private struct Layout {
   private static func step(
     _ keys: [(key: YAMLValue, value: YAMLValue)], _ lines: TextLines, _ rootIndentation: Int
   ) -> Int {
-    for (key, value) in keys where value.isMapping && !value.isFlow && value.line > key.line {
+    for (key, value) in keys where value.isMapping && value.line > key.line {
       return max(1, lines.indentation(value.line - 1) - rootIndentation)
     }
     return 2

@@ -40,6 +40,9 @@ struct TextLines {
   /// Spaces at the beginning of a line.
   func indentation(_ line: Int) -> Int { lines[line].prefix { $0 == UInt8(ascii: " ") }.count }
 
+  /// Whether what begins on a line is a map in braces.
+  func startsInBraces(_ line: Int) -> Bool { content(line).first == UInt8(ascii: "{") }
+
   // MARK: Entries of a map
 
   /// The lines of the entry whose key is on line `start`, before line `limit`. What stands between it and the
@@ -91,7 +94,8 @@ struct TextLines {
   /// other one as a line of its own.
   func replacement(of old: Range<Int>, by entry: String) -> [String] {
     let indentation = indentation(old.lowerBound)
-    let first = Self.spaces(indentation) + entry
+    let first =
+      Self.spaces(indentation) + entry
       + (comment(old.lowerBound).map { String(decoding: $0, as: UTF8.self) } ?? "")
     let others = old.dropFirst().compactMap { line -> String? in
       guard let comment = comment(line) else { return nil }

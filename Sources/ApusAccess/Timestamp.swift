@@ -17,6 +17,23 @@ package enum Timestamp {
     return day * 86_400
   }
 
+  /// When something ends as a person puts it: after `90d` or `12h`, with the beginning of a date, or at an
+  /// RFC 3339 time. Nil for anything else, or beyond the year 9999.
+  package static func expiry(_ text: String, from now: Int64) -> Int64? {
+    let units: [Character: Int64] = ["d": 86_400, "h": 3600]
+    guard let unit = text.last.flatMap({ units[$0] }) else {
+      return (parse(text) ?? parse(date: text)).flatMap { $0 <= last ? $0 : nil }
+    }
+    let digits = text.dropLast()
+    guard digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let count = Int64(digits), count > 0,
+      count <= (last - now) / unit
+    else { return nil }
+    return now + count * unit
+  }
+
+  /// 9999-12-31T23:59:59Z.
+  private static let last: Int64 = 253_402_300_799
+
   /// In UTC, for the years 1 to 9999.
   package static func text(_ unixSeconds: Int64) -> String {
     let second = (unixSeconds % 86_400 + 86_400) % 86_400

@@ -30,8 +30,8 @@ package final class Usage: Sendable {
     let callPace = limits.callsPerSecond.map { rate in
       Pace(rate: rate, burst: limits.burst ?? rate, unitsPerCall: 1)
     }
-    let rowPace = rowsPerCall <= 0 ? nil : limits.rowsPerSecond.map { rate in
-      Pace(rate: rate, burst: rate, unitsPerCall: rowsPerCall)
+    let rowPace = limits.rowsPerSecond.flatMap { rate in
+      rowsPerCall > 0 ? Pace(rate: rate, burst: rate, unitsPerCall: rowsPerCall) : nil
     }
     var granted = max(0, wanted)
     if let callPace { granted = callPace.fitting(granted, calls.load(ordering: .relaxed), now) }
