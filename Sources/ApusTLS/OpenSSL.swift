@@ -59,9 +59,9 @@ func wipe(_ bytes: inout [UInt8]) {
   bytes.withUnsafeMutableBytes { OPENSSL_cleanse($0.baseAddress, $0.count) }
 }
 
-/// Why OpenSSL refused, from the oldest error of this thread's queue, which is the cause of the others.
-func openSSLReason() -> String {
-  let code = ERR_peek_error()
+/// Why OpenSSL refused: without a code, by the oldest error of this thread's queue, which is the cause of the
+/// others.
+func openSSLReason(_ code: UInt = ERR_peek_error()) -> String {
   if code == 0 { return "no reason given" }
   if let reason = ERR_reason_error_string(code) { return String(cString: reason) }
   return "error \(String(code, radix: 16))"

@@ -57,14 +57,16 @@ func readPrivateKey(_ text: [UInt8], name: String) throws(TLSError) -> PrivateKe
     withUnsafeMutablePointer(to: &asked) { PEM_read_bio_PrivateKey(bio, nil, noPassword, $0) }
   }
   if let pointer = pointer ?? nil { return PrivateKey(owning: pointer) }
-  if asked {
-    throw TLSError("\(name): the private key is encrypted; decrypt it, for example by openssl pkey")
-  }
-  let error = ERR_peek_error()
-  if text.isEmpty || ERR_GET_LIB(error) == ERR_LIB_PEM && ERR_GET_REASON(error) == PEM_R_NO_START_LINE {
+  if asked { throw TLSError("\(name): the private key is encrypted; decrypt it, for example by openssl pkey") }
+  guard holds(text, "PRIVATE KEY-----") else {
     throw TLSError("\(name): there is no private key in it; give PEM text with BEGIN PRIVATE KEY")
   }
   throw TLSError("\(name): the private key cannot be read (\(openSSLReason())); give a key in PEM")
+}
+
+/// Looked up in place, so that no copy of a key is made.
+private func holds(_ text: [UInt8], _ mark: String) -> Bool {
+  text.indices.contains { text[$0...].starts(with: mark.utf8) }
 }
 
 /// Says that there is no password, in place of OpenSSL's own callback, which asks at the terminal; notes in

@@ -78,7 +78,7 @@ extension TLSContext {
     SSL_CTX_set_default_read_buffer_len(context, readBufferBytes)
     let hasAll =
       SSL_CTX_set_ciphersuites(context, ciphers13) == 1 && SSL_CTX_set_cipher_list(context, ciphers12) == 1
-      && setGroups(context, "X25519:P-256")
+      && setGroups(context, groups)
     guard hasAll else {
       let reason = openSSLReason()
       SSL_CTX_free(context)
@@ -95,6 +95,9 @@ extension TLSContext {
     "ECDHE-ECDSA-CHACHA20-POLY1305", "ECDHE-RSA-CHACHA20-POLY1305",
     "ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-RSA-AES256-GCM-SHA384",
   ].joined(separator: ":")
+
+  /// The last one only so that certificates with such keys can be used with TLS 1.2.
+  private static let groups = "X25519:P-256:P-384"
 
   /// Shows this chain to peers and proves it by this key.
   private func show(_ chain: [UInt8], _ key: [UInt8]) throws(TLSError) {

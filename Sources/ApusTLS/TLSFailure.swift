@@ -9,11 +9,17 @@ enum TLSSide {
   var peer: String { if case .server = self { "client" } else { "server" } }
 }
 
-/// What went wrong in OpenSSL's last call for `ssl`: one line, from this thread's queue of errors.
+/// What went wrong in OpenSSL's last call for `ssl`: one line, from this thread's queue of errors, which it
+/// takes out.
 func failureText(_ ssl: OpaquePointer, _ side: TLSSide) -> String {
-  let code = ERR_peek_error()
+  var code = ERR_peek_error()
+  if code == 0 { return "TLS failed: no reason given" }
+  // What TLS makes of it says more than what went wrong deeper down.
+  while ERR_peek_error() != 0, ERR_GET_LIB(ERR_peek_error()) != ERR_LIB_SSL { ERR_get_error() }
+  if ERR_peek_error() != 0 { code = ERR_peek_error() }
+  let text = openSSLReason(code)
   let reason = ERR_GET_REASON(code)
-  guard code != 0, ERR_GET_LIB(code) == ERR_LIB_SSL else { return "TLS failed: \(openSSLReason())" }
+  guard ERR_GET_LIB(code) == ERR_LIB_SSL else { return "TLS failed: \(text)" }
   if reason == SSL_R_CERTIFICATE_VERIFY_FAILED {
     return verificationText(Int32(truncatingIfNeeded: SSL_get_verify_result(ssl)), side)
   }
@@ -30,7 +36,7 @@ func failureText(_ ssl: OpaquePointer, _ side: TLSSide) -> String {
     return "the \(side.peer) speaks no version of TLS that is allowed here; update it, or allow 1.2"
   case SSL_R_NO_SHARED_CIPHER, SSL_R_NO_SUITABLE_KEY_SHARE, SSL_R_NO_SUITABLE_GROUPS,
     SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM, SSL_R_NO_SHARED_SIGNATURE_ALGORITHMS:
-    return "the client has no cipher in common with this server (\(openSSLReason())); update it"
+    return "the client has no cipher in common with this server (\(text)); update it"
   case SSL_R_NO_APPLICATION_PROTOCOL:
     return "the client offers protocols (ALPN) but not apus/1; connect with a client of Apus"
   case SSL_R_DECRYPTION_FAILED_OR_BAD_RECORD_MAC:
@@ -38,7 +44,7 @@ func failureText(_ ssl: OpaquePointer, _ side: TLSSide) -> String {
   case SSL_R_NO_RENEGOTIATION:
     return "the \(side.peer) refused to renegotiate; open another connection"
   default:
-    return "the \(side.peer) broke the TLS protocol: \(openSSLReason())"
+    return "the \(side.peer) broke the TLS protocol: \(text)"
   }
 }
 
