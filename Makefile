@@ -71,7 +71,7 @@ bench: build
 	$(MAKE) -C benchmarks
 	benchmarks/run.py
 
-FUZZ_TARGETS := pytorch safetensors wire
+FUZZ_TARGETS := pytorch safetensors tls wire
 FUZZ_SECONDS ?= 60
 
 # A crash hangs in Swift's backtracer unless backtraces are off.
