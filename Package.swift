@@ -79,6 +79,9 @@ let package = Package(
     tests("ApusFormatsTests", ["ApusFormats", "ApusEngine", "ApusBase"]),
     tests("ApusModelsTests", ["ApusModels", "ApusFormats", "ApusEngine", "ApusBase"]),
     tests("ApusClientTests", ["ApusClient", "ApusWire", "ApusIO", "ApusBase"]),
+    tests(
+      "ConfigurationTests",
+      ["apus", "ApusIO", "ApusBase", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
     // The shape of the sources: imports, lengths, words.
     tests("HygieneTests", []),
     // Counts, exact: preloads Tests/Interpose/interpose.c into real processes.

@@ -104,7 +104,7 @@ package struct YAMLValue {
   }
 
   /// The text of this key of the map `name`, which may hold only the known ones.
-  package func key(in name: String, known: [String]) throws(YAMLError) -> String {
+  private func key(in name: String, known: [String]) throws(YAMLError) -> String {
     let key = node.scalar?.string ?? "(not a text)"
     if known.contains(key), node.scalar != nil { return key }
     if let nearest = nearestName(to: key, in: known), nearest.distance <= 2 {

@@ -81,9 +81,8 @@ extension ServeConfiguration {
 /// Why a file or folder cannot be read, or nil.
 private func readingProblem(_ path: String, isFolder: Bool) -> String? {
   var status = stat()
-  guard stat(path, &status) == 0, access(path, isFolder ? R_OK | X_OK : R_OK) == 0 else {
-    return systemReason()
-  }
-  if isFolder { return status.st_mode & S_IFMT == S_IFDIR ? nil : "not a folder" }
-  return status.st_mode & S_IFMT == S_IFREG ? nil : "not a file"
+  guard stat(path, &status) == 0 else { return systemReason() }
+  let kind = isFolder ? S_IFDIR : S_IFREG
+  guard status.st_mode & S_IFMT == kind else { return isFolder ? "not a folder" : "not a file" }
+  return access(path, isFolder ? R_OK | X_OK : R_OK) == 0 ? nil : systemReason()
 }

@@ -35,7 +35,7 @@ extension ConfigurationLayer {
 
   private mutating func refuseVariable(_ name: String) {
     let known = [Self.fileVariable] + ConfigurationKey.allCases.map(\.variable)
-    let nearest = nearestName(to: name, in: known).map { "; did you mean \($0.name)?" } ?? ""
+    let nearest = nearestName(to: name.uppercased(), in: known).map { "; did you mean \($0.name)?" } ?? ""
     refuse("unknown variable \(shortened(name))\(nearest)")
   }
 

@@ -29,16 +29,35 @@ extension ConfigurationLayer {
     }
     for (key, value) in entries {
       do throws(YAMLError) {
-        let name = try key.key(in: name, known: known)
-        if sections.contains(name) {
-          readMap(value, path, section: name)
-        } else if let key = keys.first(where: { $0.lastName == name }) {
-          try read(value, key, path)
+        let text = try key.text("a key of \(name)")
+        if sections.contains(text) {
+          readMap(value, path, section: text)
+        } else if let known = keys.first(where: { $0.lastName == text }) {
+          try read(value, known, path)
+        } else {
+          let hint = Self.place(of: text, in: section) ?? "there are \(known.joined(separator: ", "))"
+          throw key.failure("unknown key \(shortened(text)) in \(name); \(hint)")
         }
       } catch {
         refuse(error.description)
       }
     }
+  }
+
+  /// Which key somebody meant who wrote this one into a map, and where that belongs; nil if none is near.
+  private static func place(of text: String, in section: String?) -> String? {
+    let sections = section == nil ? ConfigurationKey.sections : []
+    // Those of this map come first, and win where others are as near.
+    let here = ConfigurationKey.allCases.filter { $0.section == section }.map { ($0.lastName, $0.lastName) }
+    let elsewhere = ConfigurationKey.allCases.filter { $0.section != section }.flatMap { key in
+      let place = "\(key.lastName) " + (key.section.map { "under \($0)" } ?? "at the top level")
+      return [(key.lastName, place), (key.rawValue, place)]
+    }
+    let names = here + sections.map { ($0, $0) } + elsewhere
+    let begun = text.utf8.count < 3 ? nil : names.first { $0.0.hasPrefix(text) }?.0
+    guard let nearest = nearestName(to: text, in: names.map(\.0)) else { return nil }
+    guard let name = nearest.distance <= 2 ? nearest.name : begun else { return nil }
+    return names.first { $0.0 == name }.map { "did you mean \($0.1)?" }
   }
 
   private mutating func read(_ value: YAMLValue, _ key: ConfigurationKey, _ path: String) throws(YAMLError) {
