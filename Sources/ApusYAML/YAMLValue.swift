@@ -86,8 +86,8 @@ package struct YAMLValue {
 
   /// The keys and values of a map whose keys are free; the text of each key is `key.text`.
   package func entries(_ name: String) throws(YAMLError) -> [(key: YAMLValue, value: YAMLValue)] {
-    guard let mapping = node.mapping else { throw failure("\(name) must be a map") }
-    return mapping.map { (YAMLValue($0.key, source), YAMLValue($0.value, source)) }
+    guard let entries else { throw failure("\(name) must be a map") }
+    return entries
   }
 
   /// Where it begins in the text, counted from 1.

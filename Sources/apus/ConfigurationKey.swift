@@ -72,7 +72,6 @@ extension ConfigurationKey {
   /// follow it.
   var row: ConfigurationRow {
     let limits = Limits()
-    let processors = Int(clinux_processors())
     return switch self {
     case .listen:
       Row(
@@ -82,16 +81,17 @@ extension ConfigurationKey {
     case .models: Row(.folder, .path("models"), "The folder with the models.")
     case .threads:
       Row(
-        .number(1...256), .number(min(max(processors, 1), 256)), rule: "one for each processor",
+        .number(1...256), .number(min(max(Int(clinux_processors()), 1), 256)), rule: "one for each processor",
         "Threads that serve and compute.")
     case .spinMicroseconds:
       Row(
-        .number(0...1_000_000), .number(processors > 1 ? 50 : 0), rule: "50, and 0 with only one processor",
+        .number(0...1_000_000), .number(clinux_processors() > 1 ? 50 : 0),
+        rule: "50, and 0 with only one processor",
         "Longest time to poll for the next call before sleeping, in microseconds; 0 turns polling off.")
     case .insecure:
       Row(
         .truth, .truth(false),
-        "Listen without encryption on addresses that other machines can reach.")
+        "Allow addresses that other machines can reach without encryption, or that are open to all of them.")
     case .socketMode: Row(.mode, .mode(0o660), "Mode bits of the socket files.")
     case .tlsCertificate:
       Row(.file, nil, "The server's certificate and those that sign it, in PEM; needs `tls.key`.")

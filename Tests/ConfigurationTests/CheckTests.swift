@@ -21,18 +21,39 @@ import Testing
     #expect(try refusal(flags: ["--tls-cert", "c", "--tls-key", "k", "--tls-client-ca", "a"]) == nil)
   }
 
-  @Test func addressesThatOthersReachMustBeWanted() throws {
+  @Test func encryptedAddressesNeedACertificate() throws {
+    let reason = "has tls://127.0.0.1:1, which needs a certificate; give --tls-cert and --tls-key"
+    #expect(try refusal(flags: ["--listen", "tls://127.0.0.1:1"]) == "--listen \(reason)")
+    let path = try folder.file("listen:\n- unix:/s\n- tls://127.0.0.1:1\n")
+    #expect(try refusal(file: path) == "\(path) line 2: listen \(reason)")
+    #expect(try refusal(file: path, flags: ["--tls-cert", "c", "--tls-key", "k"]) == nil)
+  }
+
+  @Test func addressesThatOthersReachAreEncrypted() throws {
     let reason =
-      "has tcp://0.0.0.0:1, which can be reached from other machines and would be open to all of them; "
-      + "listen on 127.0.0.1 or a Unix socket, or say --insecure"
+      "has tcp://0.0.0.0:1, which can be reached from other machines and is not encrypted; "
+      + "use tls://, listen on 127.0.0.1 or a Unix socket, or say --insecure"
     let flags = ["--listen", "unix:/s", "--listen", "tcp://0.0.0.0:1"]
     #expect(try refusal(flags: flags) == "--listen \(reason)")
+    #expect(try refusal(flags: flags + ["--policy", "p"]) == "--listen \(reason)")
     #expect(try refusal(flags: flags + ["--insecure"]) == nil)
     #expect(try refusal(flags: flags, environment: ["APUS_INSECURE": "true"]) == nil)
     let path = try folder.file("listen: tcp://0.0.0.0:1\n")
     #expect(try refusal(file: path) == "\(path) line 1: listen \(reason)")
     #expect(try refusal(environment: ["APUS_LISTEN": "tcp://0.0.0.0:1"]) == "APUS_LISTEN \(reason)")
     #expect(try refusal(flags: ["--listen", "tcp://127.0.0.1:1"]) == nil)
+  }
+
+  @Test func addressesThatOthersReachAskWhoCalls() throws {
+    let reason =
+      "has tls://0.0.0.0:1, which can be reached from other machines and would be open to all of them; "
+      + "say who may call with --policy or --tls-client-ca, or say --insecure"
+    let flags = ["--listen", "tls://0.0.0.0:1", "--tls-cert", "c", "--tls-key", "k"]
+    #expect(try refusal(flags: flags) == "--listen \(reason)")
+    for more in [["--policy", "p"], ["--tls-client-ca", "a"], ["--insecure"]] {
+      #expect(try refusal(flags: flags + more) == nil)
+    }
+    #expect(try refusal(flags: flags, environment: ["APUS_POLICY": "p"]) == nil)
   }
 
   @Test func theLongestCallHasAPlace() throws {

@@ -56,7 +56,7 @@ import Testing
     #expect(
       layer.problems == [
         "APUS_INSECURE must be true or false, not 1",
-        "APUS_LISTEN is wrong: '' is no address; write unix:PATH or tcp://HOST:PORT",
+        "APUS_LISTEN is wrong: '' is no address; write unix:PATH, tcp://HOST:PORT or tls://HOST:PORT",
         "APUS_THREADS must be a number from 1 to 256, not no",
       ])
     #expect(layer.settings.keys.map { $0 } == [.models])

@@ -126,12 +126,13 @@ import Testing
     ("listen: [unix:/a, [unix:/b]]\n", [" line 1: listen must be one or more addresses"]),
     (
       "listen:\n- unix:/a\n- ~\n",
-      [" line 2: listen is wrong: '~' is no address; write unix:PATH or tcp://HOST:PORT"]
+      [" line 2: listen is wrong: '~' is no address; write unix:PATH, tcp://HOST:PORT or tls://HOST:PORT"]
     ),
     (
       "listen: http://a\n",
       [
-        " line 1: listen is wrong: 'http://a' is no address; write unix:PATH or tcp://HOST:PORT"
+        " line 1: listen is wrong: 'http://a' is no address; write unix:PATH, tcp://HOST:PORT or "
+          + "tls://HOST:PORT"
       ]
     ),
     ("listen: 'unix:'\n", [" line 1: listen is wrong: 'unix:': a socket path has 1 to 107 bytes"]),
