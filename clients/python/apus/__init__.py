@@ -3,12 +3,19 @@
 from .client import Client
 from .errors import (
     ApusError,
+    CertificateError,
+    ClientCertificateError,
     Code,
     ConnectError,
     ConnectionLost,
     DeadlineExceeded,
+    PermissionDenied,
     ProtocolError,
+    ResourceExhausted,
     StatusError,
+    TLSError,
+    Unauthenticated,
+    WrongName,
 )
 from .messages import (
     DataType,
@@ -23,8 +30,10 @@ from .tensors import Classification
 
 __all__ = [
     "ApusError",
+    "CertificateError",
     "Classification",
     "Client",
+    "ClientCertificateError",
     "Code",
     "ConnectError",
     "ConnectionLost",
@@ -33,9 +42,14 @@ __all__ = [
     "HealthResponse",
     "ModelInfo",
     "ModelState",
+    "PermissionDenied",
     "ProtocolError",
+    "ResourceExhausted",
     "ServingStatus",
     "StatsResponse",
     "StatusError",
+    "TLSError",
     "TimeAccount",
+    "Unauthenticated",
+    "WrongName",
 ]

@@ -10,11 +10,13 @@ from collections.abc import Iterable
 from typing import Any, Callable, Optional, TypeVar
 
 from . import messages, tensors, wire
-from .connection import Connection, parse_address, remaining
+from .connection import Address, Connection, parse_address, remaining
 from .errors import ConnectionLost, DeadlineExceeded, ProtocolError
 from .exchange import Call, Exchange
+from .hello import Token, is_loopback
 from .messages import Method
 from .tensors import Classification
+from .tls import TLS
 
 # No further call is encoded while so many bytes wait to be sent.
 OUTGOING_BYTES = 1 << 20
@@ -23,23 +25,39 @@ Answer = TypeVar("Answer")
 
 
 class Client:
-    """Calls a server at `unix:PATH` or `tcp://HOST:PORT`.
+    """Calls a server at `unix:PATH`, `tcp://HOST:PORT` or `tls://HOST:PORT`.
 
     The first call connects, and so does the first one after the connection was lost. `timeout` is the time in
     seconds for a whole call, connecting and retrying included; None sets no limit, and every method takes its
     own. Threads may share a client: their calls take turns.
+
+    Over TLS the server's certificate has to be signed by an authority in `ca`, a PEM file (without it, by one
+    that this machine trusts), and to be for the address's host, or for `server_name` where that is given.
+    `cert` and `key` are PEM files of this client's own certificate, for servers that ask for one.
+
+    `token` is the text that tells a server who calls; `token_file` is a file with it, which is read for every
+    connection. Over tcp:// to another machine anybody on the way could read it: that is refused, unless
+    `insecure` is set.
 
     Every call may raise StatusError (the server's answer is an error), DeadlineExceeded, ConnectError,
     ConnectionLost and ProtocolError. A call is made a second time only where the server says that it did not
     process the first.
     """
 
-    def __init__(self, address: str, timeout: Optional[float] = 10.0) -> None:
+    def __init__(self, address: str, timeout: Optional[float] = 10.0, *, ca: Optional[str] = None,
+                 cert: Optional[str] = None, key: Optional[str] = None, token: Optional[str] = None,
+                 token_file: Optional[str] = None, server_name: Optional[str] = None,
+                 insecure: bool = False) -> None:
         self._address = parse_address(address)
         self._timeout = math.inf if timeout is None else timeout
+        self._tls = make_tls(self._address, ca, cert, key, server_name)
+        self._token = make_token(self._address, token, token_file, insecure)
         self._connection: Optional[Connection] = None
         self._ids = itertools.count(1)
         self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"Client({self._address.text!r})"
 
     def __enter__(self) -> Client:
         return self
@@ -146,7 +164,8 @@ class Client:
             self._drop_if_closed(self._connection)
         while not exchange.done:
             if self._connection is None:
-                self._connection, exchange.goaway = Connection(self._address, exchange.deadline), False
+                self._connection = Connection(self._address, exchange.deadline, self._tls, self._token)
+                exchange.goaway = False
             connection = self._connection
             while connection.outgoing_bytes < OUTGOING_BYTES and (frame := exchange.next_frame()):
                 connection.queue(frame)
@@ -173,3 +192,27 @@ class Client:
 def check_choice(version: Optional[int], alias: Optional[str]) -> None:
     if version and alias:
         raise ValueError("give a version or an alias, not both")
+
+
+def make_tls(address: Address, ca: Optional[str], cert: Optional[str], key: Optional[str],
+             server_name: Optional[str]) -> Optional[TLS]:
+    """What a tls:// address needs; any other address takes no such options."""
+    if address.scheme == "tls":
+        if key is not None and cert is None:
+            raise ValueError("key= goes with cert=, the certificate of that private key")
+        return TLS(server_name or address.place[0], ca, cert, key)
+    for name, value in (("ca", ca), ("cert", cert), ("key", key), ("server_name", server_name)):
+        if value is not None:
+            raise ValueError(f"{name}= is for tls:// addresses, and {address} is not encrypted")
+    return None
+
+
+def make_token(address: Address, text: Optional[str], file: Optional[str], insecure: bool) -> Optional[Token]:
+    if text is None and file is None:
+        return None
+    if text is not None and file is not None:
+        raise ValueError("give token= or token_file=, not both")
+    if address.scheme == "tcp" and not is_loopback(address.place[0]) and not insecure:
+        raise ValueError(f"a token would go to {address} for anybody on the way to read: use a tls:// address, "
+                         "or insecure=True where the network is safe")
+    return Token(text or "", file)

@@ -5,31 +5,44 @@ from __future__ import annotations
 import math
 import select
 import socket
+import ssl
 import time
-from typing import Optional, Union
+from typing import NamedTuple, Optional, Union
 from urllib.parse import urlsplit
 
-from . import wire
+from . import hello, wire
 from .errors import ConnectError, ConnectionLost, DeadlineExceeded
+from .hello import Token
+from .tls import TLS
 from .wire import Frame
 
 RECEIVE_BYTES = 256 << 10
 RECONNECT_PAUSE = 0.05
 
-Address = Union[str, tuple[str, int]]
+
+class Address(NamedTuple):
+    """Where a server listens: `place` is a path, or a host and a port."""
+
+    text: str
+    scheme: str
+    place: Union[str, tuple[str, int]]
+
+    def __str__(self) -> str:
+        return self.text
 
 
 def parse_address(address: str) -> Address:
-    """The path of unix:PATH, or the host and port of tcp://HOST:PORT."""
+    """Reads unix:PATH, tcp://HOST:PORT and tls://HOST:PORT."""
     if address.startswith("unix:") and len(address) > len("unix:"):
-        return address[len("unix:") :]
+        return Address(address, "unix", address[len("unix:") :])
     parts = urlsplit(address)
     try:
-        if parts.scheme == "tcp" and parts.hostname and parts.port and not parts.path:
-            return parts.hostname, parts.port
+        if parts.scheme in ("tcp", "tls") and parts.hostname and parts.port:
+            if not parts.path and not parts.query and not parts.fragment and "@" not in parts.netloc:
+                return Address(address, parts.scheme, (parts.hostname, parts.port))
     except ValueError:  # the port is no number
         pass
-    raise ValueError(f"{address!r} is no address: write unix:PATH or tcp://HOST:PORT")
+    raise ValueError(f"{address!r} is no address: write unix:PATH, tcp://HOST:PORT or tls://HOST:PORT")
 
 
 def remaining(deadline: float) -> float:
@@ -40,48 +53,73 @@ def remaining(deadline: float) -> float:
     return seconds
 
 
-def connect(address: Address, deadline: float) -> socket.socket:
+def connect(address: Address, deadline: float, tls: Optional[TLS]) -> socket.socket:
     """A connected socket; a second attempt is made, a moment later, before ConnectError is raised."""
     for attempt in (1, 2):
         try:
-            return connect_once(address, deadline)
+            return connect_once(address, deadline, tls)
         except socket.timeout:
             remaining(deadline)
             raise ConnectError(f"cannot connect to {address}: nobody answers") from None
         except OSError as error:
+            if tls and isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
+                raise tls.explain(error, str(address)) from error
             if attempt == 2:
-                raise ConnectError(f"cannot connect to {address}: {error}; is a server there?") from error
+                why = f"{error}; is a server there?"
+                if isinstance(error, ssl.SSLEOFError):
+                    why = "it closed the connection in the TLS handshake; is it a tls:// address?"
+                raise ConnectError(f"cannot connect to {address}: {why}") from error
             time.sleep(min(RECONNECT_PAUSE, remaining(deadline)))
     raise AssertionError("unreachable")
 
 
-def connect_once(address: Address, deadline: float) -> socket.socket:
-    seconds = remaining(deadline)
-    timeout = None if math.isinf(seconds) else seconds
-    if not isinstance(address, str):
-        connected = socket.create_connection(address, timeout)
-        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return connected
-    connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+def connect_once(address: Address, deadline: float, tls: Optional[TLS]) -> socket.socket:
+    if isinstance(address.place, str):
+        connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    else:
+        connected = socket.create_connection(address.place, time_out(deadline))
     try:
-        connected.settimeout(timeout)
-        connected.connect(address)
+        connected.settimeout(time_out(deadline))
+        if isinstance(address.place, str):
+            connected.connect(address.place)
+            return connected
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return tls.wrap(connected) if tls else connected
     except BaseException:
         connected.close()
         raise
-    return connected
+
+
+def time_out(deadline: float) -> Optional[float]:
+    """The time left as sockets take it: None for ever."""
+    seconds = remaining(deadline)
+    return None if math.isinf(seconds) else seconds
 
 
 class Connection:
-    """A socket that does not block, the bytes that wait to be sent, and those of a frame not yet whole."""
+    """A socket that does not block, the bytes that wait to be sent, and those of a frame not yet whole.
 
-    def __init__(self, address: Address, deadline: float) -> None:
-        self._socket = connect(address, deadline)
-        self._socket.setblocking(False)
-        self._outgoing = bytearray()
+    Over TLS, sending may have to wait for bytes to come, and receiving for bytes to go: each has the event
+    that it waits for.
+    """
+
+    def __init__(self, address: Address, deadline: float, tls: Optional[TLS] = None,
+                 token: Optional[Token] = None) -> None:
+        self._outgoing = bytearray(token.hello() if token else b"")
+        self._welcome_due = token is not None
         self._received = bytearray()
+        self._send_event, self._receive_event = select.POLLOUT, select.POLLIN
+        self._tls = tls
+        self._socket = connect(address, deadline, tls)
+        self._socket.setblocking(False)
 
     def close(self) -> None:
+        if self._tls and isinstance(self._socket, ssl.SSLSocket):
+            self._tls.keep_session(self._socket)
+            try:
+                self._socket.unwrap()  # says goodbye, and does not wait for the server's
+            except (OSError, ValueError):
+                pass
         self._socket.close()
 
     @property
@@ -94,8 +132,9 @@ class Connection:
     def step(self, deadline: float) -> list[Frame]:
         """Sends what the socket takes, waits until bytes move either way, returns the whole frames read."""
         self._send()
-        events = select.POLLIN | (select.POLLOUT if self._outgoing else 0)
-        if not self._poll(events, remaining(deadline)) & ~select.POLLOUT:
+        events = self._receive_event | (self._send_event if self._outgoing else 0)
+        ready = self._poll(events, remaining(deadline))
+        if not ready or ready == self._send_event != self._receive_event:
             return []
         if not self._receive():
             raise ConnectionLost("the server closed the connection before it answered")
@@ -103,11 +142,14 @@ class Connection:
 
     def idle_frames(self) -> Optional[list[Frame]]:
         """What came while no call was running, without waiting; None when the server has closed."""
-        if not self._poll(select.POLLIN, 0):
+        if not self._poll(self._receive_event, 0):
             return []
         return self._frames() if self._receive() else None
 
     def _poll(self, events: int, seconds: float) -> int:
+        """The events that came, within the time, or at once where decrypted bytes wait, unseen by the kernel."""
+        if isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
+            return self._receive_event
         poll = select.poll()
         poll.register(self._socket, events)
         limit = None if math.isinf(seconds) else math.ceil(min(seconds, 1e6) * 1000)
@@ -117,27 +159,42 @@ class Connection:
     def _send(self) -> None:
         """Never raises: a server that refuses a frame closes, but its answer may still be there to read."""
         try:
-            if self._outgoing:
+            while self._outgoing:
+                self._send_event = select.POLLOUT
                 del self._outgoing[: self._socket.send(self._outgoing)]
-        except BlockingIOError:
+        except (BlockingIOError, ssl.SSLWantWriteError):
             pass
+        except ssl.SSLWantReadError:
+            self._send_event = select.POLLIN
         except OSError:
             self._outgoing.clear()
 
     def _receive(self) -> bool:
+        """Reads what is there; False when the server has closed."""
+        self._receive_event = select.POLLIN
         try:
             received = self._socket.recv(RECEIVE_BYTES)
-        except BlockingIOError:
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return True
+        except ssl.SSLWantWriteError:
+            self._receive_event = select.POLLOUT
             return True
         except OSError as error:
+            refusal = self._tls.refusal(error) if self._tls and isinstance(error, ssl.SSLError) else None
+            if refusal:
+                raise refusal from error
             raise ConnectionLost(f"the connection broke before the answer came: {error}") from error
         self._received += received
         return bool(received)
 
     def _frames(self) -> list[Frame]:
+        """The whole frames among what was received, but for the answer to this side's own Hello."""
         frames = []
         while self._received and (decoded := wire.decode_frame(self._received)):
             frame, size = decoded
-            frames.append(frame)
             del self._received[:size]
+            if self._welcome_due and hello.is_welcome(frame):
+                self._welcome_due = False
+            else:
+                frames.append(frame)
         return frames

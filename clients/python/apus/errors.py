@@ -31,7 +31,23 @@ class ApusError(Exception):
 
 
 class ConnectError(ApusError, ConnectionError):
-    """No connection could be made; nothing was sent."""
+    """No connection could be made; no call was done."""
+
+
+class TLSError(ConnectError):
+    """The TLS handshake failed."""
+
+
+class CertificateError(TLSError):
+    """The server's certificate is not trusted or not valid now, or a file of certificates cannot be used."""
+
+
+class WrongName(CertificateError):
+    """The server's certificate is for another name than the one the client asked for."""
+
+
+class ClientCertificateError(TLSError):
+    """The server wants a certificate from this client, or refused the one it got."""
 
 
 class ConnectionLost(ApusError, ConnectionError):
@@ -49,12 +65,34 @@ class StatusError(ApusError):
     for a program, and `retry_after` is in seconds, 0 where a retry is not worth it.
     """
 
+    advice = ""
+
     def __init__(self, code: Code, message: str, reason: str = "", retry_after: float = 0.0) -> None:
-        super().__init__(f"{code.name}: {message}")
+        super().__init__(f"{code.name}: {message}{self.advice}")
         self.code = code
         self.message = message
         self.reason = reason
         self.retry_after = retry_after
+
+
+class Unauthenticated(StatusError):
+    """The server does not know who calls: it refused the token, or wants one."""
+
+    advice = "; check the token that the client was given, and whether it has expired"
+
+
+class PermissionDenied(StatusError):
+    """The server knows who calls and does not allow this call."""
+
+    advice = "; ask the server's operator to allow the model and the method in its policy"
+
+
+class ResourceExhausted(StatusError):
+    """Too many calls for the caller's rate or for the server; `retry_after` says when to call again."""
+
+    def __init__(self, code: Code, message: str, reason: str = "", retry_after: float = 0.0) -> None:
+        self.advice = f"; call again in {retry_after:g} s" if retry_after else "; make fewer calls at a time"
+        super().__init__(code, message, reason, retry_after)
 
 
 class DeadlineExceeded(StatusError, TimeoutError):
@@ -62,3 +100,18 @@ class DeadlineExceeded(StatusError, TimeoutError):
 
     def __init__(self, message: str, reason: str = "", retry_after: float = 0.0) -> None:
         super().__init__(Code.DEADLINE_EXCEEDED, message, reason, retry_after)
+
+
+TYPES = {
+    Code.UNAUTHENTICATED: Unauthenticated,
+    Code.PERMISSION_DENIED: PermissionDenied,
+    Code.RESOURCE_EXHAUSTED: ResourceExhausted,
+}
+
+
+def status_error(code: int, message: str, reason: str, retry_after: float) -> StatusError:
+    """The error of the type that a status code has; a code that is not canonical counts as UNKNOWN."""
+    if code == Code.DEADLINE_EXCEEDED:
+        return DeadlineExceeded(message, reason, retry_after)
+    known = Code(code) if code in Code._value2member_map_ else Code.UNKNOWN
+    return TYPES.get(known, StatusError)(known, message, reason, retry_after)

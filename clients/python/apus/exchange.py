@@ -9,7 +9,7 @@ from collections import deque
 from typing import Any, Optional
 
 from . import messages, wire
-from .errors import Code, DeadlineExceeded, ProtocolError, StatusError
+from .errors import ProtocolError, StatusError, status_error
 from .messages import Method
 from .wire import FLAG_MORE, FLAG_STATUS, KIND_ANSWER, KIND_GOAWAY, KIND_REQUEST, Frame
 
@@ -121,11 +121,8 @@ def check_goaway(frame: Frame) -> None:
 
 
 def read_status(frame: Frame) -> StatusError:
-    """The error that a frame with a Status holds; a code that is not canonical counts as UNKNOWN."""
+    """The error that a frame with a Status holds."""
     status = wire.decode(messages.Status, frame.metadata)
     if status.code == 0:
         raise ProtocolError("the server sent an error whose code is OK")
-    details = status.message, status.reason, status.retry_after_ns / 1e9
-    if status.code == Code.DEADLINE_EXCEEDED:
-        return DeadlineExceeded(*details)
-    return StatusError(Code(status.code) if status.code <= 16 else Code.UNKNOWN, *details)
+    return status_error(status.code, status.message, status.reason, status.retry_after_ns / 1e9)

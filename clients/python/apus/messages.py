@@ -11,6 +11,7 @@ from typing import Any, Optional
 class Method(enum.IntEnum):
     """The frame header's method."""
 
+    HELLO = 0
     CLASSIFY = 0x0101
     HEALTH = 0x0102
     STATS = 0x0103
@@ -83,6 +84,19 @@ class Part:
     lengths: list[int] = many(5, "uint64")
     name: str = one(6, "string")
     region: int = one(7, "uint32")
+
+
+@dataclass
+class HelloRequest:
+    min_version: int = one(1, "uint32")
+    max_version: int = one(2, "uint32")
+    client: str = one(3, "string")
+    token: bytes = one(4, "bytes")
+
+
+@dataclass
+class HelloResponse:
+    version: int = one(1, "uint32")
 
 
 @dataclass

@@ -6,12 +6,14 @@ import contextlib
 import os
 import shutil
 import socket
+import ssl
 import struct
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
 
 HEADER = "<4sBBHQIIQ"
+HELLO = 0
 CLASSIFY, HEALTH, STATS, LIST_MODELS, GET_MODEL = 0x101, 0x102, 0x103, 0x104, 0x105
 
 
@@ -40,6 +42,11 @@ def status(method: int, id: int, code: int, reason: bytes = b"", retry_after_ns:
     return answer(method, id, metadata, flags=2)
 
 
+def welcome() -> bytes:
+    """The answer to Hello: version 1, "apus/1.0" and the limits of 64 KiB, 64 MiB and 256 calls."""
+    return answer(HELLO, 0, bytes.fromhex("0801 1208 617075732f312e30 18808004 2080808020 288002"))
+
+
 def one_class(id: int, probability: float, version: int = 1) -> bytes:
     """The answer to a Classify of one row with top 1: class 0 with the given probability."""
     metadata = bytes.fromhex("0801 1001 1a08 0801 12020101 2004 220a 0808 12020101 1840 2004 38")
@@ -52,6 +59,10 @@ class Peer:
 
     def __init__(self, connected: socket.socket) -> None:
         self.socket = connected
+
+    def secure(self, context: ssl.SSLContext) -> None:
+        """The server's side of a TLS handshake; what follows is encrypted."""
+        self.socket = context.wrap_socket(self.socket, server_side=True)
 
     def exactly(self, size: int) -> bytes:
         received = b""
@@ -91,17 +102,31 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(*scripts: Callable[[Peer], None]) -> Iterator[Server]:
+def listening(scheme: str) -> Iterator[tuple[socket.socket, str]]:
+    """A socket that listens, and its address."""
+    folder = tempfile.mkdtemp()
+    if scheme == "unix":
+        listener, address = socket.socket(socket.AF_UNIX), "unix:" + os.path.join(folder, "s")
+        listener.bind(os.path.join(folder, "s"))
+        listener.listen()
+    else:
+        listener = socket.create_server(("127.0.0.1", 0))
+        address = f"{scheme}://127.0.0.1:{listener.getsockname()[1]}"
+    listener.settimeout(10)
+    try:
+        with listener:
+            yield listener, address
+    finally:
+        shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
+def serving(*scripts: Callable[[Peer], None], scheme: str = "unix") -> Iterator[Server]:
     """A server whose first connection runs the first script, and so on; the socket then closes.
 
-    A failure in a script fails the test, and so does a script whose connection never came.
+    A failure in a script fails the test, and so does a script whose connection never came. Over tls:// a
+    script begins with `Peer.secure`.
     """
-    folder = tempfile.mkdtemp()
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(os.path.join(folder, "s"))
-    listener.listen()
-    listener.settimeout(10)
-    server = Server("unix:" + os.path.join(folder, "s"))
     failures = []
 
     def run() -> None:
@@ -110,19 +135,48 @@ def serving(*scripts: Callable[[Peer], None]) -> Iterator[Server]:
                 connected, _ = listener.accept()
                 server.connections += 1
                 connected.settimeout(10)
-                with connected:
-                    script(Peer(connected))
+                peer = Peer(connected)
+                try:
+                    script(peer)
+                finally:
+                    peer.socket.close()
         except BaseException as failure:
             failures.append(failure)
 
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    try:
+    with listening(scheme) as (listener, address):
+        server = Server(address)
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
         yield server
         thread.join(20)
         assert not thread.is_alive(), "the server's script did not end"
         if failures:
             raise failures[0]
-    finally:
-        listener.close()
-        shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
+def byte_by_byte(server: Server) -> Iterator[str]:
+    """The address of a relay that passes one connection on, each byte of the server in a packet of its own."""
+    host, port = server.address.removeprefix("tls://").split(":")
+
+    def forward(source: socket.socket, target: socket.socket, size: int) -> None:
+        with contextlib.suppress(OSError):
+            while part := source.recv(size):
+                target.sendall(part)
+            target.shutdown(socket.SHUT_WR)
+
+    def run() -> None:
+        client, _ = listener.accept()
+        with client, socket.create_connection((host, int(port))) as behind:
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            up = threading.Thread(target=forward, args=(client, behind, 1 << 16), daemon=True)
+            up.start()
+            forward(behind, client, 1)
+            up.join(10)
+
+    with listening("tls") as (listener, address):
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        yield address
+        thread.join(10)
+        assert not thread.is_alive(), "the relay did not end"
