@@ -18,6 +18,8 @@ from .wire import Frame
 
 RECEIVE_BYTES = 256 << 10
 RECONNECT_PAUSE = 0.05
+# How a handshake ends whose connection the server closed.
+CUT = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
 
 class Address(NamedTuple):
@@ -62,11 +64,11 @@ def connect(address: Address, deadline: float, tls: Optional[TLS]) -> socket.soc
             remaining(deadline)
             raise ConnectError(f"cannot connect to {address}: nobody answers") from None
         except OSError as error:
-            if tls and isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
+            if tls and isinstance(error, ssl.SSLError) and not isinstance(error, CUT):
                 raise tls.explain(error, str(address)) from error
             if attempt == 2:
                 why = f"{error}; is a server there?"
-                if isinstance(error, ssl.SSLEOFError):
+                if isinstance(error, CUT):
                     why = "it closed the connection in the TLS handshake; is it a tls:// address?"
                 raise ConnectError(f"cannot connect to {address}: {why}") from error
             time.sleep(min(RECONNECT_PAUSE, remaining(deadline)))

@@ -61,7 +61,7 @@ class TLS:
         refusal = self.refusal(error)
         if refusal is not None:
             return refusal
-        reason = error.reason or str(error)
+        reason = reason_of(error)
         advice = ""
         if reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL"):
             reason, advice = "what answers is not TLS", "; is it a tcp:// address?"
@@ -82,13 +82,18 @@ class TLS:
 
     def refusal(self, error: ssl.SSLError) -> Optional[ClientCertificateError]:
         """The error for an alert about this client's certificate, which TLS 1.3 sends after the handshake."""
-        reason = error.reason or ""
+        reason = reason_of(error)
         if "_ALERT_" not in reason or not any(part in reason for part in ABOUT_CLIENT_CERTIFICATES):
             return None
         if not self._has_certificate:
             return ClientCertificateError("the server wants a client certificate: give cert= and key=")
         return ClientCertificateError(f"the server refused this client's certificate ({reason}): it must be "
                                       "valid now, and signed by an authority that the server names")
+
+
+def reason_of(error: ssl.SSLError) -> str:
+    """OpenSSL's name of what happened, for example TLSV1_ALERT_UNKNOWN_CA; Python knows not all of them."""
+    return error.reason or str(error).upper().replace(" ", "_")
 
 
 def refuse_to_ask() -> str:
