@@ -135,6 +135,8 @@ def serving(*scripts: Callable[[Peer], None], scheme: str = "unix") -> Iterator[
                 connected, _ = listener.accept()
                 server.connections += 1
                 connected.settimeout(10)
+                if scheme != "unix":
+                    connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 peer = Peer(connected)
                 try:
                     script(peer)
