@@ -144,9 +144,12 @@ class Connection:
 
     def idle_frames(self) -> Optional[list[Frame]]:
         """What came while no call was running, without waiting; None when the server has closed."""
-        if not self._poll(self._receive_event, 0):
-            return []
-        return self._frames() if self._receive() else None
+        while self._poll(self._receive_event, 0):
+            if not self._receive():
+                return None
+            if frames := self._frames():
+                return frames
+        return []
 
     def _poll(self, events: int, seconds: float) -> int:
         """The events that came, within the time, or at once where decrypted bytes wait, unseen by the kernel."""

@@ -76,9 +76,9 @@ class StatusError(ApusError):
 
 
 class Unauthenticated(StatusError):
-    """The server does not know who calls: it refused the token, or wants one."""
+    """The server does not know who calls: it refused the token, or there was none."""
 
-    advice = "; check the token that the client was given, and whether it has expired"
+    advice = "; give the client a token or a certificate that the server's policy names and that is still valid"
 
 
 class PermissionDenied(StatusError):

@@ -83,7 +83,10 @@ class Exchange:
             self.goaway = True
             return
         if frame.id == 0 and frame.flags == FLAG_STATUS:
-            raise read_status(frame)
+            if not self.done:
+                raise read_status(frame)
+            self.goaway = True  # every call has its answer: a later one gets a connection of its own
+            return
         call = self.flying.get(frame.id)
         if call is None or frame.method != call.method:
             raise ProtocolError(f"an answer to call {frame.id} by {frame.method:#06x} was not asked for")

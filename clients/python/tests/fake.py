@@ -87,6 +87,13 @@ class Peer:
     def send(self, data: bytes) -> None:
         self.socket.sendall(data)
 
+    def hang_up(self) -> None:
+        """Closes the sending side, and discards what comes until the client closes, as servers do."""
+        self.socket.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(ConnectionResetError):
+            while self.socket.recv(1 << 16):
+                pass
+
     def ended(self) -> bool:
         """Waits for the client to close."""
         try:

@@ -396,9 +396,7 @@ def test_a_refusal_is_read_though_the_server_does_not_take_the_request():
     def script(peer):
         peer.exactly(32)
         peer.send(status(CLASSIFY, 1, 8))
-        peer.socket.shutdown(socket.SHUT_WR)
-        while peer.socket.recv(1 << 16):
-            pass
+        peer.hang_up()
 
     with serving(script) as server, apus.Client(server.address) as client:
         with pytest.raises(apus.StatusError, match="RESOURCE_EXHAUSTED"):

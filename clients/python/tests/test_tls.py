@@ -14,7 +14,19 @@ import pytest
 import apus
 from apus import connection
 from certificates import Authority, server_context
-from fake import CLASSIFY, HEALTH, answer, byte_by_byte, goaway, listening, one_class, serving, status
+from fake import (
+    CLASSIFY,
+    HEALTH,
+    HELLO,
+    answer,
+    byte_by_byte,
+    goaway,
+    listening,
+    one_class,
+    serving,
+    status,
+    welcome,
+)
 
 SERVING = bytes.fromhex("0801 1203 726479")  # status SERVING, detail "rdy"
 
@@ -354,6 +366,60 @@ def test_waiting_is_not_polling(files, monkeypatch):
             assert client.classify("m", [1.0], top=1).probabilities.tolist() == [0.5]
     # The server's two session tickets may come in records of their own before the answer.
     assert 1 <= len(waits) <= 4 and set(waits) == {select.POLLIN}
+
+
+class Reluctant:
+    """A socket that can't send before it received, nor receive before it waited for room to send.
+
+    OpenSSL's sockets are so amid a change of keys, which Python's servers never ask for.
+    """
+
+    def __init__(self, connected):
+        self.connected, self.received, self.waited, self.refused = connected, False, False, []
+
+    def __getattr__(self, name):
+        return getattr(self.connected, name)
+
+    def send(self, data):
+        if not self.received:
+            self.refused.append("send")
+            raise ssl.SSLWantReadError
+        return self.connected.send(data)
+
+    def recv(self, size):
+        if not self.waited:
+            self.waited = True
+            self.refused.append("recv")
+            raise ssl.SSLWantWriteError
+        self.received = True
+        return self.connected.recv(size)
+
+
+def test_sending_that_waits_for_bytes_and_receiving_that_waits_for_room(monkeypatch):
+    waits, sockets = [], []
+    real_poll, real_connect = connection.Connection._poll, connection.connect
+
+    def poll(self, events, seconds):
+        waits.append(events)
+        return real_poll(self, events, seconds)
+
+    def connect(*arguments):
+        sockets.append(Reluctant(real_connect(*arguments)))
+        return sockets[0]
+
+    def script(peer):
+        threading.Event().wait(0.1)
+        peer.send(welcome())
+        assert peer.request()[0] == HELLO
+        health_once(peer)
+
+    monkeypatch.setattr(connection.Connection, "_poll", poll)
+    monkeypatch.setattr(connection, "connect", connect)
+    with serving(script) as server, apus.Client(server.address, token="t") as client:
+        assert client.health().detail == "rdy"
+    # Wait for Hello's answer; for room, as receiving it asks for; receive it, send, wait for the call's answer.
+    assert waits == [select.POLLIN, select.POLLIN | select.POLLOUT, select.POLLIN]
+    assert sockets[0].refused == ["send", "recv", "send"]
 
 
 FLOATS = 1 << 18
