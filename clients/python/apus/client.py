@@ -213,6 +213,6 @@ def make_token(address: Address, text: Optional[str], file: Optional[str], insec
     if text is not None and file is not None:
         raise ValueError("give token= or token_file=, not both")
     if address.scheme == "tcp" and not is_loopback(address.place[0]) and not insecure:
-        raise ValueError(f"a token would go to {address} for anybody on the way to read: use a tls:// address, "
-                         "or insecure=True where the network is safe")
+        raise ValueError(f"a token would go to {address} for anybody on the way to read: use a tls:// "
+                         "address, or insecure=True where the network is safe")
     return Token(text or "", file)

@@ -78,7 +78,7 @@ class StatusError(ApusError):
 class Unauthenticated(StatusError):
     """The server does not know who calls: it refused the token, or there was none."""
 
-    advice = "; give the client a token or a certificate that the server's policy names and that is still valid"
+    advice = "; give the client a token or a certificate that is still valid and in the server's policy"
 
 
 class PermissionDenied(StatusError):

@@ -19,7 +19,7 @@ class Token:
 
     def __init__(self, text: str = "", file: Optional[str] = None) -> None:
         if file is None and not is_token(text):
-            raise ValueError("what token= says is no token: that is not empty, and has no spaces or line ends")
+            raise ValueError("token= holds no token: that is not empty, and has no spaces or line ends")
         self._text, self._file = text, file
         self.hello()
 

@@ -35,15 +35,15 @@ class TLS:
             else:
                 self._context.load_verify_locations(ca)
         except OSError as error:
-            raise CertificateError(f"cannot read certificates from {ca}: {error.strerror or error}; ca= takes "
-                                   "a PEM file of the authorities that may sign the server's") from None
+            raise CertificateError(f"cannot read certificates from {ca}: {error.strerror or error}; ca= "
+                                   "takes a PEM file of the authorities that may sign the server's") from None
         try:
             if cert is not None:
                 self._context.load_cert_chain(cert, key, refuse_to_ask)
         except OSError as error:
             files = cert if key is None else f"{cert} and {key}"
-            raise CertificateError(f"cannot use {files}: {error.strerror or error}; cert= takes a PEM file of "
-                                   "a certificate, and key= that of its private key") from None
+            raise CertificateError(f"cannot use {files}: {error.strerror or error}; cert= takes a PEM file "
+                                   "of a certificate, and key= that of its private key") from None
 
     def wrap(self, connected: socket.socket) -> ssl.SSLSocket:
         """The socket after its handshake, which has as long as the socket's time-out says."""

@@ -165,7 +165,7 @@ def serving(*scripts: Callable[[Peer], None], scheme: str = "unix") -> Iterator[
 
 @contextlib.contextmanager
 def byte_by_byte(server: Server) -> Iterator[str]:
-    """The address of a relay that passes one connection on, each byte of the server in a packet of its own."""
+    """The address of a relay that passes one connection on, the server's bytes one to a packet."""
     host, port = server.address.removeprefix("tls://").split(":")
 
     def forward(source: socket.socket, target: socket.socket, size: int) -> None:

@@ -135,8 +135,8 @@ def test_inputs_that_cannot_be_sent():
 
 
 @pytest.mark.parametrize("address", [
-    "", "unix:", "/run/a", "tcp://host", "tcp://host:x", "tls://host", "tls://user@host:1", "tcp://host:1/path",
-    "tcp://host:1?top=1", "https://host:1"])
+    "", "unix:", "/run/a", "tcp://host", "tcp://host:x", "tls://host", "tls://user@host:1",
+    "tcp://host:1/path", "tcp://host:1?top=1", "https://host:1"])
 def test_addresses_that_are_none(address):
     with pytest.raises(ValueError, match="unix:PATH"):
         apus.Client(address)

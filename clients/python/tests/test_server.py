@@ -3,8 +3,10 @@
 The right answers were computed in double precision when the models were trained: models/samples.
 """
 
+import hashlib
 import json
 import os
+import re
 import socket
 import subprocess
 import tempfile
@@ -15,6 +17,7 @@ import numpy as np
 import pytest
 
 import apus
+from certificates import Authority
 
 MODELS = Path(__file__).resolve().parents[3] / "models"
 TOLERANCE = 2e-6
@@ -196,3 +199,138 @@ def test_two_connections(address, sample):
         for client in (first, second, first):
             result = client.classify(sample.model, sample.inputs)
             assert difference(result.probabilities, sample.probabilities) <= TOLERANCE
+
+
+POLICY = """
+identities:
+  token:checkout: {models: ["digits"], methods: [classify, read], calls_per_second: 1000}
+  token:slow: {models: ["*"], methods: [classify, read], calls_per_second: 1}
+  token:old: {models: ["*"], methods: [classify, read]}
+tokens:
+  checkout: {hash: "sha256:%s", expires: 2030-01-01T00:00:00Z}
+  slow: {hash: "sha256:%s", expires: 2030-01-01T00:00:00Z}
+  old: {hash: "sha256:%s", expires: 2020-01-01T00:00:00Z}
+"""
+TOKENS = {name: "apus_test-token-of-" + name for name in ("checkout", "slow", "old")}
+
+
+class Secured:
+    """A server with TLS, certificates of its clients and a policy, and what a client needs to call it."""
+
+    def __init__(self, folder):
+        self.folder, self.log = folder, folder / "log"
+        here, other = Authority(folder, "here"), Authority(folder, "other")
+        self.ca, self.other_ca = here.file, other.file
+        self.server = here.sign("server", "server", "IP:127.0.0.1")
+        self.client = here.sign("client", "billing", "DNS:billing")
+        self.stranger = other.sign("stranger", "billing", "DNS:billing")
+        hashes = tuple(hashlib.sha256(token.encode()).hexdigest() for token in TOKENS.values())
+        (folder / "policy.yaml").write_text(POLICY % hashes)
+
+    def start(self):
+        """The process, and its address from its log."""
+        command = [os.environ["APUS_BINARY"], "serve", "--models", str(MODELS / "repository"),
+                   "--listen", "tls://127.0.0.1:0", "--tls-cert", self.server[0], "--tls-key", self.server[1],
+                   "--tls-client-ca", self.ca, "--policy", str(self.folder / "policy.yaml")]
+        with open(self.log, "wb") as log:
+            server = subprocess.Popen(command, stdout=log, stderr=log)
+        limit = time.monotonic() + START_SECONDS
+        while not (found := re.search(r"listening on (tls://127\.0\.0\.1:\d+)", self.log.read_text())):
+            if server.poll() is not None or time.monotonic() > limit:
+                server.kill()
+                pytest.fail(f"the server did not listen: {self.log.read_text()}")
+            time.sleep(0.01)
+        self.address = found[1]
+        return server
+
+    def connect(self, token=None, **options):
+        """A client with everything that is asked for, or with the options that a test gives instead."""
+        options = {"ca": self.ca, "cert": self.client[0], "key": self.client[1], **options}
+        return apus.Client(self.address, token=TOKENS.get(token, token), **options)
+
+
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory):
+    help = subprocess.run([os.environ["APUS_BINARY"], "serve", "--help"], capture_output=True, text=True,
+                          timeout=60, check=True)
+    if "--tls-cert" not in help.stdout:
+        pytest.skip("this apus has no TLS")
+    secured = Secured(tmp_path_factory.mktemp("secured"))
+    server = secured.start()
+    try:
+        yield secured
+        server.terminate()
+        assert server.wait(20) == 0, "SIGTERM ends a server with status 0"
+        for token in TOKENS.values():
+            assert token not in secured.log.read_text(), "a token is in the server's log"
+    finally:
+        server.kill()
+        server.wait()
+
+
+def test_tls_with_a_token(secured):
+    sample = Sample("digits")
+    with secured.connect("checkout") as client:
+        for row, expected in zip(sample.inputs, sample.probabilities):
+            assert difference(client.classify("digits", row).probabilities, expected) <= TOLERANCE
+        rows = [sample.inputs[n % 16] for n in range(100)]
+        for n, result in enumerate(client.classify_many("digits", rows, labels=False)):
+            assert difference(result.probabilities, sample.probabilities[n % 16]) <= TOLERANCE
+        result = client.classify("digits", np.tile(sample.inputs, (60, 1)), labels=False)
+        assert difference(result.probabilities, np.tile(sample.probabilities, (60, 1))) <= TOLERANCE
+        assert client.health("digits").status is apus.ServingStatus.SERVING
+
+
+def test_a_reconnect_resumes_the_session(secured):
+    with secured.connect("checkout") as client:
+        reused = []
+        for _ in range(3):
+            client.health("digits")
+            reused.append(client._connection._socket.session_reused)
+            client.close()
+        assert reused == [False, True, True]
+
+
+def test_what_a_token_does_not_allow(secured):
+    with secured.connect("checkout") as client:
+        with pytest.raises(apus.PermissionDenied):
+            client.classify("textclassifier", np.zeros(100, np.float32))
+        assert client.classify("digits", np.zeros(64, np.float32)).version == 1, "the connection stays"
+
+
+@pytest.mark.parametrize("token", ["apus_unknown", "old"])
+def test_a_token_that_is_unknown_or_has_expired(secured, token):
+    with secured.connect(token) as client:
+        for _ in range(2):
+            with pytest.raises(apus.Unauthenticated) as caught:
+                client.classify("digits", np.zeros(64, np.float32))
+            assert TOKENS.get(token, token) not in str(caught.value)
+
+
+def test_a_caller_whom_the_policy_does_not_name(secured):
+    with secured.connect() as client:
+        with pytest.raises((apus.PermissionDenied, apus.Unauthenticated)):
+            client.classify("digits", np.zeros(64, np.float32))
+
+
+def test_more_calls_than_the_policy_allows(secured):
+    with secured.connect("slow") as client:
+        with pytest.raises(apus.ResourceExhausted) as caught:
+            for _ in range(50):
+                client.classify("digits", np.zeros(64, np.float32))
+        assert 0 < caught.value.retry_after <= 1
+
+
+def test_certificates(secured):
+    with secured.connect("checkout", ca=secured.other_ca) as client:
+        with pytest.raises(apus.CertificateError):
+            client.health()
+    with secured.connect("checkout", server_name="other.test") as client:
+        with pytest.raises(apus.WrongName):
+            client.health()
+    with secured.connect("checkout", cert=None, key=None) as client:
+        with pytest.raises(apus.ClientCertificateError):
+            client.health()
+    with secured.connect("checkout", cert=secured.stranger[0], key=secured.stranger[1]) as client:
+        with pytest.raises(apus.ClientCertificateError):
+            client.health()

@@ -1,4 +1,4 @@
-"""The client over TLS against a scripted server: who it trusts, what it says when it does not, how bytes move."""
+"""The client over TLS against a scripted server: who it trusts, what it says, how bytes move."""
 
 import contextlib
 import select
@@ -108,7 +108,8 @@ def test_tls_1_1_is_not_spoken(files):
     context.set_ciphers("ALL:@SECLEVEL=0")
     context.minimum_version = ssl.TLSVersion.TLSv1
     context.maximum_version = ssl.TLSVersion.TLSv1_1
-    with serving(refused(context), scheme="tls") as server, apus.Client(server.address, ca=files.ca) as client:
+    with serving(refused(context), scheme="tls") as server:
+        client = apus.Client(server.address, ca=files.ca)
         with pytest.raises(apus.TLSError, match="ALERT_PROTOCOL_VERSION"):
             client.health()
 
@@ -181,7 +182,8 @@ def test_a_client_certificate_that_is_missing_or_refused(files):
 def test_a_missing_client_certificate_under_tls_1_2(files):
     context = server_context(files.server, files.ca)
     context.maximum_version = ssl.TLSVersion.TLSv1_2
-    with serving(refused(context), scheme="tls") as server, apus.Client(server.address, ca=files.ca) as client:
+    with serving(refused(context), scheme="tls") as server:
+        client = apus.Client(server.address, ca=files.ca)
         with pytest.raises(apus.TLSError, match="HANDSHAKE_FAILURE.*give cert="):
             client.health()
 
@@ -417,7 +419,7 @@ def test_sending_that_waits_for_bytes_and_receiving_that_waits_for_room(monkeypa
     monkeypatch.setattr(connection, "connect", connect)
     with serving(script) as server, apus.Client(server.address, token="t") as client:
         assert client.health().detail == "rdy"
-    # Wait for Hello's answer; for room, as receiving it asks for; receive it, send, wait for the call's answer.
+    # Hello's answer is waited for, then room, as receiving it asks for, and then the call's answer.
     assert waits == [select.POLLIN, select.POLLIN | select.POLLOUT, select.POLLIN]
     assert sockets[0].refused == ["send", "recv", "send"]
 
