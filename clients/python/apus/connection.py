@@ -152,7 +152,7 @@ class Connection:
         return []
 
     def _poll(self, events: int, seconds: float) -> int:
-        """The events that came in time; bytes that TLS has decrypted already are one, which poll cannot see."""
+        """The events that came in time; bytes that TLS has decrypted are one, which poll cannot see."""
         if isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
             return self._receive_event
         poll = select.poll()
