@@ -247,7 +247,7 @@ struct Reactor: ~Copyable {
     case .drain:
       guard !draining else { return }
       draining = true
-      if listeners.count > 0 { stopAccepting(listeners) }
+      if index == 0 { stopAccepting(listeners) }
       drainDeadline = Instant.now.advanced(by: limits.drainNanoseconds)
       for slot in 0..<slotsUsed { if let key = connections.key(at: slot) { sayGoaway(key) } }
     }

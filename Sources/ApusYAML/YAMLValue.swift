@@ -81,9 +81,6 @@ package struct YAMLValue {
     node.mapping.map { $0.map { (YAMLValue($0.key, source), YAMLValue($0.value, source)) } }
   }
 
-  /// Whether a map or list is written in braces or brackets.
-  package var isFlow: Bool { node.mapping?.style == .flow || node.sequence?.style == .flow }
-
   /// The keys and values of a map whose keys are free; the text of each key is `key.text`.
   package func entries(_ name: String) throws(YAMLError) -> [(key: YAMLValue, value: YAMLValue)] {
     guard let entries else { throw failure("\(name) must be a map") }
