@@ -55,8 +55,8 @@ extension Descriptor {
 }
 
 /// Receiving and sending as C functions, for a library that moves its bytes itself. Their first argument is
-/// `Descriptor.context`; they give bytes moved, 0 at the peer's end, or the negated errno. Only the waiting one
-/// blocks.
+/// `Descriptor.context`; they give bytes moved, 0 at the peer's end, or the negated errno. Only the waiting
+/// one blocks.
 extension Descriptor {
   package typealias Function =
     @convention(c) (UnsafeMutableRawPointer?, UnsafeMutableRawPointer?, Int) -> Int

@@ -57,7 +57,9 @@ func readPrivateKey(_ text: [UInt8], name: String) throws(TLSError) -> PrivateKe
     withUnsafeMutablePointer(to: &asked) { PEM_read_bio_PrivateKey(bio, nil, noPassword, $0) }
   }
   if let pointer = pointer ?? nil { return PrivateKey(owning: pointer) }
-  if asked { throw TLSError("\(name): the private key is encrypted; decrypt it, for example by openssl pkey") }
+  if asked {
+    throw TLSError("\(name): the private key is encrypted; decrypt it, for example by openssl pkey")
+  }
   guard holds(text, "PRIVATE KEY-----") else {
     throw TLSError("\(name): there is no private key in it; give PEM text with BEGIN PRIVATE KEY")
   }

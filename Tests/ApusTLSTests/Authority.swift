@@ -29,7 +29,8 @@ final class Key: @unchecked Sendable {
     let context = EVP_PKEY_CTX_new_from_name(nil, "RSA", nil)
     defer { EVP_PKEY_CTX_free(context) }
     var key: OpaquePointer?
-    precondition(EVP_PKEY_keygen_init(context) == 1 && EVP_PKEY_CTX_set_rsa_keygen_bits(context, rsaBits) == 1)
+    precondition(EVP_PKEY_keygen_init(context) == 1)
+    precondition(EVP_PKEY_CTX_set_rsa_keygen_bits(context, rsaBits) == 1)
     precondition(EVP_PKEY_generate(context, &key) == 1)
     pointer = key!
   }

@@ -53,7 +53,8 @@ import Testing
 
   @Test func textsThatAreNoPEMAreRefused() {
     let good = Fixture.server
-    let noCertificate = "certificate chain: there is no certificate in it; give PEM text with BEGIN CERTIFICATE"
+    let noCertificate =
+      "certificate chain: there is no certificate in it; give PEM text with BEGIN CERTIFICATE"
     let noKey = "private key: there is no private key in it; give PEM text with BEGIN PRIVATE KEY"
     expectRefused(Identity(chain: [], key: good.key), noCertificate)
     expectRefused(Identity(chain: Array("nothing".utf8), key: good.key), noCertificate)
