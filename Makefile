@@ -45,7 +45,7 @@ proto-check: setup
 # Debian's Python, which has Debian's numpy and pytest; the client needs nothing else.
 PYTHON := /usr/bin/python3
 
-test: PACKAGES += python3-numpy python3-pytest strace
+test: PACKAGES += python3-numpy python3-pytest openssl strace
 test: proto-check fuzz-corpus
 	swift build --build-tests
 	APUS_BINARY=.build/debug/apus $(PYTHON) -m pytest -q -p no:cacheprovider clients/python

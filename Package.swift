@@ -72,7 +72,11 @@ let package = Package(
     tests("ApusBaseTests", ["ApusBase"]),
     tests("ApusWireTests", ["ApusWire", "ApusBase", "CApusProto"]),
     tests("ApusIOTests", ["ApusIO", "ApusBase", "CLinux"]),
-    tests("ApusTLSTests", ["ApusTLS", "ApusBase", "COpenSSL"]),
+    // Certificates, made while tests run.
+    .target(
+      name: "TestCertificates", dependencies: ["COpenSSL"], path: "Tests/TestCertificates",
+      swiftSettings: settings),
+    tests("ApusTLSTests", ["ApusTLS", "ApusBase", "COpenSSL", "TestCertificates"]),
     tests("ApusYAMLTests", ["ApusYAML"]),
     tests("ApusAccessTests", ["ApusAccess", "ApusYAML", "ApusBase"]),
     tests("ApusEngineTests", ["ApusEngine", "ApusBase"]),
@@ -89,6 +93,11 @@ let package = Package(
       name: "client-probe", dependencies: ["ApusClient"], path: "Tests/ClientProbe", swiftSettings: settings),
     tests("ExactTests", ["apus", "client-probe", "ApusClient", "ApusWire", "ApusIO", "ApusBase"]),
     // Starts the `apus` that was built beside it; a server whose limits must be short runs in the test's own process.
-    tests("ServerTests", ["apus", "ApusServer", "ApusModels", "ApusEngine", "ApusClient", "ApusWire", "ApusIO", "ApusBase"]),
+    tests(
+      "ServerTests",
+      [
+        "apus", "ApusServer", "ApusModels", "ApusEngine", "ApusClient", "ApusWire", "ApusIO", "ApusTLS",
+        "ApusStream", "ApusAccess", "ApusBase", "TestCertificates",
+      ]),
   ]
 )

@@ -1,5 +1,6 @@
 import ApusBase
 import Glibc
+import TestCertificates
 import Testing
 
 @testable import ApusTLS

@@ -1,3 +1,4 @@
+import TestCertificates
 import ApusBase
 import COpenSSL
 

@@ -1,6 +1,7 @@
 import ApusBase
 import ApusTLS
 import Glibc
+import TestCertificates
 import Testing
 
 /// Who is trusted, by a client and by a server.

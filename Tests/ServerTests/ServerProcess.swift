@@ -7,6 +7,8 @@ final class ServerProcess {
   let socket: String
   /// `tcp://127.0.0.1:PORT`; empty without TCP.
   private(set) var tcp = ""
+  /// `tls://127.0.0.1:PORT`; empty where no argument asks for TLS.
+  private(set) var tls = ""
   private let process = Process()
   private let folder: URL
 
@@ -41,7 +43,7 @@ final class ServerProcess {
     try Data().write(to: log)
     process.standardError = try FileHandle(forWritingTo: log)
     try process.run()
-    try waitUntilListening(sockets: overTCP ? 2 : 1)
+    try waitUntilListening(sockets: 1 + (overTCP ? 1 : 0) + arguments.count { $0 == "--listen" })
   }
 
   /// What the server has written to its standard error.
@@ -54,9 +56,14 @@ final class ServerProcess {
     guard found, process.isRunning else {
       throw StartFailure(description: "the server did not start: \(log)")
     }
-    if let range = log.range(of: "listening on tcp://") {
-      tcp = "tcp://" + log[range.upperBound...].prefix { !$0.isWhitespace }
-    }
+    tcp = address("tcp://")
+    tls = address("tls://")
+  }
+
+  /// Where the server says that it listens by such a transport; empty where it does not.
+  private func address(_ scheme: String) -> String {
+    guard let range = log.range(of: "listening on \(scheme)") else { return "" }
+    return scheme + log[range.upperBound...].prefix { !$0.isWhitespace }
   }
 
   struct StartFailure: Error, CustomStringConvertible { let description: String }

@@ -2,21 +2,26 @@ import COpenSSL
 import Glibc
 
 /// A certificate and its private key, in PEM.
-struct Identity: Sendable {
+package struct Identity: Sendable {
   /// The own certificate first.
-  var chain: [UInt8]
-  var key: [UInt8]
+  package var chain: [UInt8]
+  package var key: [UInt8]
+
+  package init(chain: [UInt8], key: [UInt8]) {
+    self.chain = chain
+    self.key = key
+  }
 }
 
 /// A key that certificates are made for.
 ///
 /// Invariant of the unsafe code here: `pointer` is a key of which this object holds one reference; it is not
 /// changed after `init`.
-final class Key: @unchecked Sendable {
-  let pointer: OpaquePointer
+package final class Key: @unchecked Sendable {
+  package let pointer: OpaquePointer
 
   /// An elliptic key of this group, by OpenSSL's name for it.
-  init(group: String = "P-256") {
+  package init(group: String = "P-256") {
     let context = EVP_PKEY_CTX_new_from_name(nil, "EC", nil)
     defer { EVP_PKEY_CTX_free(context) }
     var key: OpaquePointer?
@@ -25,7 +30,7 @@ final class Key: @unchecked Sendable {
     pointer = key!
   }
 
-  init(rsaBits: Int32) {
+  package init(rsaBits: Int32) {
     let context = EVP_PKEY_CTX_new_from_name(nil, "RSA", nil)
     defer { EVP_PKEY_CTX_free(context) }
     var key: OpaquePointer?
@@ -37,9 +42,9 @@ final class Key: @unchecked Sendable {
 
   deinit { EVP_PKEY_free(pointer) }
 
-  var pem: [UInt8] { text { PEM_write_bio_PrivateKey($0, pointer, nil, nil, 0, nil, nil) } }
+  package var pem: [UInt8] { text { PEM_write_bio_PrivateKey($0, pointer, nil, nil, 0, nil, nil) } }
 
-  func pem(password: String) -> [UInt8] {
+  package func pem(password: String) -> [UInt8] {
     let bytes = Array(password.utf8)
     return text {
       PEM_write_bio_PrivateKey($0, pointer, EVP_aes_128_cbc(), bytes, Int32(bytes.count), nil, nil)
@@ -48,29 +53,40 @@ final class Key: @unchecked Sendable {
 }
 
 /// What a certificate says.
-struct Naming {
-  var commonNames: [String] = []
+package struct Naming {
+  package var commonNames: [String] = []
   /// As OpenSSL's configuration has them: `DNS:…,IP:…,URI:…,email:…`; nil: no such extension.
-  var alternativeNames: String?
+  package var alternativeNames: String?
   /// For example `serverAuth`; nil: for all.
-  var usage: String?
+  package var usage: String?
   /// Seconds from now.
-  var notBefore = -3600
-  var notAfter = 3600
+  package var notBefore = -3600
+  package var notAfter = 3600
+
+  package init(
+    commonNames: [String] = [], alternativeNames: String? = nil, usage: String? = nil,
+    notBefore: Int = -3600, notAfter: Int = 3600
+  ) {
+    self.commonNames = commonNames
+    self.alternativeNames = alternativeNames
+    self.usage = usage
+    self.notBefore = notBefore
+    self.notAfter = notAfter
+  }
 }
 
 /// An authority that signs certificates, made in memory for one run.
 ///
 /// Invariant of the unsafe code here: `certificate` is one of which this object holds a reference; it is not
 /// changed after `init`.
-final class Authority: @unchecked Sendable {
-  let key = Key()
-  let certificate: OpaquePointer
+package final class Authority: @unchecked Sendable {
+  package let key = Key()
+  package let certificate: OpaquePointer
   /// The chain from here up to the root, without the root, which is empty for a root.
   private let chain: [UInt8]
 
   /// - Parameter parent: who signs it; nil: it signs itself.
-  init(_ name: String, signedBy parent: Authority? = nil) {
+  package init(_ name: String, signedBy parent: Authority? = nil) {
     let naming = Naming(commonNames: [name])
     certificate = make(naming, key, isAuthority: true, issuer: parent?.certificate, parent?.key ?? key)
     let own = certificate
@@ -79,9 +95,9 @@ final class Authority: @unchecked Sendable {
 
   deinit { X509_free(certificate) }
 
-  var pem: [UInt8] { text { PEM_write_bio_X509($0, certificate) } }
+  package var pem: [UInt8] { text { PEM_write_bio_X509($0, certificate) } }
 
-  func issue(_ naming: Naming, key: Key = Key()) -> Identity {
+  package func issue(_ naming: Naming, key: Key = Key()) -> Identity {
     let issued = make(naming, key, isAuthority: false, issuer: certificate, self.key)
     defer { X509_free(issued) }
     return Identity(chain: text { PEM_write_bio_X509($0, issued) } + chain, key: key.pem)
@@ -89,7 +105,7 @@ final class Authority: @unchecked Sendable {
 }
 
 /// A certificate that signs itself.
-func selfSigned(_ naming: Naming) -> Identity {
+package func selfSigned(_ naming: Naming) -> Identity {
   let key = Key()
   let certificate = make(naming, key, isAuthority: false, issuer: nil, key)
   defer { X509_free(certificate) }
