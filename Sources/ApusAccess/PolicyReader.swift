@@ -25,8 +25,11 @@ struct PolicyReader {
   private mutating func read(_ root: YAMLValue) throws(YAMLError) {
     let known = ["identities", "groups", "tokens"]
     for (key, value) in try root.fields("the policy", known: known) where try !value.isNothing {
+      var names: Set<String> = []
       for (name, entry) in try value.entries(key) {
         let text = try name.text("a key of \(key)")
+        // YAML takes 1 and "1" for different keys.
+        guard names.insert(text).inserted else { throw name.failure("\(text) is there twice") }
         switch key {
         case "identities":
           var rule = Rule(line: name.line, subjects: [try Self.pattern(text, name)])

@@ -16,7 +16,9 @@ import Glibc
       Exit status: 0 success, 1 the server answered with an error or cannot be reached, 2 wrong usage.
       """,
     version: "0.1.0",
-    subcommands: [Serve.self, Classify.self, Health.self, Stats.self, Models.self, Bench.self, Config.self])
+    subcommands: [
+      Serve.self, Classify.self, Health.self, Stats.self, Models.self, Bench.self, Config.self, Auth.self,
+    ])
 
   /// Like `ParsableCommand.main`, with 2 instead of 64 for wrong usage, and every error in one line.
   static func main() {
