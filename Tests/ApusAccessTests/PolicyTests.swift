@@ -1,4 +1,5 @@
 import ApusYAML
+import Foundation
 import Testing
 
 @testable import ApusAccess
@@ -188,5 +189,30 @@ struct DecisionTests {
       }
     }
     #expect(allowed == 42)
+  }
+}
+
+@Suite("docs/access.md")
+struct DocumentationTests {
+  @Test("The example is a policy that decides as the page says")
+  func example() throws {
+    let page = try String(
+      contentsOf: URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent().appendingPathComponent("docs/access.md"), encoding: .utf8)
+    let start = try #require(page.range(of: "```yaml\n"))
+    let end = try #require(page.range(of: "```", range: start.upperBound..<page.endIndex))
+    let policy = try policy(String(page[start.upperBound..<end.lowerBound]))
+    var decisions = 0
+    for line in page.split(separator: "\n") where line.hasPrefix("$ apus auth explain ") {
+      let words = line.split(separator: " ").map(String.init)
+      let method = try #require(Permission(rawValue: words[5]))
+      let decision = policy.decide(words[4].split(separator: ",").map(String.init), method, model: words[6])
+      #expect(
+        page.contains("\(line)\n\(decision.isAllowed ? "allowed" : "refused"): \(decision.explanation)\n"))
+      decisions += 1
+    }
+    #expect(decisions == 2)
+    #expect(
+      bytes("secret") { policy.check(token: $0, at: 0) } == .valid(name: "checkout", expires: 4_070_908_800))
   }
 }
