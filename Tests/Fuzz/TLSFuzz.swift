@@ -142,8 +142,7 @@ private func changeRecords(_ sides: (client: TLSContext, server: TLSContext), _ 
   var sent: [UInt8] = []
   var arrived: [UInt8] = []
   var isChanged = false
-  var last = Transfer.wouldBlock
-  repeat {
+  for _ in 0..<8 where !changes.isEmpty {
     for _ in 0..<(changes.byte() & 3) {
       let message = pattern(1 + changes.number(20_000), seed: UInt64(sent.count))
       var left = message[...]
@@ -156,15 +155,14 @@ private func changeRecords(_ sides: (client: TLSContext, server: TLSContext), _ 
     pair.toServer.pieceBytes = 1 + changes.number(70_000)
     let new = pair.server.receiveAll(1 + changes.number(70_000))
     arrived += new.bytes
-    last = new.last
     precondition(arrived.count <= sent.count && arrived[...] == sent[..<arrived.count], "only what was sent")
     precondition(isChanged || arrived.count == sent.count, "all that was sent")
-    precondition(isChanged || last == (isClosing ? .end : .wouldBlock), "an end when there is one")
+    precondition(isChanged || new.last == (isClosing ? .end : .wouldBlock), "an end when there is one")
     if case .bytes = pair.server.send([1, 2, 3]) {
       precondition(pair.client.receiveAll().bytes == [1, 2, 3], "the other direction goes on")
     }
-    if isClosing { break }
-  } while !changes.isEmpty && last == .wouldBlock && pair.client.failure == nil
+    if isClosing || new.last != .wouldBlock || pair.client.failure != nil { break }
+  }
   check(pair.server)
   check(pair.client)
 }

@@ -10,6 +10,7 @@ target=${1:?usage: Tests/Fuzz/build.sh pytorch|safetensors|tls|wire [FOLDER]}
 root=$(cd "$(dirname "$0")/../.." && pwd)
 out=${2:-$root/.build/fuzz}
 mkdir -p "$out"
+out=$(cd "$out" && pwd)
 
 flags=(
   -O -g -wmo -parse-as-library -sanitize=fuzzer,address -swift-version 6 -package-name apus -I "$out"
@@ -40,9 +41,10 @@ swift_module() {
   libraries=("$out/lib$name.a" "${libraries[@]}")
 }
 
-# The target's own file, linked with everything before it.
+# The target's own file, linked with everything before it; in the output folder, where the compiler leaves what it
+# makes on the way.
 program() {
-  swiftc "${flags[@]}" "$root/Tests/Fuzz/$1" -module-name FuzzTarget "${libraries[@]}" "${@:2}" -o "$out/$target"
+  (cd "$out" && swiftc "${flags[@]}" "$root/Tests/Fuzz/$1" -module-name FuzzTarget "${libraries[@]}" "${@:2}" -o "$target")
 }
 
 case $target in
