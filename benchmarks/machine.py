@@ -93,12 +93,15 @@ def run(command, timeout):
 
 
 class ServerProcess:
-  """A server that listens on a Unix socket; stopped however the `with` block is left."""
+  """A server that listens on a Unix socket, or on a port of this machine where one is given; stopped however
+  the `with` block is left. `socket_path` also names its log.
+  """
 
-  def __init__(self, command, socket_path, cpu=None, environment=None):
-    self.command, self.socket_path = pinned(command, cpu), socket_path
+  def __init__(self, command, socket_path, cpu=None, environment=None, port=None, stdin=subprocess.DEVNULL):
+    self.command, self.socket_path, self.port = pinned(command, cpu), socket_path, port
     self.environment = {**os.environ, **(environment or {})}
     self.log_path = socket_path + ".log"
+    self.stdin = stdin
     self.process = None
     self.started_ns = 0
 
@@ -108,31 +111,50 @@ class ServerProcess:
       os.unlink(self.socket_path)
     with open(self.log_path, "wb") as log:
       self.started_ns = time.monotonic_ns()
-      self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+      self.process = subprocess.Popen(self.command, stdin=self.stdin, stdout=log, stderr=log,
                                       env=self.environment)
 
   def connect(self):
     """A socket connected to the server, as soon as it listens."""
+    return self._wait(self._connect_once)
+
+  def _connect_once(self):
+    family, place = (socket.AF_UNIX, self.socket_path)
+    if self.port is not None:
+      family, place = (socket.AF_INET, ("127.0.0.1", self.port))
+    peer = socket.socket(family, socket.SOCK_STREAM)
+    try:
+      peer.connect(place)
+      return peer
+    except (FileNotFoundError, ConnectionRefusedError):
+      peer.close()
+      return None
+
+  def logged(self, pattern):
+    """The first group of the pattern in the server's log, as soon as it is there."""
+    return self._wait(lambda: re.search(pattern, read_text(self.log_path)))[1]
+
+  def _wait(self, find):
+    """What `find` gives once it is not None, while the server starts."""
     deadline = time.monotonic() + START_SECONDS
-    while True:
-      peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-      try:
-        peer.connect(self.socket_path)
-        return peer
-      except (FileNotFoundError, ConnectionRefusedError):
-        peer.close()
+    while (found := find()) is None:
       if self.process.poll() is not None:
         raise BenchError(f"the server ended with status {self.process.returncode}: {self.last_words()}")
       if time.monotonic() > deadline:
         raise BenchError(f"the server did not listen within {START_SECONDS} s: {' '.join(self.command)}")
       time.sleep(0.0002)
+    return found
 
   def last_words(self):
     lines = read_text(self.log_path).strip().splitlines()
     return lines[-1] if lines else " ".join(self.command)
 
   def stop(self):
-    if self.process is None or self.process.poll() is not None:
+    if self.process is None:
+      return
+    if self.process.stdin:
+      self.process.stdin.close()
+    if self.process.poll() is not None:
       return
     self.process.terminate()
     try:
@@ -205,6 +227,7 @@ def describe(root, apus):
           "commit": first_line(["git", "-C", root, "describe", "--always", "--dirty"]),
           "grpc++": first_line(["pkg-config", "--modversion", "grpc++"]),
           "openblas": first_line(["pkg-config", "--modversion", "openblas"]),
+          "openssl": first_line(["openssl", "version"]),
           "python": platform.python_version(),
       },
   }

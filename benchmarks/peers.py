@@ -167,14 +167,23 @@ class Apus:
       raise BenchError(f"`apus stats --json` printed no counters: {text.strip()[:200]!r}") from None
 
   def measure(self, seconds, concurrency=1, connections=1, spin_us=None, threads=None, client_cpu=None,
-              server_cpu=None):
+              server_cpu=None, transport=None):
     """One server, one `apus bench` against it. None leaves a setting at its default."""
     spin = [] if spin_us is None else ["--spin-us", str(spin_us)]
-    with self._server(spin + ([] if threads is None else ["--threads", str(threads)]), server_cpu) as server:
-      return self._bench(server, seconds, concurrency, connections, spin, client_cpu)
+    options = [*spin, *([] if threads is None else ["--threads", str(threads)])]
+    with self.serving(options, server_cpu, transport) as server:
+      return self.bench(server, seconds, concurrency, connections, spin, client_cpu, transport)
 
-  def _bench(self, server, seconds, concurrency, connections, spin, client_cpu):
-    command = [self.path, "bench", "--to", self.address, "--model", TEXT_MODEL,
+  def serving(self, options, cpu, *transports):
+    """A server, not yet started, that listens on its Unix socket and where the transports say."""
+    listens = [word for transport in transports if transport for word in transport.server_options]
+    return self._server([*listens, *options], cpu)
+
+  def bench(self, server, seconds, concurrency, connections, spin, client_cpu, transport=None):
+    to = ["--to", self.address]
+    if transport:
+      to = ["--to", transport.address(server), *transport.client_options]
+    command = [self.path, "bench", *to, "--model", TEXT_MODEL,
                "--concurrency", str(concurrency), "--connections", str(connections), *spin,
                "--duration", f"{seconds:g}", "--json"]
     counted, before = self._counters(), server.usage()
@@ -198,7 +207,7 @@ class Apus:
     samples = []
     with self._server(["--threads", "1"], server_cpu) as server:
       total = count_system_calls(
-          server.pid, lambda: samples.append(self._bench(server, seconds, concurrency, 1, [], client_cpu)))
+          server.pid, lambda: samples.append(self.bench(server, seconds, concurrency, 1, [], client_cpu)))
     return None if total is None else (samples[0], total)
 
   def start(self):

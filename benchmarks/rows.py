@@ -32,6 +32,7 @@ class Bench:
   apus: object
   raw: object
   grpc: object
+  tls: object
   cores: tuple
   rounds: int
   seconds: float

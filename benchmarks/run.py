@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures Apus against the raw sockets under it and against gRPC C++ doing the same. See README.md.
+"""Measures Apus against the raw sockets under it, against gRPC C++ doing the same, and over TLS: README.md.
 
 Each baseline and Apus run in turn on the same processors, A B A B …; what counts is the median of the rounds'
 ratios. Needs Python 3 alone, and the programs that `make -C benchmarks` and `swift build -c release` make.
@@ -17,9 +17,13 @@ import time
 import machine
 import peers
 import rows
+import tls_peers
+import tls_rows
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
+# Titles of the tables, and their rows.
+TABLES = {"": rows.ROWS, "TLS": tls_rows.ROWS}
 
 
 def arguments():
@@ -29,8 +33,9 @@ def arguments():
                       help="the apus binary (default: .build/release/apus)")
   parser.add_argument("--models", default=os.path.join(ROOT, "models", "repository"), metavar="DIR",
                       help="a repository with textclassifier and digits (default: models/repository)")
-  parser.add_argument("--only", action="append", choices=list(rows.ROWS), metavar="NAME",
-                      help="this row only, may be repeated: " + ", ".join(rows.ROWS))
+  parser.add_argument("--only", action="append", choices=[*rows.ROWS, "tls", *tls_rows.ROWS], metavar="NAME",
+                      help=f"this row only, may be repeated: {', '.join(rows.ROWS)}; tls for its whole table, "
+                      f"or of that: {', '.join(tls_rows.ROWS)}")
   parser.add_argument("--rounds", type=int, default=5, metavar="N", help="times each is run (default: 5)")
   parser.add_argument("--seconds", type=float, default=1.5, metavar="S",
                       help="length of one measurement (default: 1.5)")
@@ -45,6 +50,9 @@ def arguments():
     parser.error("--rounds and --seconds must be positive")
   if options.quick:
     options.rounds, options.seconds = 1, 0.3
+  options.only = set(options.only or [*rows.ROWS, "tls"])
+  if "tls" in options.only:
+    options.only |= set(tls_rows.ROWS)
   return options
 
 
@@ -85,13 +93,13 @@ def default_output():
   return os.path.join(HERE, "results", f"{time.strftime('%Y-%m-%d')}-{host}.json")
 
 
-def write_results(path, options, about, frame_bytes, figures):
+def write_results(path, options, about, frame_bytes, tables):
   os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
   document = {
       "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "machine": about, "rounds": options.rounds,
       "seconds": options.seconds, "quick": options.quick,
       "frame_bytes": {"request": frame_bytes[0], "answer": frame_bytes[1]},
-      "figures": [vars(figure) for figure in figures],
+      "figures": [vars(figure) for figures in tables.values() for figure in figures],
   }
   with open(path, "w", encoding="utf-8") as file:
     json.dump(document, file, indent=1)
@@ -99,23 +107,25 @@ def write_results(path, options, about, frame_bytes, figures):
 
 
 def measure(options, folder):
-  """Runs the rows; returns the frames' sizes and the figures."""
+  """Runs the rows; returns the frames' sizes and the figures of each table that has any."""
   build = os.path.join(HERE, "build")
+  others, encrypted = (bool(options.only & set(of_table)) for of_table in (rows.ROWS, tls_rows.ROWS))
   bench = rows.Bench(
-      apus=peers.Apus(options.apus, options.models, folder), raw=peers.Raw(build),
-      grpc=peers.Grpc(build, folder), cores=machine.two_cores(), rounds=options.rounds,
-      seconds=options.seconds, progress=progress)
-  progress("frame sizes")
-  frame_bytes = rows.use_real_frame_sizes(bench, 0.3)
+      apus=peers.Apus(options.apus, options.models, folder), raw=peers.Raw(build) if others else None,
+      grpc=peers.Grpc(build, folder) if others else None, tls=tls_peers.TLS(build, folder) if encrypted else None,
+      cores=machine.two_cores(), rounds=options.rounds, seconds=options.seconds, progress=progress)
+  frame_bytes = [peers.REQUEST_BYTES, peers.ANSWER_BYTES]
+  if others:
+    progress("frame sizes")
+    frame_bytes = rows.use_real_frame_sizes(bench, 0.3)
   if frame_bytes != [peers.REQUEST_BYTES, peers.ANSWER_BYTES]:
     print(f"note: Apus' frames hold {frame_bytes[0]} and {frame_bytes[1]} bytes, not "
           f"{peers.REQUEST_BYTES} and {peers.ANSWER_BYTES}; the raw exchanges carry as many",
           file=sys.stderr)
-  figures = []
-  for name in options.only or rows.ROWS:
-    figures += rows.ROWS[name](bench)
+  tables = {title: [figure for name, row in of_table.items() if name in options.only for figure in row(bench)]
+            for title, of_table in TABLES.items()}
   progress("")
-  return frame_bytes, figures
+  return frame_bytes, {title: figures for title, figures in tables.items() if figures}
 
 
 def main():
@@ -128,7 +138,7 @@ def main():
           file=sys.stderr)
   try:
     with tempfile.TemporaryDirectory(prefix="apus-bench-") as folder:
-      frame_bytes, figures = measure(options, folder)
+      frame_bytes, tables = measure(options, folder)
   except machine.BenchError as error:
     progress("")
     print(f"benchmarks: {error}", file=sys.stderr)
@@ -137,14 +147,17 @@ def main():
     progress("")
     return 130
   print(f"{about['cpu_model']}, {about['cpus']} processors, Linux {about['kernel']}, "
-        f"gRPC C++ {about['versions']['grpc++']}, OpenBLAS {about['versions']['openblas']}; "
-        f"{options.rounds} rounds of {options.seconds:g} s\n")
-  print(table(figures))
+        f"gRPC C++ {about['versions']['grpc++']}, OpenBLAS {about['versions']['openblas']}, "
+        f"{about['versions']['openssl']}; {options.rounds} rounds of {options.seconds:g} s")
+  for title, figures in tables.items():
+    print(f"\n{title}\n" if title else "")
+    print(table(figures))
   output = options.output or (None if options.quick else default_output())
   if output:
-    write_results(output, options, about, frame_bytes, figures)
+    write_results(output, options, about, frame_bytes, tables)
     print(f"\nwritten to {os.path.relpath(output)}")
-  return 1 if options.check and any(figure.passed is False for figure in figures) else 0
+  missed = any(figure.passed is False for figures in tables.values() for figure in figures)
+  return 1 if options.check and missed else 0
 
 
 if __name__ == "__main__":

@@ -2,15 +2,16 @@
 //
 //   handshakes HOST PORT [--connections N] [--seconds S] [--resume] [--hold] [--ca FILE] [--alpn NAME]
 //
-// One thread keeps N connections (64) busy for S seconds (2): each is opened, shakes hands, says goodbye, waits
-// for the server's goodbye and is opened anew. A handshake counts when the server's end has come too, as the
-// client is done before the server has read its last message.
+// One thread keeps N connections (64) busy for S seconds (2): each is opened, shakes hands, says goodbye,
+// waits for the server's goodbye and is opened anew. A handshake counts when that has come, as the client is
+// done before the server has read its last message.
 //
 //   --resume   resume a session that a first connection brought; only a handshake that did so counts
 //   --hold     send half a ClientHello on each connection and keep them open for S seconds
 //   --ca FILE  check the server's certificate and that it is for HOST; otherwise any certificate will do
 //
-// Prints one line of JSON. The processor time tells whether this program or the server was the limit.
+// Prints one line of JSON, on SIGTERM before its time is over. The processor time tells whether this program
+// or the server was the limit.
 #define _GNU_SOURCE
 #include "common.h"
 
@@ -49,6 +50,12 @@ static struct sockaddr_storage server_address;
 static socklen_t server_address_bytes;
 /// The newest session that the server gave.
 static SSL_SESSION *session;
+static volatile sig_atomic_t stopped;
+
+static void stop(int number) {
+  (void)number;
+  stopped = 1;
+}
 
 static void die_of_tls(const char *what) {
   fprintf(stderr, "%s: %s\n", what, ERR_error_string(ERR_peek_last_error(), NULL));
@@ -144,6 +151,7 @@ static SSL_CTX *new_context(const struct options *options) {
   if (context == NULL || SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) != 1) die_of_tls("TLS 1.3");
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
   SSL_CTX_sess_set_new_cb(context, keep_session);
+  SSL_CTX_set_read_ahead(context, 1);  // one read for a flight, not two for each record
   if (options->ca != NULL) {
     if (SSL_CTX_load_verify_locations(context, options->ca, NULL) != 1) die_of_tls(options->ca);
     check_host(context, options->host);
@@ -274,7 +282,7 @@ static void shake_hands(SSL_CTX *context, const struct options *options) {
   for (int i = 0; i < options->connections; i++) {
     open_connection(&connections[i], context, options->resume ? session : NULL, poller, &totals);
   }
-  while (now < started + options->seconds) {
+  while (!stopped && now < started + options->seconds) {
     int left = (int)((started + options->seconds - now) * 1000) + 1;
     int ready = epoll_wait(poller, events, EVENTS, left);
     if (ready < 0 && errno != EINTR) die("epoll_wait");
@@ -343,6 +351,8 @@ static void hold(SSL_CTX *context, const struct options *options) {
 int main(int argc, char **argv) {
   struct options options = read_options(argc, argv);
   signal(SIGPIPE, SIG_IGN);
+  struct sigaction stopping = {.sa_handler = stop};
+  if (sigaction(SIGTERM, &stopping, NULL) != 0) die("sigaction");
   allow_descriptors();
   resolve(&options);
   SSL_CTX *context = new_context(&options);

@@ -1,0 +1,106 @@
+"""The rows of the second table: what TLS costs a call, and what handshakes cost a server and its callers."""
+
+from time import sleep
+
+from machine import BenchError
+from rows import POLLING_SPIN_US, compare, median, system_calls_per_call
+
+FLOOD_CONNECTIONS = 200
+# So long after its start the flood has every connection in a handshake.
+FLOOD_LEAD_SECONDS = 0.5
+
+
+def tls_latency(bench, name, title, spin_us, limit):
+  first, second = bench.cores
+  measure = lambda transport: bench.apus.measure(
+      bench.seconds, spin_us=spin_us, threads=1, client_cpu=first, server_cpu=second, transport=transport)
+  samples = bench.alternate(name, tcp=lambda: measure(bench.tls.plain),
+                            tls=lambda: measure(bench.tls.encrypted))
+  figure = compare(title, "p50 us", "p50_us", samples["tls"], samples["tcp"], "Apus tcp://", limit)
+  sleeps = [median(samples[key], "server_sleeps") for key in ("tls", "tcp")]
+  calls = [system_calls_per_call(samples[key]) for key in ("tls", "tcp")]
+  figure.note = (f"server: {sleeps[0]:.2f} / {sleeps[1]:.2f} sleeps, {calls[0]:.2f} / {calls[1]:.2f} "
+                 "system calls a call")
+  if spin_us == 0 and min(sleeps) < 0.9:
+    figure.passed = False
+    figure.note += "; it did not sleep between calls, so this is no sleeping row"
+  return [figure]
+
+
+def tls_polling(bench):
+  return tls_latency(bench, "tls-polling", "TLS latency, two cores polling", POLLING_SPIN_US, 1.6)
+
+
+def tls_sleeping(bench):
+  return tls_latency(bench, "tls-sleeping", "TLS latency, two cores sleeping", 0, 1.25)
+
+
+def tls_in_flight(bench):
+  first, second = bench.cores
+  measure = lambda transport: bench.apus.measure(
+      bench.seconds, 128, threads=1, client_cpu=first, server_cpu=second, transport=transport)
+  samples = bench.alternate("tls-in-flight", tcp=lambda: measure(bench.tls.plain),
+                            tls=lambda: measure(bench.tls.encrypted))
+  return [compare("TLS, 128 in flight, one connection", "calls/s", "calls_per_second", samples["tls"],
+                  samples["tcp"], "Apus tcp://", 0.5, higher=True)]
+
+
+def tls_handshakes(bench):
+  first, second = bench.cores
+  samples = bench.alternate(
+      "tls-handshakes",
+      openssl=lambda: bench.tls.of_openssl(bench.seconds, first, second),
+      apus=lambda: bench.tls.of_apus(bench.apus, bench.seconds, first, second),
+      openssl_resumed=lambda: bench.tls.of_openssl(bench.seconds, first, second, resume=True),
+      apus_resumed=lambda: bench.tls.of_apus(bench.apus, bench.seconds, first, second, resume=True))
+  return [
+      handshake_figure("whole handshakes, RSA-2048", samples["apus"], samples["openssl"],
+                       "openssl s_server", 0.9),
+      handshake_figure("resumed handshakes", samples["apus_resumed"], samples["apus"], "Apus, whole", 3),
+      handshake_figure("resumed handshakes", samples["apus_resumed"], samples["openssl_resumed"],
+                       "openssl s_server"),
+  ]
+
+
+def handshake_figure(title, ours, others, against, limit=None):
+  """The generator has a processor to itself: where that is busy all the time, the server could do more."""
+  busy = " / ".join(f"{100 * median(samples, 'server_busy'):.0f}+{100 * median(samples, 'client_busy'):.0f}"
+                    for samples in (ours, others))
+  return compare(title, "per s", "per_second", ours, others, against, limit, higher=True,
+                 note=f"processors busy, server + generator: {busy} %")
+
+
+def tls_flood(bench):
+  """Apus at its default settings, not pinned; the flood has the time that is left over, as if it came from
+  another machine."""
+  floods = []
+
+  def alone():
+    with bench.apus.serving([], None, bench.tls.plain, bench.tls.encrypted) as server:
+      return bench.apus.bench(server, bench.seconds, 1, 1, [], None, bench.tls.plain)
+
+  def flooded():
+    with bench.apus.serving([], None, bench.tls.plain, bench.tls.encrypted) as server:
+      with bench.tls.flood(server, FLOOD_CONNECTIONS) as flood:
+        sleep(FLOOD_LEAD_SECONDS)
+        sample = bench.apus.bench(server, bench.seconds, 1, 1, [], None, bench.tls.plain)
+      floods.append(flood.per_second)
+      return sample
+
+  samples = bench.alternate("tls-flood", alone=alone, flooded=flooded)
+  if min(floods) <= 0:
+    raise BenchError("no handshake succeeded beside the calls")
+  p50 = [median(samples[key], "p50_us") for key in ("flooded", "alone")]
+  return [compare(f"call amid {FLOOD_CONNECTIONS} clients shaking hands", "p99 us", "p99_us",
+                  samples["flooded"], samples["alone"], "Apus tcp:// alone", 2,
+                  note=f"{min(floods):,.0f} to {max(floods):,.0f} handshakes a second meanwhile; "
+                       f"p50 us {p50[0]:.1f} / {p50[1]:.1f}")]
+
+
+ROWS = {
+    "tls-polling": tls_polling,
+    "tls-sleeping": tls_sleeping,
+    "tls-in-flight": tls_in_flight,
+    "tls-handshakes": tls_handshakes,
+    "tls-flood": tls_flood,
+}
