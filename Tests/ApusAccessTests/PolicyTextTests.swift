@@ -53,6 +53,7 @@ struct PolicyTextTests {
     #expect(try add("tokens:\r\n \(a)\r\n") == "tokens:\r\n \(a)\r\n \(line)\r\n")
     #expect(try add("tokens:\r\n  \(a)") == "tokens:\r\n  \(a)\r\n  \(line)\r\n")
     #expect(try add("tokens:\r  \(a)\r") == "tokens:\r  \(a)\r  \(line)\r")
+    #expect(try add("tokens:\n  \(a)\n...\n") == "tokens:\n  \(a)\n  \(line)\n...\n")
     #expect(try add("\u{FEFF}tokens:\n  \(a)\n") == "\u{FEFF}tokens:\n  \(a)\n  \(line)\n")
     let block = "  a:   # the shop\n     hash: \(hashText("a"))\n     # until further notice\n  # the next\n"
     #expect(

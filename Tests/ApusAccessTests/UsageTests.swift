@@ -170,6 +170,31 @@ struct UsageTests {
     #expect(granted.calls < 4 * 50_000)
   }
 
+  @Test("Threads that empty a bucket together get exactly what was in it")
+  func exactTogether() {
+    let usage = Usage()
+    let limits = CallLimits(callsPerSecond: 1, rowsPerSecond: 400_000, burst: 100_000)
+    let now = at(0)
+    let calls = Atomic<Int>(0)
+    DispatchQueue.concurrentPerform(iterations: 4) { _ in
+      var granted = 0
+      while usage.take(calls: 1, rowsPerCall: 1, limits, now: now).granted == 1 { granted += 1 }
+      calls.wrappingAdd(granted, ordering: .relaxed)
+    }
+    #expect(calls.load(ordering: .relaxed) == 100_000)
+  }
+
+  @Test("Roundings never add up to more than the rate, even where a call takes 3⅓ ns")
+  func rounding() {
+    let usage = Usage()
+    let limits = CallLimits(callsPerSecond: 3e8, burst: 10)
+    var granted = 0
+    for step in 0..<300_000 as Range<UInt64> {
+      granted += usage.take(calls: 1, rowsPerCall: 1, limits, now: at(step * 3)).granted
+    }
+    #expect(granted <= 270_010 && granted > 200_000)
+  }
+
   @Test("One thread that asks all the time gets exactly the rate")
   func exactRate() {
     let usage = Usage()
