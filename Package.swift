@@ -91,7 +91,9 @@ let package = Package(
     // Counts, exact: preloads Tests/Interpose/interpose.c into real processes.
     .executableTarget(
       name: "client-probe", dependencies: ["ApusClient"], path: "Tests/ClientProbe", swiftSettings: settings),
-    tests("ExactTests", ["apus", "client-probe", "ApusClient", "ApusWire", "ApusIO", "ApusBase"]),
+    tests(
+      "ExactTests",
+      ["apus", "client-probe", "ApusClient", "ApusWire", "ApusIO", "ApusBase", "TestCertificates"]),
     // Starts the `apus` that was built beside it; a server whose limits must be short runs in the test's own process.
     tests(
       "ServerTests",

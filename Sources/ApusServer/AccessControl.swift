@@ -33,8 +33,9 @@ final class Standing: Sendable {
 package final class AccessControl: Sendable {
   private struct State {
     var policy: Policy?
-    /// Kept when the policy changes, so that a reload gives nobody a fresh allowance.
-    var usages: [String: Usage] = [:]
+    /// Kept when the policy changes, so that a reload gives nobody a fresh allowance, unless the limits that
+    /// it was counted under are others.
+    var usages: [String: (usage: Usage, limits: CallLimits)] = [:]
   }
 
   private let state: Locked<State>
@@ -81,7 +82,7 @@ package final class AccessControl: Sendable {
       let isAnonymous = identities.isEmpty
       let grants = policy.entries(for: isAnonymous ? ["anonymous"] : identities)
       let name = isRefused ? "token:\(caller.token?.name ?? "")" : identities.first ?? "anonymous"
-      let usage = grants.isEmpty ? Usage() : Self.usage(of: grants.limitKey, &state)
+      let usage = grants.isEmpty ? Usage() : Self.usage(of: grants, &state)
       return Standing(
         generation: current.load(ordering: .relaxed), name: name,
         grants: isRefused ? policy.entries(for: []) : grants, usage: usage, expires: expires,
@@ -89,10 +90,10 @@ package final class AccessControl: Sendable {
     }
   }
 
-  private static func usage(of identity: String, _ state: inout State) -> Usage {
-    if let usage = state.usages[identity] { return usage }
+  private static func usage(of grants: Grants, _ state: inout State) -> Usage {
+    if let known = state.usages[grants.limitKey], known.limits == grants.limits { return known.usage }
     let usage = Usage()
-    state.usages[identity] = usage
+    state.usages[grants.limitKey] = (usage, grants.limits)
     return usage
   }
 

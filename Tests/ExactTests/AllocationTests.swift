@@ -3,6 +3,7 @@ import ApusClient
 import ApusIO
 import ApusWire
 import Foundation
+import TestCertificates
 import Testing
 
 /// Calls of malloc and its kin, and of mmap, in all threads of a process: none while calls are alike.
@@ -23,6 +24,26 @@ import Testing
     try single.classify(input, call, calls: 5000, inFlight: 1)
     try pipelined.classify(input, call, calls: 10_000, inFlight: 128)
     #expect(growth(interposer.taken, since: before) == [:])
+  }
+
+  /// OpenSSL takes a few bytes for each record, and our code none. A policy is in force and is asked.
+  @Test func serverTakesNoMemoryForEncryptedCalls() throws {
+    let interposer = try Interposer()
+    let encryption = try Encryption()
+    let server = try ServedRepository(
+      ["--threads", "1"] + encryption.arguments, environment: interposer.environment)
+    let security = try ClientSecurity(Address(encryption.address), encryption.security)
+    var connection = try ClientConnection(Address(encryption.address), security: security)
+    let call = ClassifyCall("digits")
+    let input = [Float](repeating: 0.5, count: 64)
+    try connection.classify(input, call, calls: 300, inFlight: 1)
+    try connection.classify(input, call, calls: 3000, inFlight: 128)
+    let before = interposer.taken
+    try #require(before["malloc", default: 0] > 0 && interposer.takenByOpenSSL > 0, "nothing is counted")
+    try connection.classify(input, call, calls: 5000, inFlight: 1)
+    try connection.classify(input, call, calls: 10_000, inFlight: 128)
+    #expect(growth(interposer.taken, since: before) == [:])
+    withExtendedLifetime(server) {}
   }
 
   /// Both reactors inside BLAS at once need a packing buffer each, which must be there before the first call.

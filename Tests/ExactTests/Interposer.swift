@@ -14,7 +14,7 @@ private let libraryPath = FileManager.default.temporaryDirectory
 final class Interposer {
   /// The words of the file that both sides map, as in `interpose.c`.
   private enum Word: Int, CaseIterable {
-    case malloc, calloc, realloc, aligned, mmap, armed, offset, received, flipped
+    case malloc, calloc, realloc, aligned, mmap, armed, offset, received, flipped, openssl
   }
 
   private static let library = Result {
@@ -55,11 +55,14 @@ final class Interposer {
 
   private func value(_ word: Word) -> UInt64 { words[word.rawValue] }
 
-  /// Calls that took memory, by name, since the process started.
+  /// Calls that took memory, by name, since the process started; without OpenSSL's own.
   var taken: [String: UInt64] {
     let counted: [Word] = [.malloc, .calloc, .realloc, .aligned, .mmap]
     return Dictionary(uniqueKeysWithValues: counted.map { ("\($0)", value($0)) })
   }
+
+  /// Calls by which OpenSSL's libraries took memory.
+  var takenByOpenSSL: UInt64 { value(.openssl) }
 
   /// Bytes flipped since the process started.
   var flipped: UInt64 { value(.flipped) }

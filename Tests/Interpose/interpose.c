@@ -4,23 +4,50 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <unistd.h>
 
 // The words of the file; ExactTests/Interposer.swift has the same.
-enum { MALLOC, CALLOC, REALLOC, ALIGNED, MMAP, ARMED, OFFSET, RECEIVED, FLIPPED, WORDS };
+enum { MALLOC, CALLOC, REALLOC, ALIGNED, MMAP, ARMED, OFFSET, RECEIVED, FLIPPED, OPENSSL, WORDS };
 
 // Until the file is mapped, and where there is none.
 static _Atomic uint64_t unseen[WORDS];
 static _Atomic uint64_t *words = unseen;
 
-static void count(int word) { atomic_fetch_add_explicit(&words[word], 1, memory_order_relaxed); }
+// Where OpenSSL's two libraries lie: what they take is not our code's, and is counted apart.
+static uintptr_t openssl_begin[2], openssl_end[2];
+
+static int find_openssl(struct dl_phdr_info *object, size_t size, void *found) {
+  (void)size;
+  int *libraries = found;
+  if (strstr(object->dlpi_name, "libcrypto.so") == NULL && strstr(object->dlpi_name, "libssl.so") == NULL) return 0;
+  for (int i = 0; i < object->dlpi_phnum && *libraries < 2; i++) {
+    const ElfW(Phdr) *part = &object->dlpi_phdr[i];
+    if (part->p_type != PT_LOAD || (part->p_flags & PF_X) == 0) continue;
+    openssl_begin[*libraries] = object->dlpi_addr + part->p_vaddr;
+    openssl_end[*libraries] = object->dlpi_addr + part->p_vaddr + part->p_memsz;
+    *libraries += 1;
+  }
+  return 0;
+}
+
+static void count_of(int word, const void *caller) {
+  uintptr_t place = (uintptr_t)caller;
+  for (int i = 0; i < 2; i++) {
+    if (place >= openssl_begin[i] && place < openssl_end[i]) word = OPENSSL;
+  }
+  atomic_fetch_add_explicit(&words[word], 1, memory_order_relaxed);
+}
+
+#define count(word) count_of(word, __builtin_return_address(0))
 
 // glibc's own names for its allocator: looking the real functions up with dlsym would allocate.
 extern void *__libc_malloc(size_t);
@@ -115,6 +142,8 @@ void cblas_sgemm(
 }
 
 __attribute__((constructor)) static void start(void) {
+  int libraries = 0;
+  dl_iterate_phdr(find_openssl, &libraries);
   real_sgemv = (sgemv_function *)dlsym(RTLD_NEXT, "cblas_sgemv");
   real_sgemm = (sgemm_function *)dlsym(RTLD_NEXT, "cblas_sgemm");
   const char *path = getenv("APUS_INTERPOSE");

@@ -87,7 +87,8 @@ import Testing
     let old = try server.client()
     #expect(try classifyDigits(old).count == 10)
     let before = try server.options()
-    try server.files.write("before.pem", Data(contentsOf: URL(fileURLWithPath: server.files.path + "/ca.pem")))
+    let trusted = try Data(contentsOf: URL(fileURLWithPath: server.files.path + "/ca.pem"))
+    try server.files.write("before.pem", trusted)
     try server.changeCertificate()
     if bySignal { server.process.signal(SIGHUP) }
     #expect(waitUntil(seconds: 10) { server.process.log.contains("the certificate was read again") })

@@ -1,0 +1,47 @@
+import ApusClient
+import ApusIO
+import Foundation
+import TestCertificates
+
+/// What a server is told, and a client needs, to speak TLS with each other under a policy.
+final class Encryption {
+  /// `tls://127.0.0.1:PORT`, a port that was free a moment ago.
+  let address: String
+  let arguments: [String]
+  let security: SecurityOptions
+  private let folder: URL
+
+  init() throws {
+    folder = FileManager.default.temporaryDirectory.appendingPathComponent(
+      "apus-tls-\(UUID().uuidString.prefix(8))")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    guard case .tcp(let host, let port) = try Listener(.tcp(host: "127.0.0.1", port: 0)).address else {
+      fatalError("a TCP listener has a TCP address")
+    }
+    address = "tls://\(host):\(port)"
+    let authority = Authority("exact")
+    let naming = Naming(commonNames: ["checkout"], alternativeNames: "IP:127.0.0.1")
+    let identity = authority.issue(naming)
+    let files = [
+      "ca.pem": authority.pem, "own.pem": identity.chain, "own.key": identity.key,
+      "policy.yaml": Array(
+        """
+        identities:
+          cert:checkout: {models: ["dig*"], methods: [classify], calls_per_second: 1000000000}
+        """.utf8),
+    ]
+    for (name, bytes) in files { try Data(bytes).write(to: folder.appendingPathComponent(name)) }
+    let path = folder.path
+    arguments = [
+      "--listen", address, "--tls-cert", path + "/own.pem", "--tls-key", path + "/own.key",
+      "--tls-client-ca", path + "/ca.pem", "--policy", path + "/policy.yaml",
+    ]
+    var security = SecurityOptions()
+    security.authorityFile = path + "/ca.pem"
+    security.certificateFile = path + "/own.pem"
+    security.keyFile = path + "/own.key"
+    self.security = security
+  }
+
+  deinit { try? FileManager.default.removeItem(at: folder) }
+}
