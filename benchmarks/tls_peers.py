@@ -11,7 +11,7 @@ from peers import parse, require_executable
 
 PROTOCOL = "apus/1"
 # A server that shakes hands needs no client to wait for it.
-HANDSHAKE_CONNECTIONS = 16
+HANDSHAKE_CONNECTIONS = 64
 # The generator is stopped long before.
 MOST_SECONDS = 600
 

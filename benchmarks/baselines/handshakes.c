@@ -182,7 +182,8 @@ static int open_socket(int flags) {
   return fd;
 }
 
-static void count_failure(struct totals *totals) {
+/// `why` is told where OpenSSL has no error of its own, and no handshake at all succeeds.
+static void count_failure(struct totals *totals, const char *why) {
   unsigned long error = ERR_peek_last_error();
   totals->failed++;
   if (++totals->failures_in_a_row < MOST_FAILURES_IN_A_ROW) {
@@ -190,17 +191,26 @@ static void count_failure(struct totals *totals) {
     return;
   }
   fprintf(stderr, "no handshake succeeds; the last one: %s\n",
-          error == 0 ? "the connection was refused or cut" : ERR_error_string(error, NULL));
+          error == 0 ? why : ERR_error_string(error, NULL));
   exit(1);
+}
+
+/// OpenSSL makes a session worthless when the first handshake that used it is done: each gets a copy.
+static void resume(SSL *ssl, SSL_SESSION *resumed) {
+  SSL_SESSION *copy = SSL_SESSION_dup(resumed);
+  if (copy == NULL || SSL_set_session(ssl, copy) != 1) die_of_tls("SSL_set_session");
+  SSL_SESSION_free(copy);
 }
 
 static void open_connection(struct connection *connection, SSL_CTX *context, SSL_SESSION *resumed, int poller,
                             struct totals *totals) {
-  while ((connection->fd = open_socket(SOCK_NONBLOCK)) < 0) count_failure(totals);
+  while ((connection->fd = open_socket(SOCK_NONBLOCK)) < 0) {
+    count_failure(totals, "the connection was refused");
+  }
   connection->shaken = 0;
   connection->ssl = SSL_new(context);
   if (connection->ssl == NULL || SSL_set_fd(connection->ssl, connection->fd) != 1) die_of_tls("SSL_new");
-  if (resumed != NULL && SSL_set_session(connection->ssl, resumed) != 1) die_of_tls("SSL_set_session");
+  if (resumed != NULL) resume(connection->ssl, resumed);
   SSL_set_connect_state(connection->ssl);
   // Edges: the descriptor is registered once in its life, and no event is left over when it is closed.
   struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = connection};
@@ -208,7 +218,7 @@ static void open_connection(struct connection *connection, SSL_CTX *context, SSL
 }
 
 static void close_connection(struct connection *connection) {
-  // A session is resumed only if no connection that used it was freed before its goodbye.
+  // Otherwise OpenSSL would take the connection for a broken one, and its session for worthless.
   SSL_set_shutdown(connection->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
   SSL_free(connection->ssl);
   close(connection->fd);
@@ -242,7 +252,7 @@ static void count(struct connection *connection, enum progress progress, const s
                   struct totals *totals) {
   int resumed = progress == DONE && SSL_session_reused(connection->ssl);
   if (progress == FAILED || (options->resume && !resumed)) {
-    count_failure(totals);
+    count_failure(totals, progress == FAILED ? "the connection was cut" : "the session was not resumed");
     return;
   }
   totals->failures_in_a_row = 0;
