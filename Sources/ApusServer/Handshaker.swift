@@ -34,6 +34,8 @@ struct Handshaker: ~Copyable {
   private var draining = false
   private var drainDeadline = Instant.never
   private var nextSweep = Instant.never
+  /// Connections that are done, by the reactor that will serve them.
+  private var arrivals: [[Message]]
 
   /// While the table is full, a newcomer takes the place of the oldest handshake that has taken longer.
   private static let evictableNanoseconds: UInt64 = 100_000_000
@@ -46,6 +48,7 @@ struct Handshaker: ~Copyable {
     self.credentials = credentials
     self.mailbox = mailbox
     table = SlotTable(capacity: fleet.limits.handshakes)
+    arrivals = Array(repeating: [], count: fleet.mailboxes.count)
   }
 
   /// Serves until a drain has ended.
@@ -57,6 +60,7 @@ struct Handshaker: ~Copyable {
       let timeout = next == .never ? -1 : Int64(min(next.since(.now), 1 << 60))
       let count = poller.wait(timeoutNanoseconds: timeout)
       for index in 0..<count { handle(poller.event(index).word, listeners) }
+      handOverAll()
       if Instant.now >= nextSweep { sweep(listeners) }
     }
   }
@@ -130,7 +134,25 @@ struct Handshaker: ~Copyable {
     if done.session.isResumed { fleet.handshakes.resumed.add(1, ordering: .relaxed) }
     let session = Locked<TLSSession?>(done.session)
     let arrival = Arrival(descriptor: done.descriptor.release(), transport: .tls(session))
-    fleet.mailboxes[fleet.leastLoaded()].post(.connection(arrival))
+    arrivals[nextReactor()].append(.connection(arrival))
+  }
+
+  /// The reactor with the fewest connections, those on their way included.
+  private func nextReactor() -> Int {
+    arrivals.indices.min { load(of: $0) < load(of: $1) } ?? 0
+  }
+
+  private func load(of reactor: Int) -> Int {
+    Int(fleet.recorders[reactor].value(.connectionsOpen)) + arrivals[reactor].count
+  }
+
+  /// Wakes each reactor once for all that came in this turn: a wake-up costs a busy processor more than the
+  /// connections do.
+  private mutating func handOverAll() {
+    for index in arrivals.indices where !arrivals[index].isEmpty {
+      fleet.mailboxes[index].post(contentsOf: arrivals[index])
+      arrivals[index].removeAll(keepingCapacity: true)
+    }
   }
 
   private mutating func fail(_ key: SlotKey) {

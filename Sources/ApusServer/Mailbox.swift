@@ -31,8 +31,11 @@ final class Mailbox: Sendable {
 
   init() throws(SystemError) { wakeUp = try WakeUp() }
 
-  func post(_ message: Message) {
-    messages.withLock { $0.append(message) }
+  func post(_ message: Message) { post(contentsOf: [message]) }
+
+  /// Wakes the reactor once for all of them.
+  func post(contentsOf messages: [Message]) {
+    self.messages.withLock { $0 += messages }
     wakeUp.signal()
   }
 
