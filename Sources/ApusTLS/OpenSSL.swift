@@ -52,6 +52,11 @@ func setServerName(_ ssl: OpaquePointer, _ name: String) -> Bool {
   }
 }
 
+/// What the callback for messages is given.
+func setMessageArgument(_ ssl: OpaquePointer, _ argument: UnsafeMutableRawPointer) {
+  SSL_ctrl(ssl, SSL_CTRL_SET_MSG_CALLBACK_ARG, 0, argument)
+}
+
 func openSSLFree(_ memory: UnsafeMutableRawPointer?) { CRYPTO_free(memory, nil, 0) }
 
 /// Overwrites the bytes in a way that no compiler leaves out.

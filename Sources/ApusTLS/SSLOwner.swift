@@ -23,6 +23,8 @@ struct SSLOwner: ~Copyable, @unchecked Sendable {
       throw TLSError("OpenSSL makes no BIO (\(openSSLReason())); give it more memory")
     }
     SSL_set_bio(ssl, bio, bio)
+    SSL_set_msg_callback(ssl, countMessage)
+    setMessageArgument(ssl, box)
     self.ssl = ssl
     self.box = box
   }
@@ -33,4 +35,18 @@ struct SSLOwner: ~Copyable, @unchecked Sendable {
     SSL_free(ssl)
     box.deallocate()
   }
+}
+
+/// Counts messages of TLS that have come, and stops OpenSSL when they are too many: to it, the peer has then
+/// sent its last byte.
+///
+/// Invariant of the unsafe code here: `box` is that of the `SSLOwner` of `ssl`.
+private func countMessage(
+  _ isSent: Int32, _: Int32, _ type: Int32, _: UnsafeRawPointer?, _: Int, _ ssl: OpaquePointer?,
+  _ box: UnsafeMutableRawPointer?
+) {
+  guard isSent == 0, type == SSL3_RT_HANDSHAKE else { return }
+  guard let box = box?.assumingMemoryBound(to: TransportBox.self) else { return }
+  box.pointee.countMessage()
+  if box.pointee.isFlooded { SSL_set_shutdown(ssl, SSL_RECEIVED_SHUTDOWN | SSL_get_shutdown(ssl)) }
 }

@@ -3,7 +3,7 @@ import Glibc
 
 /// Whom a verified certificate names.
 package struct TLSPeer: Sendable, Equatable {
-  /// The subject's common name, if it has exactly one.
+  /// The subject's common name, if it has exactly one and that without control characters.
   package let commonName: String?
   /// The subject's alternative names (RFC 5280, section 4.2.1.6), each with its kind: `dns:…`, `uri:…`,
   /// `ip:…`, `email:…`. Other kinds are left out, and names with bytes that are no visible ASCII.
@@ -29,7 +29,8 @@ package struct TLSPeer: Sendable, Equatable {
     defer { openSSLFree(bytes) }
     guard count > 0, let bytes else { return nil }
     let text = UnsafeBufferPointer(start: bytes, count: Int(count))
-    return text.contains(0) ? nil : String(validating: text, as: UTF8.self)
+    guard text.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }) else { return nil }
+    return String(validating: text, as: UTF8.self)
   }
 
   /// Invariant of the unsafe code here: the list is a stack of GENERAL_NAME, which is freed as one.

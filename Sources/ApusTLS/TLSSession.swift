@@ -91,6 +91,7 @@ extension TLSSession {
       return .failed
     }
     isEstablished = true
+    owner.box.pointee.isEstablished = true
     return .done
   }
 
@@ -125,6 +126,7 @@ extension TLSSession {
       let result = SSL_read_ex(owner.ssl, base + count, space.count - count, &moved)
       if result == 1 {
         count += moved
+        owner.box.pointee.receivedBytes &+= moved
         isDrained = false
         owner.box.pointee.isPaused = true
         if SSL_has_pending(owner.ssl) == 0 { break }
@@ -143,6 +145,8 @@ extension TLSSession {
   private mutating func afterReceive(_ error: Int32) -> Transfer? {
     let box = owner.box.pointee
     switch error {
+    case _ where box.isFlooded:
+      fail(EPROTO, "the \(side.peer) sends too many messages of TLS and too few bytes; update it")
     case SSL_ERROR_ZERO_RETURN: return .end
     case SSL_ERROR_WANT_READ:
       isDrained = true

@@ -42,6 +42,11 @@ struct TransportBox {
   /// What the transport failed with; 0: it has not.
   var receiveError: Int32 = 0
   var sendError: Int32 = 0
+  /// Messages of TLS itself are counted from here on.
+  var isEstablished = false
+  private var messages = 0
+  /// Plaintext received.
+  var receivedBytes = 0
 
   init(_ transport: TLSTransport) { self.transport = transport }
 
@@ -65,6 +70,15 @@ struct TransportBox {
     if sent == 0 { sendError = EPIPE } else if sent != Int(-EAGAIN) { sendError = Int32(-sent) }
     return -1
   }
+}
+
+extension TransportBox {
+  /// Notes that a message of TLS itself has come, such as a ticket or a change of keys.
+  mutating func countMessage() { if isEstablished { messages += 1 } }
+
+  /// The peer sends more such messages than it may: each costs much and brings nothing, and OpenSSL goes on
+  /// with them for as long as they come.
+  var isFlooded: Bool { messages > 32 + receivedBytes >> 20 }
 }
 
 /// A BIO that goes to a `TransportBox`.

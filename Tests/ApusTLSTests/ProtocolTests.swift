@@ -131,6 +131,57 @@ import Testing
     }
   }
 
+  /// Messages that bring no bytes cost the server much: a peer may not go on with them.
+  @Test(arguments: [31, 32, 33, 1000]) func changesOfKeysWithoutEndAreRefused(_ count: Int) throws {
+    let client = try RawClient(serverContext()) { _ in }
+    #expect(client.handshake())
+    for _ in 0..<count {
+      #expect(SSL_key_update(client.ssl, SSL_KEY_UPDATE_NOT_REQUESTED) == 1)
+      _ = client.attempt { SSL_do_handshake($0) }
+    }
+    #expect(client.send([1, 2, 3]) == 3)
+    let arrived = client.server.receiveAll()
+    if count <= 32 {
+      #expect(arrived.bytes == [1, 2, 3] && arrived.last == .wouldBlock)
+    } else {
+      #expect(arrived.bytes.isEmpty && arrived.last == .failed(EPROTO))
+      #expect(
+        client.server.failure
+          == "the client sends too many messages of TLS and too few bytes; update it")
+      #expect(client.server.receive() == .failed(EPROTO) && client.server.send([1]) == .failed(EPROTO))
+    }
+  }
+
+  /// Among many bytes they may be more.
+  @Test func changesOfKeysGoWithTheBytes() throws {
+    let client = try RawClient(serverContext()) { _ in }
+    #expect(client.handshake())
+    let bytes = pattern(1 << 20)
+    for _ in 0..<40 {
+      #expect(SSL_key_update(client.ssl, SSL_KEY_UPDATE_REQUESTED) == 1)
+      #expect(client.send(bytes) == 1 << 20)
+      let arrived = client.server.receiveAll(1 << 20)
+      #expect(arrived.bytes == bytes && arrived.last == .wouldBlock)
+      #expect(client.server.send([4, 5]) == .bytes(2))
+      #expect(client.receive() == [4, 5])
+    }
+  }
+
+  @Test func aRefusalThatFindsNoRoomHarmsNobody() throws {
+    let client = try RawClient(serverContext(minimumVersion: .v12)) {
+      SSL_CTX_ctrl($0, SSL_CTRL_SET_MAX_PROTO_VERSION, Int(TLS1_2_VERSION), nil)
+    }
+    #expect(client.handshake())
+    client.server.end.outgoing.capacity = 0
+    #expect(SSL_renegotiate(client.ssl) == 1)
+    _ = client.attempt { SSL_do_handshake($0) }
+    #expect(client.server.receiveAll().last == .wouldBlock)
+    #expect(client.server.send([1]) == .wouldBlock)
+    client.server.end.outgoing.capacity = 1000
+    #expect(client.server.send([1]) == .bytes(1))
+    #expect(client.server.failure == nil)
+  }
+
   // MARK: No TLS at all
 
   @Test func whatIsNoTLSIsRefused() throws {

@@ -58,8 +58,9 @@ final class RawClient {
     let reason = openSSLReason()
     ERR_clear_error()
     var records = [UInt8](repeating: 0, count: 100_000)
-    let count = BIO_read(toServer, &records, Int32(records.count))
-    if count > 0 { server.end.incoming.bytes += records[..<Int(count)] }
+    while case let count = BIO_read(toServer, &records, Int32(records.count)), count > 0 {
+      server.end.incoming.bytes += records[..<Int(count)]
+    }
     return (result, reason)
   }
 

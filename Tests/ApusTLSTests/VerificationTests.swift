@@ -88,7 +88,7 @@ import Testing
     let root = Authority("Root")
     let between = Authority("Between", signedBy: root)
     let identity = between.issue(Naming(alternativeNames: "DNS:server.test"))
-    for trusted in [root.pem, between.pem, Fixture.authority.pem + root.pem] {
+    for trusted in [root.pem, between.pem, Fixture.authority.pem + root.pem + root.pem] {
       let pair = try Pair(clientContext(authorities: trusted), serverContext(identity))
       #expect(pair.handshake() == (.done, .done))
     }
@@ -184,6 +184,7 @@ import Testing
       (Naming(), TLSPeer(commonName: nil, alternativeNames: [])),
       (Naming(commonNames: ["Zoë"]), TLSPeer(commonName: "Zoë", alternativeNames: [])),
       (Naming(commonNames: ["a", "b"]), TLSPeer(commonName: nil, alternativeNames: [])),
+      (Naming(commonNames: ["a\nb"]), TLSPeer(commonName: nil, alternativeNames: [])),
       (Naming(commonNames: ["a\0b"]), TLSPeer(commonName: nil, alternativeNames: [])),
       (
         Naming(
