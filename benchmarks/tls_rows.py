@@ -71,30 +71,46 @@ def handshake_figure(title, ours, others, against, limit=None):
 
 
 def tls_flood(bench):
-  """Apus at its default settings, not pinned; the flood has the time that is left over, as if it came from
-  another machine."""
+  """Sleeping leaves the flood processor time of its own; at the default settings the calls' polling takes all
+  there is, and what the flood gets it takes from them.
+  """
+  first, second = bench.cores
+  sleeping = ["--spin-us", "0"]
+  return [
+      flood_figure(bench, "two cores sleeping", ["--threads", "1", *sleeping], sleeping, first, second, 2),
+      flood_figure(bench, "default settings", [], [], None, None),
+  ]
+
+
+def flood_figure(bench, how, server_options, client_options, client_cpu, server_cpu, limit=None):
   floods = []
 
+  def serving():
+    return bench.apus.serving(server_options, server_cpu, bench.tls.plain, bench.tls.encrypted)
+
+  def call(server):
+    return bench.apus.bench(server, bench.seconds, 1, 1, client_options, client_cpu, bench.tls.plain)
+
   def alone():
-    with bench.apus.serving([], None, bench.tls.plain, bench.tls.encrypted) as server:
-      return bench.apus.bench(server, bench.seconds, 1, 1, [], None, bench.tls.plain)
+    with serving() as server:
+      return call(server)
 
   def flooded():
-    with bench.apus.serving([], None, bench.tls.plain, bench.tls.encrypted) as server:
+    with serving() as server:
       with bench.tls.flood(server, FLOOD_CONNECTIONS) as flood:
         sleep(FLOOD_LEAD_SECONDS)
-        sample = bench.apus.bench(server, bench.seconds, 1, 1, [], None, bench.tls.plain)
+        sample = call(server)
       floods.append(flood.per_second)
       return sample
 
-  samples = bench.alternate("tls-flood", alone=alone, flooded=flooded)
+  samples = bench.alternate("tls-flood, " + how, alone=alone, flooded=flooded)
   if min(floods) <= 0:
     raise BenchError("no handshake succeeded beside the calls")
   p50 = [median(samples[key], "p50_us") for key in ("flooded", "alone")]
-  return [compare(f"call amid {FLOOD_CONNECTIONS} clients shaking hands", "p99 us", "p99_us",
-                  samples["flooded"], samples["alone"], "Apus tcp:// alone", 2,
-                  note=f"{min(floods):,.0f} to {max(floods):,.0f} handshakes a second meanwhile; "
-                       f"p50 us {p50[0]:.1f} / {p50[1]:.1f}")]
+  return compare(f"call amid {FLOOD_CONNECTIONS} handshakes, {how}", "p99 us", "p99_us", samples["flooded"],
+                 samples["alone"], "Apus tcp:// alone", limit,
+                 note=f"{min(floods):,.0f} to {max(floods):,.0f} handshakes a second meanwhile; "
+                      f"p50 us {p50[0]:.1f} / {p50[1]:.1f}")
 
 
 ROWS = {
