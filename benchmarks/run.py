@@ -33,7 +33,8 @@ def arguments():
                       help="the apus binary (default: .build/release/apus)")
   parser.add_argument("--models", default=os.path.join(ROOT, "models", "repository"), metavar="DIR",
                       help="a repository with textclassifier and digits (default: models/repository)")
-  parser.add_argument("--only", action="append", choices=[*rows.ROWS, "tls", *tls_rows.ROWS], metavar="NAME",
+  parser.add_argument("--only", action="append", metavar="NAME",
+                      choices=[*rows.ROWS, "tls", *tls_rows.ROWS],
                       help=f"this row only, may be repeated: {', '.join(rows.ROWS)}; tls for its whole table, "
                       f"or of that: {', '.join(tls_rows.ROWS)}")
   parser.add_argument("--rounds", type=int, default=5, metavar="N", help="times each is run (default: 5)")
@@ -122,8 +123,10 @@ def measure(options, folder):
     print(f"note: Apus' frames hold {frame_bytes[0]} and {frame_bytes[1]} bytes, not "
           f"{peers.REQUEST_BYTES} and {peers.ANSWER_BYTES}; the raw exchanges carry as many",
           file=sys.stderr)
-  tables = {title: [figure for name, row in of_table.items() if name in options.only for figure in row(bench)]
-            for title, of_table in TABLES.items()}
+  tables = {}
+  for title, of_table in TABLES.items():
+    chosen = [row for name, row in of_table.items() if name in options.only]
+    tables[title] = [figure for row in chosen for figure in row(bench)]
   progress("")
   return frame_bytes, {title: figures for title, figures in tables.items() if figures}
 
