@@ -35,8 +35,8 @@ def arguments():
                       help="a repository with textclassifier and digits (default: models/repository)")
   parser.add_argument("--only", action="append", metavar="NAME",
                       choices=[*rows.ROWS, "tls", *tls_rows.ROWS],
-                      help=f"this row only, may be repeated: {', '.join(rows.ROWS)}; tls for its whole table, "
-                      f"or of that: {', '.join(tls_rows.ROWS)}")
+                      help=f"this row only, may be repeated: {', '.join(rows.ROWS)}; tls for its whole "
+                      f"table, or of that: {', '.join(tls_rows.ROWS)}")
   parser.add_argument("--rounds", type=int, default=5, metavar="N", help="times each is run (default: 5)")
   parser.add_argument("--seconds", type=float, default=1.5, metavar="S",
                       help="length of one measurement (default: 1.5)")
@@ -113,8 +113,8 @@ def measure(options, folder):
   others, encrypted = (bool(options.only & set(of_table)) for of_table in (rows.ROWS, tls_rows.ROWS))
   bench = rows.Bench(
       apus=peers.Apus(options.apus, options.models, folder), raw=peers.Raw(build) if others else None,
-      grpc=peers.Grpc(build, folder) if others else None, tls=tls_peers.TLS(build, folder) if encrypted else None,
-      cores=machine.two_cores(), rounds=options.rounds, seconds=options.seconds, progress=progress)
+      grpc=peers.Grpc(build, folder) if others else None,
+      tls=tls_peers.TLS(build, folder) if encrypted else None, cores=machine.two_cores(), rounds=options.rounds, seconds=options.seconds, progress=progress)
   frame_bytes = [peers.REQUEST_BYTES, peers.ANSWER_BYTES]
   if others:
     progress("frame sizes")
