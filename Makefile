@@ -1,6 +1,6 @@
 # make run, make test: on a fresh Debian machine with Swift these install what is missing and then do the work.
 .DEFAULT_GOAL := help
-.PHONY: help setup build run proto proto-check test sanitize-address sanitize-thread fuzz fuzz-build fuzz-corpus soak bench
+.PHONY: help setup build run proto proto-check test sanitize-address sanitize-thread fuzz fuzz-build fuzz-corpus soak bench sslyze
 
 PACKAGES := libprotobuf-c-dev protobuf-c-compiler libopenblas-dev libssl-dev pkg-config
 SWIFT_RELEASE := swift build -c release --static-swift-stdlib
@@ -14,6 +14,7 @@ help:
 	@echo "make bench   compare with raw sockets and gRPC C++"
 	@echo "make fuzz    fuzz the readers of weight files and frames for a minute each (FUZZ_SECONDS=60)"
 	@echo "make soak    the long form: fuzzing for 10 minutes each, the tests ten times and under both sanitizers"
+	@echo "make sslyze  let sslyze, from PyPI, look for weak TLS"
 	@echo "make proto   generate the protobuf-c code from proto/apus.proto"
 
 setup:
@@ -66,10 +67,16 @@ run: build
 	if [ -z "$(ONCE)" ]; then \
 	  echo "serving on unix:$(SOCKET) until Ctrl-C"; trap - INT; wait $$server; fi
 
-bench: PACKAGES += g++ libgrpc++-dev protobuf-compiler protobuf-compiler-grpc python3 strace
+bench: PACKAGES += g++ libgrpc++-dev protobuf-compiler protobuf-compiler-grpc openssl python3 strace
 bench: build
 	$(MAKE) -C benchmarks
 	benchmarks/run.py
+
+# sslyze is fetched into a folder of its own, in the version that is named here.
+sslyze: PACKAGES += openssl python3-venv
+sslyze: build
+	@[ -x .build/sslyze/bin/sslyze ] || { /usr/bin/python3 -m venv .build/sslyze && .build/sslyze/bin/pip install -q sslyze==6.3.1; }
+	.build/sslyze/bin/python Tests/Sslyze/scan.py .build/release/apus models/repository
 
 FUZZ_TARGETS := pytorch safetensors tls wire
 FUZZ_SECONDS ?= 60

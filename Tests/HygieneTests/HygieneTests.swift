@@ -104,6 +104,15 @@ import Testing
     }
   }
 
+  /// A name in code that begins in lower case and has a capital in it is a test's.
+  @Test func theSecurityPageNamesTestsThatExist() throws {
+    let page = try String(contentsOf: Self.root.appendingPathComponent("docs/security.md"), encoding: .utf8)
+    let tests = try Self.sources("Tests", [".swift"]).flatMap(\.lines).joined(separator: "\n")
+    let names = page.matches(of: /`([a-z]+[A-Z][A-Za-z]*)`/).map { String($0.1) }
+    #expect(names.count > 20)
+    for name in names { #expect(tests.contains("func \(name)("), "there is no test \(name)") }
+  }
+
   @Test func nothingNamesTheMachineItWasWrittenOn() throws {
     let here = ["/wo" + "rk/", "/ro" + "ot/"]
     for source in try Self.textFiles() {
