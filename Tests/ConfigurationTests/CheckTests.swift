@@ -143,6 +143,15 @@ import Testing
     #expect(lines[2].hasSuffix("k: No such file or directory"))
   }
 
+  /// A certificate whose key is misspelled is not also said to have none.
+  @Test func contradictionsAreNotToldOfValuesThatWereRefused() throws {
+    _ = try folder.file("", name: "c")
+    let path = try folder.file("tls:\n  cert: c\n  kei: k\n")
+    let run = try Run(["config", "check", path])
+    #expect(run.status == 1)
+    #expect(run.output == "\(path) line 3: unknown key kei in tls; did you mean key?\n")
+  }
+
   @Test func whatMayNotBeReadIsAProblem() throws {
     // The superuser may read everything.
     guard getuid() != 0 else { return }

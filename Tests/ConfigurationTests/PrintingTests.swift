@@ -44,6 +44,9 @@ import Testing
     #expect(read.policy?.unicodeScalars.elementsEqual(("/x/" + name).unicodeScalars) == true)
     #expect(read.listen == [.unix(path: "/" + name)])
     #expect(text.split(separator: "\n", omittingEmptySubsequences: false).count == 24)
+    // What a terminal would act upon, or hide.
+    let acting: [Unicode.GeneralCategory] = [.control, .format, .lineSeparator, .paragraphSeparator]
+    #expect(!text.unicodeScalars.contains { $0 != "\n" && acting.contains($0.properties.generalCategory) })
   }
 
   @Test func everyLineSaysWhereItsValueComesFrom() throws {
