@@ -33,6 +33,7 @@ class Bench:
   raw: object
   grpc: object
   tls: object
+  strong_tls: object
   cores: tuple
   rounds: int
   seconds: float

@@ -115,6 +115,7 @@ def measure(options, folder):
       apus=peers.Apus(options.apus, options.models, folder), raw=peers.Raw(build) if others else None,
       grpc=peers.Grpc(build, folder) if others else None,
       tls=tls_peers.TLS(build, folder) if encrypted else None,
+      strong_tls=tls_peers.TLS(build, folder, bits=3072) if encrypted else None,
       cores=machine.two_cores(), rounds=options.rounds, seconds=options.seconds, progress=progress)
   frame_bytes = [peers.REQUEST_BYTES, peers.ANSWER_BYTES]
   if others:

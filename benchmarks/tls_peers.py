@@ -44,13 +44,14 @@ class Handshakes:
 
 
 class TLS:
-  """An RSA-2048 certificate for this machine, made for this run, and who uses it."""
+  """An RSA certificate for this machine, made for this run, and who uses it."""
 
-  def __init__(self, build, folder):
+  def __init__(self, build, folder, bits=2048):
     self.folder = folder
+    self.bits = bits
     self.generator = require_executable(os.path.join(build, "handshakes"), "run `make -C benchmarks tls`")
-    self.certificate, self.key = (os.path.join(folder, name) for name in ("server.pem", "server.key"))
-    run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", self.key,
+    self.certificate, self.key = (os.path.join(folder, f"rsa-{bits}.{kind}") for kind in ("pem", "key"))
+    run(["openssl", "req", "-x509", "-newkey", f"rsa:{bits}", "-nodes", "-keyout", self.key,
          "-out", self.certificate, "-days", "2", "-subj", "/CN=localhost",
          "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"], timeout=60)
     self.plain = Transport("tcp")
