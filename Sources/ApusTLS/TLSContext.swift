@@ -13,7 +13,7 @@ package final class TLSContext: @unchecked Sendable {
 
   /// The protocol that Apus names in ALPN (RFC 7301), with its length before it.
   static let alpn: [UInt8] = [6] + Array("apus/1".utf8)
-  /// Most plaintext of one receive: a burst of some records comes by one call of the transport.
+  /// Each session's buffer of records: a burst of them comes by one call of the transport.
   static let readBufferBytes = 64 << 10
 
   /// A context for a server.
@@ -82,8 +82,7 @@ extension TLSContext {
     guard hasAll else {
       let reason = openSSLReason()
       SSL_CTX_free(context)
-      throw TLSError(
-        "OpenSSL has not all the ciphers that Apus speaks (\(reason)); look at its configuration")
+      throw TLSError("OpenSSL lacks ciphers that Apus speaks (\(reason)); look at its configuration")
     }
     return context
   }

@@ -81,6 +81,7 @@ import Testing
 
   @Test func whatDoesNotFitStaysBuffered() throws {
     let pair = try establishedPair()
+    #expect(pair.server.receive() == .wouldBlock && !pair.server.hasBuffered)
     let bytes = try sendRecords(pair, [100, 200, 300])
     let before = pair.server.end.receives
     var arrived: [UInt8] = []

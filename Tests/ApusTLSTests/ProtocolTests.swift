@@ -68,10 +68,12 @@ import Testing
 
   // MARK: ALPN
 
-  @Test(arguments: [
-    (["apus/1"], true), (["h2", "apus/1"], true), (nil, true), (["h2", "http/1.1"], false),
-    (["apus/10"], false), (["apus/"], false), (["apus/2"], false),
-  ] as [([String]?, Bool)]) func protocolsAreTold(_ offered: [String]?, _ isTaken: Bool) throws {
+  @Test(
+    arguments: [
+      (["apus/1"], true), (["h2", "apus/1"], true), (nil, true), (["h2", "http/1.1"], false),
+      (["apus/10"], false), (["apus/"], false), (["apus/2"], false),
+    ] as [([String]?, Bool)]) func protocolsAreTold(_ offered: [String]?, _ isTaken: Bool) throws
+  {
     let client = try RawClient(serverContext()) { context in
       guard let offered else { return }
       let list = offered.flatMap { [UInt8($0.utf8.count)] + Array($0.utf8) }
@@ -187,8 +189,10 @@ import Testing
   @Test func whatIsNoTLSIsRefused() throws {
     let noTLS = "what the client sends is no TLS; use TLS on both sides or on neither"
     for (bytes, failure) in [
-      (Array("GET / HTTP/1.1\r\nHost: a\r\n\r\n".utf8),
-        "the client speaks HTTP without TLS; connect to the address for HTTP"),
+      (
+        Array("GET / HTTP/1.1\r\nHost: a\r\n\r\n".utf8),
+        "the client speaks HTTP without TLS; connect to the address for HTTP"
+      ),
       (Array("APUS".utf8) + [1, 1] + [UInt8](repeating: 0, count: 26), noTLS),
       ([UInt8](repeating: 0xFF, count: 100), noTLS),
       // A ClientHello with nothing in it.

@@ -33,7 +33,6 @@ import Testing
     Naming(commonNames: ["server.test"]),
     Naming(commonNames: ["server.test"], alternativeNames: "DNS:other.test"),
     Naming(commonNames: ["server.test"], alternativeNames: "email:server@server.test"),
-    Naming(alternativeNames: "DNS:s*.test"),
     Naming(alternativeNames: "DNS:*"),
     Naming(alternativeNames: "DNS:*.test.*"),
   ]) func otherPlacesOfANameDoNotCount(_ naming: Naming) throws {
@@ -41,6 +40,13 @@ import Testing
     let pair = try Pair(clientContext(), server)
     #expect(pair.handshake().client == .failed)
     #expect(pair.client.failure?.contains("is not for server.test") == true)
+  }
+
+  @Test(arguments: [("*.part.test", true), ("s*.part.test", false), ("*r.part.test", false)])
+  func aStarIsAWholeLabel(_ name: String, _ isTaken: Bool) throws {
+    let server = try serverContext(Fixture.authority.issue(Naming(alternativeNames: "DNS:\(name)")))
+    let pair = try Pair(clientContext(), server, host: "server.part.test")
+    #expect(pair.handshake().client == (isTaken ? .done : .failed))
   }
 
   @Test func anAddressAsADNSNameDoesNotCount() throws {
@@ -70,13 +76,19 @@ import Testing
 
   @Test func aCertificateHasItsTimeAndPurpose() throws {
     for (naming, failure) in [
-      (Naming(alternativeNames: "DNS:server.test", notBefore: -7200, notAfter: -10),
-        "the server's certificate or one that signed it has expired; have it renewed"),
-      (Naming(alternativeNames: "DNS:server.test", notBefore: 3000, notAfter: 7200),
-        "the server's certificate is not valid yet; look at the clocks of both machines"),
-      (Naming(alternativeNames: "DNS:server.test", usage: "clientAuth"),
+      (
+        Naming(alternativeNames: "DNS:server.test", notBefore: -7200, notAfter: -10),
+        "the server's certificate or one that signed it has expired; have it renewed"
+      ),
+      (
+        Naming(alternativeNames: "DNS:server.test", notBefore: 3000, notAfter: 7200),
+        "the server's certificate is not valid yet; look at the clocks of both machines"
+      ),
+      (
+        Naming(alternativeNames: "DNS:server.test", usage: "clientAuth"),
         "the server's certificate is not made for a server; "
-          + "have one made whose extended key usage allows it"),
+          + "have one made whose extended key usage allows it"
+      ),
     ] {
       let pair = try Pair(clientContext(), serverContext(Fixture.authority.issue(naming)))
       #expect(pair.handshake().client == .failed)
@@ -97,6 +109,19 @@ import Testing
       clientContext(authorities: root.pem), serverContext(Identity(chain: own, key: identity.key)))
     #expect(short.handshake().client == .failed)
     #expect(short.client.failure?.contains("is signed by no trusted authority") == true)
+  }
+
+  /// What a server trusts of clients is not added to what it shows.
+  @Test func onlyTheOwnChainIsShown() throws {
+    let root = Authority("Root")
+    let between = Authority("Between", signedBy: root)
+    let identity = between.issue(Naming(alternativeNames: "DNS:server.test"))
+    let own = try #require(split(identity.chain).first)
+    let server = try serverContext(
+      Identity(chain: own, key: identity.key), clientAuthorities: between.pem + Fixture.authority.pem)
+    let pair = try Pair(clientContext(authorities: root.pem, identity: Fixture.client), server)
+    #expect(pair.handshake().client == .failed)
+    #expect(pair.client.failure?.contains("is signed by no trusted authority") == true)
   }
 
   /// A certificate that is no authority's signs for nobody.
@@ -147,21 +172,29 @@ import Testing
 
   @Test(arguments: TLSVersion.allCases) func aClientThatIsNotTrustedIsRefused(_ version: TLSVersion) throws {
     for (identity, failure, told) in [
-      (nil, "the client showed no certificate, which this server requires; give it one",
+      (
+        nil, "the client showed no certificate, which this server requires; give it one",
         version == .v13
           ? "the server requires a certificate; give a certificate chain and its private key"
-          : "the server finds no cipher in common; allow the same on both sides"),
-      (Fixture.otherAuthority.issue(Naming(commonNames: ["Test Client"])),
+          : "the server finds no cipher in common; allow the same on both sides"
+      ),
+      (
+        Fixture.otherAuthority.issue(Naming(commonNames: ["Test Client"])),
         "the client's certificate is signed by no trusted authority; "
           + "trust the one that signed it, and let the chain lead to it",
-        "the server does not trust who signed this side's certificate; use one that it trusts"),
-      (Fixture.authority.issue(Naming(commonNames: ["Test Client"], notAfter: -10)),
+        "the server does not trust who signed this side's certificate; use one that it trusts"
+      ),
+      (
+        Fixture.authority.issue(Naming(commonNames: ["Test Client"], notAfter: -10)),
         "the client's certificate or one that signed it has expired; have it renewed",
-        "the server refuses this side's certificate (certificate expired); have another made"),
-      (Fixture.server,
+        "the server refuses this side's certificate (certificate expired); have another made"
+      ),
+      (
+        Fixture.server,
         "the client's certificate is not made for a client; "
           + "have one made whose extended key usage allows it",
-        "the server refuses this side's certificate (unsupported certificate); have another made"),
+        "the server refuses this side's certificate (unsupported certificate); have another made"
+      ),
     ] as [(Identity?, String, String)] {
       let server = try serverContext(clientAuthorities: Fixture.authority.pem, minimumVersion: .v12)
       let client = try clientContext(identity: identity)
