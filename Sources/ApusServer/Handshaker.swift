@@ -137,13 +137,15 @@ struct Handshaker: ~Copyable {
     arrivals[nextReactor()].append(.connection(arrival))
   }
 
-  /// The reactor with the fewest connections, those on their way included.
+  /// One that sleeps, as taking a connection over costs a busy one a few calls' time; among such, the one with
+  /// the fewest connections, those on their way included.
   private func nextReactor() -> Int {
     arrivals.indices.min { load(of: $0) < load(of: $1) } ?? 0
   }
 
-  private func load(of reactor: Int) -> Int {
-    Int(fleet.recorders[reactor].value(.connectionsOpen)) + arrivals[reactor].count
+  private func load(of reactor: Int) -> (busy: UInt64, connections: Int) {
+    let recorder = fleet.recorders[reactor]
+    return (1 - recorder.value(.asleep), Int(recorder.value(.connectionsOpen)) + arrivals[reactor].count)
   }
 
   /// Wakes each reactor once for all that came in this turn: a wake-up costs a busy processor more than the

@@ -170,7 +170,9 @@ struct Reactor: ~Copyable {
     let slept = Instant.now
     recorder.add(.sleeps)
     recorder.add(.systemCalls)
+    recorder.add(.asleep)
     let count = poller.wait(timeoutNanoseconds: timeoutNanoseconds(at: slept))
+    recorder.subtract(.asleep)
     polling.woke(afterNanoseconds: Instant.now.since(slept))
     return count
   }

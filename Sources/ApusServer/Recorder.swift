@@ -6,6 +6,8 @@ import Synchronization
 enum Counter: Int, CaseIterable {
   case connectionsOpen, connectionsTotal, requests, receivedBytes, sentBytes, systemCalls
   case tensorCopies, tensorCopiedBytes, polls, sleeps, protocolErrors
+  /// 1 while the reactor sleeps.
+  case asleep
 }
 
 /// One reactor's counters: it alone writes, anyone reads, nobody locks. A model's part costs memory only once

@@ -69,13 +69,18 @@ import Testing
     #expect(windows == [25_000, 12_500, 0, 0])
   }
 
-  @Test func aShortSleepOpensTheWindowAndALongOneClosesIt() {
+  @Test func aShortSleepOpensTheWindowAPauseHalvesItAndALongSleepClosesIt() {
     var polling = AdaptivePolling(maximumNanoseconds: 50_000)
     polling.woke(afterNanoseconds: 100_000)
     #expect(polling.windowNanoseconds == 10_000)
     polling.woke(afterNanoseconds: 0)
     #expect(polling.windowNanoseconds == 20_000)
     polling.woke(afterNanoseconds: 100_001)
+    #expect(polling.windowNanoseconds == 10_000)
+    polling.woke(afterNanoseconds: 10_000_000)
+    #expect(polling.windowNanoseconds == 0)
+    for _ in 0..<4 { polling.succeeded() }
+    polling.woke(afterNanoseconds: 10_000_001)
     #expect(polling.windowNanoseconds == 0)
     polling.woke(afterNanoseconds: .max)
     #expect(polling.windowNanoseconds == 0)
