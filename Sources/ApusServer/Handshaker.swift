@@ -137,8 +137,8 @@ struct Handshaker: ~Copyable {
     arrivals[nextReactor()].append(.connection(arrival))
   }
 
-  /// One that sleeps, as taking a connection over costs a busy one a few calls' time; among such, the one with
-  /// the fewest connections, those on their way included.
+  /// One that sleeps, as taking a connection over costs a busy one a few calls' time; among such, the one
+  /// with the fewest connections, those on their way included.
   private func nextReactor() -> Int {
     arrivals.indices.min { load(of: $0) < load(of: $1) } ?? 0
   }

@@ -97,7 +97,20 @@ import Testing
   func synchronousClientTakesNoMemoryForCalls(_ model: String, _ floats: String) throws {
     let interposer = try Interposer()
     let server = try ServedRepository()
-    let probe = try Probe([server.address, model, floats, "10000"], environment: interposer.environment)
+    try expectNoMemoryTaken(by: [server.address, model, floats, "10000"], interposer)
+  }
+
+  @Test func synchronousClientTakesNoMemoryForEncryptedCalls() throws {
+    let interposer = try Interposer()
+    let encryption = try Encryption()
+    let server = try ServedRepository(encryption.arguments)
+    try expectNoMemoryTaken(
+      by: [encryption.address, "digits", "64", "10000"] + encryption.clientFiles, interposer)
+    withExtendedLifetime(server) {}
+  }
+
+  private func expectNoMemoryTaken(by arguments: [String], _ interposer: Interposer) throws {
+    let probe = try Probe(arguments, environment: interposer.environment)
     try probe.waitForStep()
     let before = interposer.taken
     try #require(before["malloc", default: 0] > 0, "nothing is counted")

@@ -9,6 +9,8 @@ final class Encryption {
   let address: String
   let arguments: [String]
   let security: SecurityOptions
+  /// As `client-probe` takes them.
+  let clientFiles: [String]
   private let folder: URL
 
   init() throws {
@@ -36,10 +38,11 @@ final class Encryption {
       "--listen", address, "--tls-cert", path + "/own.pem", "--tls-key", path + "/own.key",
       "--tls-client-ca", path + "/ca.pem", "--policy", path + "/policy.yaml",
     ]
+    clientFiles = [path + "/ca.pem", path + "/own.pem", path + "/own.key"]
     var security = SecurityOptions()
-    security.authorityFile = path + "/ca.pem"
-    security.certificateFile = path + "/own.pem"
-    security.keyFile = path + "/own.key"
+    security.authorityFile = clientFiles[0]
+    security.certificateFile = clientFiles[1]
+    security.keyFile = clientFiles[2]
     self.security = security
   }
 

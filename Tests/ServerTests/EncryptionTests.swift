@@ -133,6 +133,42 @@ import Testing
     }
   }
 
+  /// Whole ClientHellos, each of which makes the server sign, from clients that never go on.
+  @Test func aFloodOfClientHellosHarmsNobody() throws {
+    let server = try SecureServer(tls: ["handshakes: 16"])
+    let plain = server.process.tls.replacingOccurrences(of: "tls://", with: "tcp://")
+    let hello = try Self.clientHello()
+    let client = try SynchronousClient(server.process.unix)
+    var open: [RawConnection] = []
+    for round in 0..<300 {
+      let connection = try RawConnection(plain)
+      connection.send(hello)
+      if round % 2 == 0 { open.append(connection) } else { connection.close() }
+      #expect(try classifyDigits(client).count == 10)
+    }
+    #expect(try classifyDigits(server.client()).count == 10)
+    let stats = try client.stats("", timeoutNanoseconds: 5_000_000_000)
+    #expect(stats.server.map { $0.handshakeFailuresTotal > 100 } == true)
+    withExtendedLifetime(open) {}
+  }
+
+  /// The first bytes of a client's session.
+  private static func clientHello() throws -> [UInt8] {
+    final class Sent { var bytes: [UInt8] = [] }
+    let sent = Sent()
+    let transport = TLSTransport(
+      context: Unmanaged.passUnretained(sent).toOpaque(), receive: { _, _, _ in Int(-EAGAIN) },
+      send: { context, bytes, count in
+        let sent = Unmanaged<Sent>.fromOpaque(context!).takeUnretainedValue()
+        sent.bytes += UnsafeRawBufferPointer(start: bytes, count: count)
+        return count
+      })
+    let context = try TLSContext(client: TLSClientConfiguration())
+    var session = try TLSSession(client: context, transport: transport, host: "localhost", resuming: nil)
+    guard case .wantsRead = session.handshake() else { throw RawConnection.Broken(reason: "no ClientHello") }
+    return withExtendedLifetime(sent) { sent.bytes }
+  }
+
   @Test func whatIsNoTLSIsRefused() throws {
     let server = try SecureServer()
     let plain = server.process.tls.replacingOccurrences(of: "tls://", with: "tcp://")
