@@ -85,7 +85,10 @@ let package = Package(
     tests("ApusClientTests", ["ApusClient", "ApusWire", "ApusIO", "ApusBase"]),
     tests(
       "ConfigurationTests",
-      ["apus", "ApusIO", "ApusBase", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+      [
+        "apus", "ApusIO", "ApusBase", "TestCertificates",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
     // The shape of the sources: imports, lengths, words.
     tests("HygieneTests", []),
     // Counts, exact: preloads Tests/Interpose/interpose.c into real processes.

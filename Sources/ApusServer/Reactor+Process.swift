@@ -92,7 +92,8 @@ extension Reactor {
   }
 
   /// - Returns: how many of the frames are answered, fewer than `count` when the peer does not take its
-  ///   answers; nil when the connection was closed.
+  ///   answers, or has said who it is: what it may do now holds for what follows; nil when the connection was
+  ///   closed.
   private mutating func answerFrames(
     _ count: Int, _ bytes: UnsafeRawBufferPointer, _ key: SlotKey,
     _ connection: UnsafeMutablePointer<Connection>,
@@ -126,8 +127,10 @@ extension Reactor {
         guard let done = classify(from: index, of: count, base, key, connection, at: now) else { return nil }
         index += done
       } else {
+        let standing = connection.pointee.standing
         guard let done = answer(frame.pointee, base, key, connection, at: now) else { return nil }
         if done { index += 1 }
+        if connection.pointee.standing !== standing { return index }
       }
       if answerBytes > limits.answerBufferBytes / 2, !flush(key, connection) { return nil }
     }

@@ -19,7 +19,7 @@ struct ConfigCheck: ParsableCommand {
     commandName: "check",
     abstract: "Say what is wrong with a configuration file, each problem in a line.",
     discussion: """
-      Keys, ranges, what does not go together, and whether the files that it names can be read here. \
+      Keys, ranges, what does not go together, and the policy and certificates that it names. \
       Variables do not count. Exit status 1 if there is a problem.
       """)
 
@@ -42,10 +42,24 @@ struct ConfigCheck: ParsableCommand {
     let configuration = ServeConfiguration([layer])
     // With a value refused, what it does not go together with is not known.
     let contradictions = layer.problems.isEmpty ? configuration.contradictions : []
-    let problems = layer.problems + contradictions + configuration.missingFiles
+    let problems = layer.problems + contradictions + fileProblems(configuration)
     for problem in problems { print(problem) }
     guard problems.isEmpty else { throw ExitCode(1) }
     print("\(printable(path)): ok")
+  }
+
+  /// What cannot be read, or else what is wrong inside of it.
+  private func fileProblems(_ configuration: ServeConfiguration) -> [String] {
+    let missing = configuration.missingFiles
+    guard missing.isEmpty else { return missing }
+    var problems: [String] = []
+    do throws(CommandFailure) {
+      if let policy = configuration.policy { _ = try ServeSecurity.policy(policy) }
+    } catch { problems.append("\(error)") }
+    do throws(CommandFailure) {
+      if let tls = configuration.tls { _ = try ServeSecurity.context(tls) }
+    } catch { problems.append("\(error)") }
+    return problems
   }
 }
 

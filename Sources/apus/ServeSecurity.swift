@@ -74,7 +74,7 @@ final class ServeSecurity {
     }
   }
 
-  private static func context(_ tls: ServeConfiguration.TLS) throws(CommandFailure) -> TLSContext {
+  static func context(_ tls: ServeConfiguration.TLS) throws(CommandFailure) -> TLSContext {
     var configuration = TLSServerConfiguration(
       certificateChain: try bytes(tls.certificate), privateKey: try bytes(tls.key))
     if let path = tls.clientCA { configuration.clientAuthorities = try bytes(path) }
@@ -84,7 +84,7 @@ final class ServeSecurity {
     }
   }
 
-  private static func policy(_ path: String) throws(CommandFailure) -> Policy {
+  static func policy(_ path: String) throws(CommandFailure) -> Policy {
     let text = String(decoding: try bytes(path), as: UTF8.self)
     do { return try Policy(yaml: text, source: path) } catch { throw CommandFailure("\(error)") }
   }

@@ -1,6 +1,6 @@
-import TestCertificates
 import ApusBase
 import COpenSSL
+import TestCertificates
 
 @testable import ApusTLS
 

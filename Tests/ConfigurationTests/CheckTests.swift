@@ -1,4 +1,5 @@
 import Foundation
+import TestCertificates
 import Testing
 
 @testable import apus
@@ -102,7 +103,10 @@ import Testing
     for name in ["models", "tls"] {
       try FileManager.default.createDirectory(atPath: folder.path + name, withIntermediateDirectories: true)
     }
-    for name in ["tls/c.pem", "tls/k.pem", "policy.yaml"] { _ = try folder.file("", name: name) }
+    let identity = selfSigned(Naming(commonNames: ["here"]))
+    _ = try folder.file(String(decoding: identity.chain, as: UTF8.self), name: "tls/c.pem")
+    _ = try folder.file(String(decoding: identity.key, as: UTF8.self), name: "tls/k.pem")
+    _ = try folder.file("identities: {}\n", name: "policy.yaml")
     let path = try folder.file(
       "models: models\ntls: {cert: tls/c.pem, key: tls/k.pem}\npolicy: policy.yaml\n")
     for arguments in [[path], ["--config", path]] {
@@ -131,6 +135,16 @@ import Testing
         \(path) line 5: tls.key is \(base)k: not a file
 
         """)
+  }
+
+  @Test func theFilesThatAreNamedAreReadToo() throws {
+    _ = try folder.file("identities:\n  tokn:a: {}\n", name: "policy.yaml")
+    _ = try folder.file("no certificate", name: "c")
+    let run = try Run(["config", "check", try folder.file("policy: policy.yaml\ntls: {cert: c, key: c}\n")])
+    let lines = run.output.split(separator: "\n")
+    #expect(run.status == 1 && lines.count == 2, "\(run)")
+    #expect(lines.first?.contains("policy.yaml line 2: tokn:a is no identity") == true)
+    #expect(lines.last?.contains("there is no certificate in it") == true)
   }
 
   @Test func contradictionsAreChecked() throws {

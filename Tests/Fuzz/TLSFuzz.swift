@@ -1,5 +1,6 @@
 import ApusBase
 import ApusTLS
+import TestCertificates
 
 /// What a hostile client may send to a server's session. The first byte says how the two sides are and what
 /// the rest is:

@@ -55,12 +55,13 @@ case $target in
     if [ "$target" = pytorch ]; then program PyTorchFuzz.swift; else program SafetensorsFuzz.swift; fi
     ;;
   tls)
-    # The sessions' tests have the certificates and the transport in memory that the target needs.
+    # The sessions' tests have the transport in memory that the target needs.
     flags+=(-enable-testing -I "$root/Sources/COpenSSL")
     c_module CLinux "$root/Sources/CLinux/clinux.c"
     swift_module ApusBase
     swift_module ApusTLS
-    program TLSFuzz.swift "$root"/Tests/ApusTLSTests/{Authority,Support,Wire}.swift -lssl -lcrypto
+    swift_module TestCertificates "$root"/Tests/TestCertificates/*.swift
+    program TLSFuzz.swift "$root"/Tests/ApusTLSTests/{Support,Wire}.swift -lssl -lcrypto
     ;;
   wire)
     c_module CLinux "$root/Sources/CLinux/clinux.c"

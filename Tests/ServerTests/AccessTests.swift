@@ -240,6 +240,28 @@ import Testing
     #expect(try outcomes(4, server).allSatisfy { $0 == nil })
   }
 
+  /// Hello and calls that come together: what holds for the token holds for the first of them already.
+  @Test func aTokenShownTogetherWithCallsHoldsForThem() throws {
+    let policy =
+      "identities:\n  token:a: {models: [digits], methods: [classify], max_in_flight: 2}\ntokens:\n"
+      + Self.line("a", "t")
+    let server = try SecureServer(policy: policy)
+    let connection = try RawConnection(server.process.unix)
+    var hello = HelloRequest(client: "test")
+    hello.token = Array("t".utf8)
+    var metadata = [UInt8](repeating: 0, count: 256)
+    let count = metadata.withUnsafeMutableBytes {
+      hello.encode(into: $0, arena: MetadataArena(byteCount: 64 << 10))
+    }
+    var bytes = headerFrame(0, method: .hello) { $0.metadataBytes = UInt32(count) }
+    bytes.replaceSubrange(32..<32 + count, with: metadata[..<count])
+    for id in 1...5 { bytes += classifyFrame(UInt64(id), "digits", Self.input) }
+    connection.send(bytes)
+    #expect(try #require(try connection.answer()).status == nil)
+    let codes = try (0..<5).map { _ in try #require(try connection.answer()).status?.code }
+    #expect(codes == [nil, nil, .resourceExhausted, .resourceExhausted, .resourceExhausted])
+  }
+
   @Test func bodiesAreBounded() throws {
     let server = try server("max_body_bytes: 1024")
     let connection = try RawConnection(server.process.unix)

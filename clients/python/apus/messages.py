@@ -196,6 +196,9 @@ class ServerStats:
     sleeps_total: int = one(14, "uint64")
     protocol_errors_total: int = one(15, "uint64")
     blas_core: str = one(16, "string")
+    tls_handshakes_total: int = one(17, "uint64")
+    tls_handshakes_resumed_total: int = one(18, "uint64")
+    tls_handshake_failures_total: int = one(19, "uint64")
 
 
 @dataclass
