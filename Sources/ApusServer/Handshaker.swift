@@ -79,19 +79,25 @@ struct Handshaker: ~Copyable {
   private mutating func drain(_ listeners: borrowing ListenerSet) {
     draining = true
     drainDeadline = Instant.now.advanced(by: fleet.limits.lingerNanoseconds)
-    for which in 0..<listeners.count { accept(from: listeners, which) }
+    for which in 0..<listeners.count { while accept(from: listeners, which) {} }
     listeners.stop(watchedBy: poller)
   }
 
-  /// Takes a few of the connections that wait; the others come with the next turn.
-  private mutating func accept(from listeners: borrowing ListenerSet, _ which: Int) {
+  /// Takes a few of the connections that wait, so that the handshakes under way go on; true when there may be
+  /// more.
+  @discardableResult
+  private mutating func accept(from listeners: borrowing ListenerSet, _ which: Int) -> Bool {
     for _ in 0..<16 {
-      guard table.count < table.capacity || evictOldest() else { return pauseAccepting(listeners) }
+      guard table.count < table.capacity || evictOldest() else {
+        pauseAccepting(listeners)
+        return false
+      }
       let number = listeners.accept(which)
       if number == -EMFILE || number == -ENFILE { pauseAccepting(listeners) }
-      guard number >= 0 else { return }
+      guard number >= 0 else { return false }
       begin(Descriptor(owning: number))
     }
+    return true
   }
 
   private mutating func begin(_ descriptor: consuming Descriptor) {
@@ -102,8 +108,8 @@ struct Handshaker: ~Copyable {
       let key = table.insert(Handshaking(descriptor: descriptor, session: session, begun: .now))
       slotsUsed = max(slotsUsed, key.index + 1)
       guard let place = table.pointer(to: key) else { return }
-      try poller.add(place.pointee.descriptor, .readable, word: key.rawValue)
       if nextSweep == .never { scheduleSweep() }
+      try poller.add(place.pointee.descriptor, .readable, word: key.rawValue)
       // A client's first bytes often come with its connection.
       advance(key)
     } catch {

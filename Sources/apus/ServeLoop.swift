@@ -48,7 +48,7 @@ struct ServeLoop: ~Copyable {
       log.warning(
         """
         refused \(printable(refusal.identity)) \(refusal.attempt): \(refusal.code.name) \(refusal.reason), \
-        \(count) times
+        \(count == 1 ? "once" : "\(count) times")
         """)
     }
     if others > 0 { log.warning("refused \(others) more calls") }
