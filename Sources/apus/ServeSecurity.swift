@@ -15,14 +15,16 @@ final class ServeSecurity {
   private let tls: ServeConfiguration.TLS?
   private let policy: String?
   private let log: Logger
-  private var stamps: [FileStamp]
+  private var tlsStamps: [FileStamp]
+  private var policyStamps: [FileStamp]
 
   /// - Throws: `CommandFailure` that names the file and what is wrong with it.
   init(_ told: ServeConfiguration, _ log: Logger) throws(CommandFailure) {
     tls = told.tls
     policy = told.policy
     self.log = log
-    stamps = Self.files(tls, policy).map { FileStamp($0) }
+    tlsStamps = Self.stamps(of: tls)
+    policyStamps = Self.stamps(of: policy)
     credentials = try tls.map { tls throws(CommandFailure) in
       let context = try Self.context(tls)
       Self.tellValidity(of: context, log)
@@ -31,20 +33,23 @@ final class ServeSecurity {
     access = AccessControl(try policy.map { path throws(CommandFailure) in try Self.policy(path) })
   }
 
-  private static func files(_ tls: ServeConfiguration.TLS?, _ policy: String?) -> [String] {
-    [tls?.certificate, tls?.key, tls?.clientCA, policy].compactMap { $0 }
+  private static func stamps(of tls: ServeConfiguration.TLS?) -> [FileStamp] {
+    [tls?.certificate, tls?.key, tls?.clientCA].compactMap { $0 }.map { FileStamp($0) }
   }
 
-  /// Whether there is anything that may change.
-  var watchesFiles: Bool { !stamps.isEmpty }
+  private static func stamps(of policy: String?) -> [FileStamp] { policy.map { [FileStamp($0)] } ?? [] }
 
-  /// Reads the files again if one has changed since the last time, or in any case where `always`.
+  /// Whether there is anything that may change.
+  var watchesFiles: Bool { tls != nil || policy != nil }
+
+  /// Reads again what has changed since the last time, or everything where `always`.
   func reload(always: Bool = false) {
-    let now = Self.files(tls, policy).map { FileStamp($0) }
-    guard always || now != stamps else { return }
-    stamps = now
-    reloadCertificates()
-    reloadPolicy()
+    let tlsNow = Self.stamps(of: tls)
+    if always || tlsNow != tlsStamps { reloadCertificates() }
+    tlsStamps = tlsNow
+    let policyNow = Self.stamps(of: policy)
+    if always || policyNow != policyStamps { reloadPolicy() }
+    policyStamps = policyNow
   }
 
   private func reloadCertificates() {
