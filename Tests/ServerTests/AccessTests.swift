@@ -96,14 +96,17 @@ import Testing
   }
 
   @Test func expiryHoldsForOpenConnections() throws {
-    let end = ISO8601DateFormatter().string(from: Date().addingTimeInterval(3))
-    let policy =
-      "identities:\n  token:a: {models: [digits], methods: [classify]}\ntokens:\n"
-      + Self.line("a", "t", expires: end)
-    let server = try SecureServer(policy: policy)
+    let entries = "identities:\n  token:a: {models: [digits], methods: [classify]}\ntokens:\n"
+    let server = try SecureServer(policy: entries + Self.line("a", "t"))
     let client = try server.client(token: "t")
     #expect(try classify(client) == nil)
-    #expect(try waitUntil(seconds: 10) { try classify(client) == "UNAUTHENTICATED" })
+    // The server's clock and the policy count whole seconds.
+    let end = Date(timeIntervalSince1970: Date().timeIntervalSince1970.rounded(.down) + 3)
+    let text = ISO8601DateFormatter().string(from: end)
+    try server.files.write("policy.yaml", Data((entries + Self.line("a", "t", expires: text)).utf8))
+    server.process.signal(SIGHUP)
+    #expect(try waitUntil(seconds: 20) { try classify(client) == "UNAUTHENTICATED" })
+    #expect(Date() >= end)
   }
 
   @Test func aBrokenPolicyLeavesTheOldOne() throws {
