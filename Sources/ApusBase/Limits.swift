@@ -34,7 +34,8 @@ package struct Limits: Sendable {
 
   /// TLS handshakes under way at one time.
   package var handshakes = 256
-  /// A TLS handshake must end within this time, in nanoseconds.
+  /// A TLS handshake must end within this time, in nanoseconds, and a caller must have said who it is where a
+  /// policy asks.
   package var handshakeTimeoutNanoseconds: UInt64 = 10_000_000_000
 
   package init() {}

@@ -115,6 +115,9 @@ struct Connection: ~Copyable {
   var caller: Caller?
   /// What the policy lets the caller do; nil where there is none.
   var standing: Standing?
+  /// When a caller that may do nothing must have said who it is, or lose its place; `never`: it may do
+  /// something.
+  var nameBefore = Instant.never
   /// Requests of the frames at hand that the caller may still have answered.
   var admittedCalls = Int.max
   var prepared = PreparedCall()

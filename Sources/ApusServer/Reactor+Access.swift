@@ -31,8 +31,13 @@ extension Reactor {
 
   /// What was decoded and allowed before is decided anew.
   private func renew(_ caller: Caller, _ connection: UnsafeMutablePointer<Connection>) {
-    connection.pointee.standing = fleet.access.standing(of: caller)
+    let standing = fleet.access.standing(of: caller)
+    connection.pointee.standing = standing
     connection.pointee.memory.requestBytes = -1
+    let isStranger = standing?.grants.isEmpty == true
+    connection.pointee.nameBefore =
+      isStranger
+      ? min(connection.pointee.nameBefore, .now.advanced(by: limits.handshakeTimeoutNanoseconds)) : .never
   }
 
   /// Why a request is not even looked at; nil: it may go on. Hello is always heard.
@@ -146,6 +151,16 @@ extension Reactor {
     }
     connection.pointee.caller = caller
     renew(caller, connection)
+  }
+
+  /// Ends a connection whose caller has had its time to say who it is: it may do nothing, and its place is
+  /// wanted by those who may.
+  mutating func refuseStranger(_ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>) {
+    guard let standing = connection.pointee.standing else { return }
+    let status = denial(standing)
+    note(status, method: Method.hello.rawValue, connection)
+    appendStatus(status, method: Method.hello.rawValue, requestID: 0)
+    if flush(key, connection) { finish(key, connection) }
   }
 
   // MARK: Telling

@@ -1,3 +1,4 @@
+import ApusAccess
 import ApusBase
 import ApusIO
 import ApusStream
@@ -18,9 +19,14 @@ extension Reactor {
     guard let connection = connections.pointer(to: key) else { return }
     connection.pointee.caller = caller
     connection.pointee.standing = caller.flatMap { fleet.access.standing(of: $0) }
+    if connection.pointee.standing?.grants.isEmpty == true {
+      connection.pointee.nameBefore = Instant.now.advanced(by: limits.handshakeTimeoutNanoseconds)
+      setDeadline(connection, connection.pointee.nameBefore)
+    }
     do throws(SystemError) {
       try poller.add(connection.pointee.stream.descriptor, .readable, word: key.rawValue)
     } catch {
+      setDeadline(connection, .never)
       connections.remove(key)
       return
     }

@@ -142,17 +142,20 @@ extension Reactor {
     return true
   }
 
-  /// The time-out runs inside a frame, never between frames.
+  /// The time-out runs inside a frame, never between frames; for a caller that has not said who it is, it
+  /// always does.
   private mutating func updateDeadline(
     _ connection: UnsafeMutablePointer<Connection>, at now: Instant, partial: Bool
   ) {
     if connection.pointee.backlog != nil { return }
     if partial || connection.pointee.isInFrame {
       let oldest = min(connection.pointee.oldest, now)
-      setDeadline(connection, oldest.advanced(by: limits.frameTimeoutNanoseconds))
+      let end = oldest.advanced(by: limits.frameTimeoutNanoseconds)
+      setDeadline(connection, min(end, connection.pointee.nameBefore))
+    } else if connection.pointee.goawaySent {
+      setDeadline(connection, now.advanced(by: Self.quietNanoseconds))
     } else {
-      setDeadline(
-        connection, connection.pointee.goawaySent ? now.advanced(by: Self.quietNanoseconds) : .never)
+      setDeadline(connection, connection.pointee.nameBefore)
     }
   }
 
@@ -304,6 +307,8 @@ extension Reactor {
     switch connection.pointee.phase {
     case .open where connection.pointee.backlog == nil && connection.pointee.goawaySent:
       finish(key, connection)
+    case .open where connection.pointee.backlog == nil && connection.pointee.nameBefore <= Instant.now:
+      refuseStranger(key, connection)
     case .open where connection.pointee.backlog == nil:
       recorder.add(.protocolErrors)
       appendStatus(

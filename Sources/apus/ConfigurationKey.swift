@@ -105,7 +105,8 @@ extension ConfigurationKey {
     case .tlsHandshakeTimeout:
       Row(
         .number(1...600_000), .number(10_000),
-        "A TLS handshake must be complete within this time, in milliseconds.")
+        "A TLS handshake must be complete within this time, in milliseconds, and a caller must have said "
+          + "who it is where a policy asks.")
     case .policy: Row(.file, nil, "Who may do what: a policy file.")
     case .connections:
       Row(.number(1...1_000_000), .number(limits.connections), "Connections that the server holds.")

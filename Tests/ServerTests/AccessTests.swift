@@ -279,6 +279,20 @@ import Testing
     #expect(try #require(try connection.answer()).status?.code == .resourceExhausted)
   }
 
+  @Test func whoNeverSaysWhoItIsLosesItsPlace() throws {
+    let policy =
+      "identities:\n  token:a: {models: [digits], methods: [classify]}\ntokens:\n" + Self.line("a", "t")
+    let server = try SecureServer(policy: policy, tls: ["handshake_timeout_ms: 500"])
+    let stranger = try RawConnection(server.process.unix)
+    let client = try server.client(token: "t")
+    #expect(try classify(client) == nil)
+    let answer = try #require(try stranger.answer())
+    #expect(answer.id == 0 && answer.status?.code == .permissionDenied)
+    #expect(try stranger.answer() == nil, "the connection ends")
+    usleep(700_000)
+    #expect(try classify(client) == nil, "who is named may be idle")
+  }
+
   @Test func whoIsNotNamedCannotMakeTheServerTakeMemory() throws {
     let server = try SecureServer(policy: "identities: {}\n")
     let connection = try RawConnection(server.process.unix)
