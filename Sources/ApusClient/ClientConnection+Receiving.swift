@@ -12,15 +12,22 @@ extension ClientConnection {
   /// - Throws: `connectionLost`, `protocolBroken`, or the status with which the server ends the connection.
   package mutating func receive(until deadline: Instant = .never) throws(ClientError) -> AnswerView? {
     if let answer = try nextAnswer() { return answer }
-    if spinNanoseconds > 0 {
-      let end = min(deadline, .now.advanced(by: spinNanoseconds))
+    if polling.windowNanoseconds > 0 {
+      let end = min(deadline, .now.advanced(by: polling.windowNanoseconds))
       repeat {
         sendSome()
-        if try receiveSome(), let answer = try nextAnswer() { return answer }
+        if try receiveSome(), let answer = try nextAnswer() {
+          polling.succeeded()
+          return answer
+        }
       } while Instant.now < end
+      polling.failed()
     }
+    let slept = Instant.now
     while try receiveSleeping(until: deadline) {
-      if let answer = try nextAnswer() { return answer }
+      guard let answer = try nextAnswer() else { continue }
+      polling.woke(afterNanoseconds: Instant.now.since(slept))
+      return answer
     }
     return nil
   }

@@ -31,7 +31,7 @@ package struct ClientConnection: ~Copyable {
   var output: SendBuffer
   let arena: MetadataArena
   let decoder: FrameDecoder
-  let spinNanoseconds: UInt64
+  var polling: AdaptivePolling
   var request: RequestTemplate
   var answer: AnswerTemplate
   private var lastRequestID: UInt64 = 0
@@ -53,7 +53,8 @@ package struct ClientConnection: ~Copyable {
   ///
   /// - Parameters:
   ///   - security: what an encrypted address needs, and the token; nil: neither.
-  ///   - spinNanoseconds: how long `receive` polls before it sleeps: quicker answers for processor time.
+  ///   - spinNanoseconds: how long `receive` polls at most before it sleeps, where that helps: quicker
+  ///     answers for processor time.
   ///   - connectTimeoutNanoseconds: how long to try; 0: as long as the kernel does.
   package init(
     _ address: Address, security: ClientSecurity? = nil, limits: Limits = Limits(),
@@ -79,7 +80,7 @@ package struct ClientConnection: ~Copyable {
     output = SendBuffer(byteCount: limits.answerBufferBytes)
     arena = MetadataArena(byteCount: limits.metadataArenaBytes)
     decoder = FrameDecoder(reader: .client, limits: limits)
-    self.spinNanoseconds = spinNanoseconds
+    polling = AdaptivePolling(maximumNanoseconds: spinNanoseconds)
     request = RequestTemplate(metadataBytes: limits.metadataBytes)
     answer = AnswerTemplate(metadataBytes: limits.metadataBytes)
     bodyLimit = limits.bodyBytes
