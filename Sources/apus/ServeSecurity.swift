@@ -15,16 +15,17 @@ final class ServeSecurity {
   private let tls: ServeConfiguration.TLS?
   private let policy: String?
   private let log: Logger
-  private var tlsStamps: [FileStamp]
-  private var policyStamps: [FileStamp]
+  private var tlsFiles: [WatchedFile]
+  private var policyFiles: [WatchedFile]
 
   /// - Throws: `CommandFailure` that names the file and what is wrong with it.
   init(_ told: ServeConfiguration, _ log: Logger) throws(CommandFailure) {
     tls = told.tls
     policy = told.policy
     self.log = log
-    tlsStamps = Self.stamps(of: tls)
-    policyStamps = Self.stamps(of: policy)
+    let tlsPaths = [told.tls?.certificate, told.tls?.key, told.tls?.clientCA]
+    tlsFiles = tlsPaths.compactMap { $0 }.map { WatchedFile($0) }
+    policyFiles = told.policy.map { [WatchedFile($0)] } ?? []
     credentials = try tls.map { tls throws(CommandFailure) in
       let context = try Self.context(tls)
       Self.tellValidity(of: context, log)
@@ -33,23 +34,20 @@ final class ServeSecurity {
     access = AccessControl(try policy.map { path throws(CommandFailure) in try Self.policy(path) })
   }
 
-  private static func stamps(of tls: ServeConfiguration.TLS?) -> [FileStamp] {
-    [tls?.certificate, tls?.key, tls?.clientCA].compactMap { $0 }.map { FileStamp($0) }
-  }
-
-  private static func stamps(of policy: String?) -> [FileStamp] { policy.map { [FileStamp($0)] } ?? [] }
-
   /// Whether there is anything that may change.
   var watchesFiles: Bool { tls != nil || policy != nil }
 
-  /// Reads again what has changed since the last time, or everything where `always`.
+  /// Reads again what has changed since the last time, or everything where `always`. Looking takes no memory.
   func reload(always: Bool = false) {
-    let tlsNow = Self.stamps(of: tls)
-    if always || tlsNow != tlsStamps { reloadCertificates() }
-    tlsStamps = tlsNow
-    let policyNow = Self.stamps(of: policy)
-    if always || policyNow != policyStamps { reloadPolicy() }
-    policyStamps = policyNow
+    if Self.haveChanged(&tlsFiles) || always { reloadCertificates() }
+    if Self.haveChanged(&policyFiles) || always { reloadPolicy() }
+  }
+
+  /// Whether one of them has since the last time; every one is looked at.
+  private static func haveChanged(_ files: inout [WatchedFile]) -> Bool {
+    var haveChanged = false
+    for index in files.indices where files[index].hasChanged() { haveChanged = true }
+    return haveChanged
   }
 
   private func reloadCertificates() {
@@ -99,21 +97,39 @@ final class ServeSecurity {
   }
 }
 
-/// What changes when a file, or the file that a link leads to, is written or replaced.
-private struct FileStamp: Equatable {
-  private var device: UInt64 = 0
-  private var inode: UInt64 = 0
-  private var size = 0
-  private var seconds = 0
-  private var nanoseconds = 0
+/// A file, or the file that a link leads to, that may be written or replaced.
+private struct WatchedFile {
+  private let path: ContiguousArray<CChar>
+  private var stamp: Stamp
 
   init(_ path: String) {
-    var information = stat()
-    guard stat(path, &information) == 0 else { return }
-    device = UInt64(information.st_dev)
-    inode = UInt64(information.st_ino)
-    size = Int(information.st_size)
-    seconds = information.st_mtim.tv_sec
-    nanoseconds = information.st_mtim.tv_nsec
+    self.path = path.utf8CString
+    stamp = Stamp(self.path)
+  }
+
+  /// Whether it is another since the last time.
+  mutating func hasChanged() -> Bool {
+    let now = Stamp(path)
+    defer { stamp = now }
+    return now != stamp
+  }
+
+  private struct Stamp: Equatable {
+    private var device: UInt64 = 0
+    private var inode: UInt64 = 0
+    private var size = 0
+    private var seconds = 0
+    private var nanoseconds = 0
+
+    init(_ path: ContiguousArray<CChar>) {
+      var information = stat()
+      let result = path.withUnsafeBufferPointer { $0.baseAddress.map { stat($0, &information) } }
+      guard result == 0 else { return }
+      device = UInt64(information.st_dev)
+      inode = UInt64(information.st_ino)
+      size = Int(information.st_size)
+      seconds = information.st_mtim.tv_sec
+      nanoseconds = information.st_mtim.tv_nsec
+    }
   }
 }
