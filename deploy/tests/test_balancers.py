@@ -1,0 +1,201 @@
+"""nginx and HAProxy before three real servers, with the configuration files that are shipped.
+
+Shares are counted, not timed: every answer names its server by the version of the model.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import threading
+from collections import Counter
+
+import numpy as np
+import pytest
+
+import apus
+from fake import HEADER, HEALTH, frame
+from running import balancing, client_of, find, servers, wait_until
+
+DIGIT = np.zeros(64, dtype=np.float32)
+# Connections on top of, or below, a server's exact share.
+TOLERANCE = 2
+
+pytestmark = pytest.mark.skipif("APUS_BINARY" not in os.environ, reason="APUS_BINARY names no apus")
+
+
+@pytest.fixture(params=["nginx", "haproxy"])
+def kind(request):
+    if not find(request.param):
+        pytest.skip(f"{request.param} is not installed: apt-get install {request.param}")
+    if request.param == "nginx" and not os.path.exists("/usr/lib/nginx/modules/ngx_stream_module.so"):
+        pytest.skip("nginx has no stream module: apt-get install libnginx-mod-stream")
+    return request.param
+
+
+def who(client):
+    """The number of the server that a client is connected to."""
+    return client.classify("digits", DIGIT, labels=False).version
+
+
+@contextlib.contextmanager
+def clients(balancer, count):
+    """Clients with a connection each, all open at the same time."""
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(client_of(balancer)) for _ in range(count)]
+
+
+@pytest.mark.parametrize("weights", [(1, 1, 1), (3, 1, 1)], ids=["equal", "three-one-one"])
+def test_connections_are_shared_by_weight(kind, tmp_path, weights):
+    count = 50
+    with servers(tmp_path) as behind, balancing(kind, tmp_path, behind, weights) as balancer:
+        with clients(balancer, count) as connected:
+            first = [who(client) for client in connected]
+            again = [who(client) for client in connected]
+    assert first == again, "a connection stays with its server"
+    shares = Counter(first)
+    for number, weight in enumerate(weights, 1):
+        assert abs(shares[number] - count * weight / sum(weights)) <= TOLERANCE, shares
+
+
+def test_the_least_busy_server_gets_the_next_connection(kind, tmp_path):
+    with servers(tmp_path) as behind, balancing(kind, tmp_path, behind) as balancer:
+        with clients(balancer, 9) as connected:
+            places = [who(client) for client in connected]
+            for client, place in zip(connected, places):
+                if place == 2:
+                    client.close()
+            if kind == "haproxy":
+                wait_until(lambda: len(sessions(balancer)) <= 6, "HAProxy has noticed the closed connections")
+            with clients(balancer, 3) as further:
+                assert [who(client) for client in further] == [2, 2, 2]
+
+
+def sessions(balancer):
+    """HAProxy's sessions but the asking one."""
+    with socket.socket(socket.AF_UNIX) as admin:
+        admin.connect(f"{balancer.folder}/admin.sock")
+        admin.sendall(b"show sess\n")
+        text = b"".join(iter(lambda: admin.recv(1 << 16), b"")).decode()
+    return [line for line in text.splitlines() if " fe=apus " in line]
+
+
+def test_a_client_that_ended_its_sending_gets_its_answers(kind, tmp_path):
+    with servers(tmp_path) as behind, balancing(kind, tmp_path, behind) as balancer:
+        host, port = balancer.place.split(":")
+        with socket.create_connection((host, int(port)), 20) as raw:
+            raw.sendall(b"".join(frame(1, HEALTH, id) for id in range(1, 101)))
+            raw.shutdown(socket.SHUT_WR)
+            received = b"".join(iter(lambda: raw.recv(1 << 16), b""))
+    assert len(received) == 100 * 64 and received.count(b"APUS") == 100
+
+
+class Load:
+    """Threads that call until they are told to stop, half of them many calls at a time."""
+
+    def __init__(self, balancer, threads=6):
+        self.balancer, self.failures, self.answers = balancer, [], Counter()
+        self._lock, self._stop = threading.Lock(), threading.Event()
+        self._threads = [threading.Thread(target=self._run, args=(1 + index % 2 * 15,))
+                         for index in range(threads)]
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self, calls):
+        with client_of(self.balancer) as client:
+            while not self._stop.is_set():
+                try:
+                    found = client.classify_many("digits", [DIGIT] * calls, labels=False)
+                except apus.ApusError as error:
+                    with self._lock:
+                        self.failures.append(error)
+                else:
+                    with self._lock:
+                        self.answers.update(result.version for result in found)
+
+    def is_answered_by(self, number, calls):
+        before = self.answers[number]
+        return lambda: self.answers[number] >= before + calls
+
+
+def comes_back(balancer, number):
+    """Whether a new connection reaches the server."""
+    def reached():
+        with client_of(balancer) as client:
+            return who(client) == number
+    return reached
+
+
+def test_a_rolling_restart_loses_no_call(kind, tmp_path):
+    with servers(tmp_path) as behind, balancing(kind, tmp_path, behind) as balancer:
+        with Load(balancer) as load:
+            wait_until(lambda: len(load.answers) == 3, "every server has answered")
+            for server in behind:
+                wait_until(load.is_answered_by(server.number, 50), f"server {server.number} is under load")
+                server.drain()
+                server.start()
+                server.wait()
+                wait_until(comes_back(balancer, server.number), f"server {server.number} is used again")
+                for other in behind[:-1]:
+                    wait_until(comes_back(balancer, other.number), f"server {other.number} is used")
+        assert load.failures == []
+        assert sum(load.answers.values()) > 300
+
+
+def test_only_calls_in_flight_on_a_killed_server_fail(kind, tmp_path):
+    with servers(tmp_path) as behind, balancing(kind, tmp_path, behind) as balancer:
+        with clients(balancer, 12) as connected:
+            places = [who(client) for client in connected]
+            assert set(places) == {1, 2, 3}
+            # Stopped, it has the calls and has not answered them when it is killed.
+            behind[0].signal(signal.SIGSTOP)
+            outcomes = [None] * len(connected)
+
+            def call(index):
+                try:
+                    outcomes[index] = who(connected[index])
+                except apus.ApusError as error:
+                    outcomes[index] = error
+
+            threads = [threading.Thread(target=call, args=(index,)) for index in range(len(connected))]
+            for thread in threads:
+                thread.start()
+            others = [index for index, place in enumerate(places) if place != 1]
+            for index in others:
+                threads[index].join(20)
+            behind[0].kill()
+            for thread in threads:
+                thread.join(20)
+            for place, outcome in zip(places, outcomes):
+                if place == 1:
+                    assert isinstance(outcome, apus.ConnectionLost), outcome
+                else:
+                    assert outcome == place
+            for _ in range(5):
+                assert {who(client) for client in connected} == {2, 3}
+
+
+def test_a_client_without_a_server_gets_a_typed_error(kind, tmp_path):
+    with servers(tmp_path) as behind, balancing(kind, tmp_path, behind) as balancer:
+        for server in behind:
+            server.kill()
+        with client_of(balancer) as client, pytest.raises(apus.ConnectionLost):
+            client.health()
+        for server in behind:
+            server.start()
+        for server in behind:
+            server.wait()
+
+        def answers():
+            with client_of(balancer) as client, contextlib.suppress(apus.ConnectionLost):
+                return client.health().status == apus.ServingStatus.SERVING
+
+        wait_until(answers, "calls are answered again")
