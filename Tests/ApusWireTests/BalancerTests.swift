@@ -29,10 +29,12 @@ import Testing
     let digits = try String(contentsOf: file, encoding: .utf8).split(separator: "\n")
       .map { $0.trimmingCharacters(in: .whitespaces) }
       .filter { $0.hasPrefix("tcp-check \(step)") }
-      .flatMap { $0.split(separator: " ").filter { $0.count >= 32 && $0.allSatisfy(\.isHexDigit) } }
-      .joined()
-    return stride(from: 0, to: digits.count, by: 2).compactMap { offset in
-      UInt8(digits.dropFirst(offset).prefix(2), radix: 16)
+      .flatMap { $0.split(separator: " ") }
+      .map { $0.hasPrefix("^") ? $0.dropFirst() : $0 }
+      .filter { $0.count >= 32 && $0.allSatisfy(\.isHexDigit) }
+      .flatMap { Array($0.utf8) }
+    return stride(from: 0, to: digits.count - 1, by: 2).compactMap { place in
+      UInt8(String(decoding: digits[place...place + 1], as: UTF8.self), radix: 16)
     }
   }
 

@@ -168,7 +168,7 @@ def balancing(kind: str, folder: Path, behind: Sequence[Server], weights: Sequen
     assert program
     if kind == "nginx":
         text = nginx_configuration(folder, port, [server.nginx_place for server in behind], weights)
-        command = [program, "-p", str(folder), "-e", f"{folder}/nginx.log", "-g", "daemon off;"]
+        command = [program, "-e", f"{folder}/nginx.log", "-g", "daemon off;"]
     else:
         text = haproxy_configuration(folder, port, [server.haproxy_place for server in behind], weights)
         command = [program, "-db"]

@@ -21,7 +21,7 @@ pytestmark = [
 
 CONFIGURATION = (running.ROOT / "deploy" / "haproxy" / "haproxy.cfg").read_text()
 SENT = bytes.fromhex("".join(re.findall(r"tcp-check send-binary (\w+)", CONFIGURATION)))
-EXPECTED = bytes.fromhex("".join(re.findall(r"tcp-check expect .* binary (\w+)", CONFIGURATION)))
+EXPECTED = bytes.fromhex("".join(re.findall(r"tcp-check expect .* rbinary \^(\w+)", CONFIGURATION)))
 
 
 def received(connected, size):
