@@ -130,7 +130,8 @@ def haproxy_configuration(folder: Path, port: int, places: Sequence[str], weight
     text = replaced(text, "    user haproxy\n", f"    user {getpass.getuser()}\n" if is_root else "")
     text = replaced(text, "    group haproxy\n", f"    group {group}\n" if is_root else "")
     text = replaced(text, "stats socket /run/haproxy/admin.sock", f"stats socket {folder}/admin.sock")
-    text = replaced(text, "    log /dev/log local0\n", "")
+    text = replaced(text, "log /dev/log local0", "log stdout format raw local0")
+    text = replaced(text, "maxconn 16384", "maxconn 500")
     text = replaced(text, "bind :7400", f"bind 127.0.0.1:{port}")
     for old, place, weight in zip(HAPROXY_PLACES, places, weights):
         line = re.search(f"{re.escape(old)} weight [0-9]+", text)
