@@ -5,6 +5,7 @@ Shares are counted, not timed: every answer names its server by the version of t
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import threading
@@ -14,8 +15,9 @@ import numpy as np
 import pytest
 
 import apus
+from certificates import Authority
 from fake import HEADER, HEALTH, frame
-from running import balancing, client_of, find, servers, wait_until
+from running import balancing, client_of, find, replaced, servers, wait_until
 
 DIGIT = np.zeros(64, dtype=np.float32)
 # Connections on top of, or below, a server's exact share.
@@ -160,21 +162,51 @@ def test_only_calls_in_flight_on_a_killed_server_fail(kind, tmp_path):
                     outcomes[index] = error
 
             threads = [threading.Thread(target=call, args=(index,)) for index in range(len(connected))]
-            for thread in threads:
-                thread.start()
+            stopped = [index for index, place in enumerate(places) if place == 1]
             others = [index for index, place in enumerate(places) if place != 1]
+            for index in stopped + others:
+                threads[index].start()
             for index in others:
                 threads[index].join(20)
+            assert [outcomes[index] for index in others] == [places[index] for index in others]
+            assert all(threads[index].is_alive() for index in stopped)
             behind[0].kill()
-            for thread in threads:
-                thread.join(20)
-            for place, outcome in zip(places, outcomes):
-                if place == 1:
-                    assert isinstance(outcome, apus.ConnectionLost), outcome
-                else:
-                    assert outcome == place
+            for index in stopped:
+                threads[index].join(20)
+                assert isinstance(outcomes[index], apus.ConnectionLost), outcomes[index]
             for _ in range(5):
                 assert {who(client) for client in connected} == {2, 3}
+
+
+def test_tls_passes_through(kind, tmp_path):
+    """Servers and clients check each other's certificates, and so does HAProxy's check."""
+    here = Authority(tmp_path, "authority")
+    certificate, key = here.sign("server", "server", "IP:127.0.0.1,DNS:apus.example.org")
+    own, own_key = here.sign("client", "client", "DNS:client")
+    check, check_key = here.sign("check", "check", "DNS:check")
+    (tmp_path / "check.pem").write_text(open(check).read() + open(check_key).read())
+    options = ["--tls-cert", certificate, "--tls-key", key, "--tls-client-ca", here.file]
+
+    def encrypt_check(text):
+        """Adds what the file's first lines say."""
+        if kind == "nginx":
+            return text
+        asked = re.search("^# +(check-ssl .*)$", text, re.MULTILINE)[1]
+        text = replaced(text, "    default-server check ", f"    default-server check {asked} crt {tmp_path}/check.pem ")
+        return text.replace("ca-file /etc/haproxy/apus-ca.pem", f"ca-file {here.file}")
+
+    with servers(tmp_path, ["tls"] * 3, options) as behind:
+        with balancing(kind, tmp_path, behind, edit=encrypt_check) as balancer:
+            if kind == "haproxy":
+                assert set(balancer.states().values()) == {("UP", "L7OK")}
+            with contextlib.ExitStack() as stack:
+                found = Counter(who(stack.enter_context(apus.Client(
+                    f"tls://{balancer.place}", timeout=20, ca=here.file, cert=own, key=own_key)))
+                    for _ in range(9))
+            assert found == {1: 3, 2: 3, 3: 3}
+            with apus.Client(f"tls://{balancer.place}", ca=here.file) as stranger:
+                with pytest.raises(apus.ClientCertificateError):
+                    stranger.health()
 
 
 def test_a_client_without_a_server_gets_a_typed_error(kind, tmp_path):
