@@ -46,10 +46,11 @@ proto-check: setup
 # Debian's Python, which has Debian's numpy and pytest; the client needs nothing else.
 PYTHON := /usr/bin/python3
 
-test: PACKAGES += python3-numpy python3-pytest openssl strace
+test: PACKAGES += python3-numpy python3-pytest openssl strace nginx libnginx-mod-stream haproxy
 test: proto-check fuzz-corpus
 	swift build --build-tests
 	APUS_BINARY=.build/debug/apus $(PYTHON) -m pytest -q -p no:cacheprovider clients/python
+	APUS_BINARY=.build/debug/apus $(PYTHON) -m pytest -q -p no:cacheprovider deploy/tests
 	swift test --skip-build
 
 # The tests under a sanitizer, in a build folder of its own; what ExactTests counts is not the same there.
