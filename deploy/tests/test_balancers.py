@@ -89,12 +89,15 @@ def test_a_client_that_ended_its_sending_gets_its_answers(kind, tmp_path):
 
 
 class Load:
-    """Threads that call until they are told to stop, half of them many calls at a time."""
+    """Threads that call until they are told to stop.
+
+    A third make one call at a time, a third 16 together, and a third open a connection for each call.
+    """
 
     def __init__(self, balancer, threads=6):
         self.balancer, self.failures, self.answers = balancer, [], Counter()
         self._lock, self._stop = threading.Lock(), threading.Event()
-        self._threads = [threading.Thread(target=self._run, args=(1 + index % 2 * 15,))
+        self._threads = [threading.Thread(target=self._run, args=(16 if index % 3 == 1 else 1, index % 3 == 2))
                          for index in range(threads)]
 
     def __enter__(self):
@@ -107,11 +110,13 @@ class Load:
         for thread in self._threads:
             thread.join()
 
-    def _run(self, calls):
+    def _run(self, calls, connects):
         with client_of(self.balancer) as client:
             while not self._stop.is_set():
                 try:
                     found = client.classify_many("digits", [DIGIT] * calls, labels=False)
+                    if connects:
+                        client.close()
                 except apus.ApusError as error:
                     with self._lock:
                         self.failures.append(error)
