@@ -57,13 +57,34 @@ def test_a_draining_server_is_taken_out_before_it_is_gone(tmp_path):
             # What was in flight is still answered, on every connection.
             for half in halves:
                 half.sendall(request[32:])
-            answers = [b"".join(iter(lambda: half.recv(1 << 16), b"")) if index_of_goaway(half)
+            answers = [b"".join(iter(lambda: half.recv(1 << 16), b"")) if begins_with_goaway(half)
                        else received(half, 64) for half in halves]
             assert sum(b"NOT_PROCESSED" in found for found in answers) == 1
             assert sum(found[:48] == answer(HEALTH, 7, b"\x08\x01")[:48] for found in answers) == 2
 
 
-def index_of_goaway(connected):
+def test_a_server_that_hangs_is_taken_out(tmp_path):
+    with servers(tmp_path) as behind, balancing("haproxy", tmp_path, behind, edit=often) as balancer:
+        behind[2].signal(signal.SIGSTOP)
+        wait_until(lambda: balancer.states()["c"] == ("DOWN", "L7TOUT"), "HAProxy takes the server out")
+        behind[2].signal(signal.SIGCONT)
+        wait_until(lambda: balancer.states()["c"] == ("UP", "L7OK"), "HAProxy uses the server again")
+
+
+@pytest.mark.parametrize("identities, state", [
+    ("{anonymous: {models: [], methods: [read]}}", "UP"),
+    ('{"token:x": {models: ["*"], methods: [classify]}}', "DOWN"),
+], ids=["named", "not named"])
+def test_a_policy_must_name_the_check(tmp_path, identities, state):
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(f"identities: {identities}\ntokens: {{x: {{hash: \"sha256:{'0' * 64}\"}}}}\n")
+    policy.chmod(0o600)
+    with servers(tmp_path, ["tcp"] * 3, ["--policy", str(policy)]) as behind:
+        with balancing("haproxy", tmp_path, behind, edit=often) as balancer:
+            assert {found for found, _ in balancer.states().values()} == {state}
+
+
+def begins_with_goaway(connected):
     """Whether the first frame that waits is a goaway."""
     return connected.recv(6, socket.MSG_PEEK)[5] == 4
 
@@ -92,6 +113,7 @@ class Stub:
 
 def often(text):
     """Checks ten times as often as shipped, so that tests do not wait."""
+    text = running.replaced(text, "timeout check 1s", "timeout check 200ms")
     return running.replaced(text, "check inter 1s", "check inter 100ms")
 
 
