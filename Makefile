@@ -1,6 +1,6 @@
 # make run, make test: on a fresh Debian machine with Swift these install what is missing and then do the work.
 .DEFAULT_GOAL := help
-.PHONY: help setup build run proto proto-check test sanitize-address sanitize-thread fuzz fuzz-build fuzz-corpus soak bench sslyze
+.PHONY: help setup build run proto proto-check test test-balancers sanitize-address sanitize-thread fuzz fuzz-build fuzz-corpus soak bench sslyze
 
 PACKAGES := libprotobuf-c-dev protobuf-c-compiler libopenblas-dev libssl-dev pkg-config
 SWIFT_RELEASE := swift build -c release --static-swift-stdlib
@@ -8,6 +8,7 @@ SWIFT_RELEASE := swift build -c release --static-swift-stdlib
 help:
 	@echo "make run     serve two models and classify a digit (ONCE=1: then stop)"
 	@echo "make test    build and run every test"
+	@echo "make test-balancers   nginx and HAProxy before three servers"
 	@echo "make sanitize-thread, sanitize-address   the Swift tests under a sanitizer"
 	@echo "make build   build the release executable"
 	@echo "make setup   install the Debian packages that are missing"
@@ -46,12 +47,17 @@ proto-check: setup
 # Debian's Python, which has Debian's numpy and pytest; the client needs nothing else.
 PYTHON := /usr/bin/python3
 
-test: PACKAGES += python3-numpy python3-pytest openssl strace nginx libnginx-mod-stream haproxy
+test: PACKAGES += python3-numpy python3-pytest openssl strace
 test: proto-check fuzz-corpus
 	swift build --build-tests
 	APUS_BINARY=.build/debug/apus $(PYTHON) -m pytest -q -p no:cacheprovider clients/python
-	APUS_BINARY=.build/debug/apus $(PYTHON) -m pytest -q -p no:cacheprovider deploy/tests
 	swift test --skip-build
+
+# nginx and HAProxy, real ones, before three servers. Debian starts both when it installs them.
+test-balancers: PACKAGES += python3-numpy python3-pytest openssl nginx libnginx-mod-stream haproxy
+test-balancers: setup
+	swift build --product apus
+	APUS_BINARY=.build/debug/apus $(PYTHON) -m pytest -q -p no:cacheprovider deploy/tests
 
 # The tests under a sanitizer, in a build folder of its own; what ExactTests counts is not the same there.
 # Leaks are looked for by the fuzz targets alone: Foundation, which only tests use, leaks for every file it reads.
