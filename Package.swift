@@ -97,6 +97,9 @@ let package = Package(
     tests(
       "ExactTests",
       ["apus", "client-probe", "ApusClient", "ApusWire", "ApusIO", "ApusBase", "TestCertificates"]),
+    // `apus` as a service: passed sockets, what the manager is told, units, `apus doctor`.
+    .testTarget(
+      name: "ServiceTests", dependencies: ["apus"], exclude: ["manager.py"], swiftSettings: settings),
     // Starts the `apus` that was built beside it; a server whose limits must be short runs in the test's own process.
     tests(
       "ServerTests",

@@ -12,6 +12,16 @@ package struct Listener: ~Copyable, Sendable {
   package let address: Address
   /// The socket file that was made here; nil for TCP.
   private let file: FileIdentity?
+  /// The service manager holds it too, and may pass it to the next process.
+  private let isPassed: Bool
+
+  /// Takes a passed socket over; its file is not this process's to remove.
+  package init(_ passed: PassedSocket) {
+    descriptor = Descriptor(owning: passed.number)
+    address = passed.address
+    file = nil
+    isPassed = true
+  }
 
   package init(_ address: Address, mode: UInt32 = 0o660) throws(SystemError) {
     switch address {
@@ -29,6 +39,7 @@ package struct Listener: ~Copyable, Sendable {
     }
     self.address = Self.bound(descriptor, address)
     if case .unix(let path) = address { file = FileIdentity(path) } else { file = nil }
+    isPassed = false
     _ = fcntl(descriptor.number, F_SETFL, O_NONBLOCK)
   }
 
@@ -55,9 +66,11 @@ package struct Listener: ~Copyable, Sendable {
 
   deinit { stop() }
 
-  /// Takes no more connections: the socket file goes, and who connects is refused.
+  /// Takes no more connections: the socket file goes, and who connects is refused. At a passed socket they
+  /// wait for the next process.
   package func stop() {
     removeFile()
+    guard !isPassed else { return }
     _ = shutdown(descriptor.number, Int32(SHUT_RDWR))
   }
 

@@ -7,10 +7,16 @@ package import ApusIO
 package struct ListenerSet: ~Copyable, @unchecked Sendable {
   private let listeners: UnsafeMutableBufferPointer<Listener>
 
-  /// Opens all of them or none.
-  package init(_ addresses: [Address], mode: UInt32) throws(SystemError) {
-    let places = UnsafeMutableBufferPointer<Listener>.allocate(capacity: addresses.count)
+  /// Opens all of them or none, and takes over those that were passed.
+  package init(
+    _ addresses: [Address], passed: [PassedSocket] = [], mode: UInt32
+  ) throws(SystemError) {
+    let places = UnsafeMutableBufferPointer<Listener>.allocate(capacity: addresses.count + passed.count)
     var opened = 0
+    for socket in passed {
+      places.initializeElement(at: opened, to: Listener(socket))
+      opened += 1
+    }
     do throws(SystemError) {
       for address in addresses {
         places.initializeElement(at: opened, to: try Listener(address, mode: mode))

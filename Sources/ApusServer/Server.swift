@@ -6,6 +6,8 @@ package import ApusIO
 package final class Server: Sendable {
   package struct Configuration: Sendable {
     package var listen: [Address] = []
+    /// Sockets of the service manager, served beside `listen`.
+    package var passed: [PassedSocket] = []
     /// Mode bits of the socket files.
     package var socketMode: UInt32 = 0o660
     package var threads = 1
@@ -47,9 +49,13 @@ package final class Server: Sendable {
     }
     let mode = configuration.socketMode
     listeners = SharedListeners(
-      try ListenerSet(configuration.listen.filter { !$0.isEncrypted }, mode: mode))
+      try ListenerSet(
+        configuration.listen.filter { !$0.isEncrypted },
+        passed: configuration.passed.filter { !$0.address.isEncrypted }, mode: mode))
     encrypted = SharedListeners(
-      try ListenerSet(configuration.listen.filter { $0.isEncrypted }, mode: mode))
+      try ListenerSet(
+        configuration.listen.filter { $0.isEncrypted },
+        passed: configuration.passed.filter { $0.address.isEncrypted }, mode: mode))
     do throws(SystemError) {
       for (index, reactor) in reactors.enumerated() { try start(reactor, index) }
       if let first, encrypted.set.count > 0 { try start(first) }

@@ -78,9 +78,12 @@ struct Serve: ParsableCommand {
   private func texts(_ text: String?) -> [String] { text.map { [$0] } ?? [] }
 
   func run() throws {
-    let told: ServeConfiguration
+    var told: ServeConfiguration
+    let sockets: (opened: [Address], passed: [PassedSocket])
+    let passed = try passedSockets()
     do throws(ConfigurationError) {
       told = try ServeConfiguration(file: config, flags: flags, environment: environmentVariables())
+      sockets = try told.adopt(passed)
     } catch {
       throw failure(error.description, status: 2)
     }
@@ -92,7 +95,8 @@ struct Serve: ParsableCommand {
       let security = try ServeSecurity(told, log)
       let catalog = try loadCatalog(told.models, log)
       var configuration = Server.Configuration()
-      configuration.listen = told.listen
+      configuration.listen = sockets.opened
+      configuration.passed = sockets.passed
       configuration.socketMode = told.socketMode
       configuration.threads = told.threads
       configuration.spinNanoseconds = told.spinNanoseconds
@@ -103,13 +107,22 @@ struct Serve: ParsableCommand {
       clinux_release_memory()
       let server = try Server(catalog: catalog, configuration)
       for address in server.addresses { log.info("listening on \(address)") }
-      var loop = ServeLoop(server: server, security: security, log: log)
+      let manager = ServiceManager()
+      let failed = catalog.models.count { $0.failure != nil }
+      manager.ready(models: catalog.models.count - failed, failed: failed)
+      var loop = ServeLoop(server: server, security: security, manager: manager, log: log)
       loop.run(signals)
+      manager.stopping()
       server.drain()
       log.info("drained")
     } catch let error as SystemError {
       throw CommandFailure("\(error)")
     }
+  }
+
+  /// Before any file is opened, so that no passed descriptor is mistaken for one of this process.
+  private func passedSockets() throws -> [PassedSocket] {
+    do throws(SystemError) { return try PassedSocket.takeAll() } catch { throw CommandFailure("\(error)") }
   }
 }
 

@@ -17,6 +17,11 @@ struct ServeConfiguration: Sendable {
   subscript(key: ConfigurationKey) -> ConfigurationSetting {
     settings[key] ?? ConfigurationSetting(value: nil, origin: .standard)
   }
+
+  /// Keeps the origin: what is wrong is said of whoever gave the addresses.
+  mutating func setListen(_ addresses: [Address]) {
+    settings[.listen] = ConfigurationSetting(value: .addresses(addresses), origin: self[.listen].origin)
+  }
 }
 
 // MARK: The values

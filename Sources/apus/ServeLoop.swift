@@ -10,13 +10,15 @@ import Logging
 struct ServeLoop: ~Copyable {
   let server: Server
   let security: ServeSecurity
+  let manager: ServiceManager
   let log: Logger
   /// Refusals are logged once a second at most, so that no flood of them fills the log.
   private var quietUntil = Instant(nanoseconds: 0)
 
-  init(server: Server, security: ServeSecurity, log: Logger) {
+  init(server: Server, security: ServeSecurity, manager: ServiceManager, log: Logger) {
     self.server = server
     self.security = security
+    self.manager = manager
     self.log = log
   }
 
@@ -28,7 +30,10 @@ struct ServeLoop: ~Copyable {
         timeoutMilliseconds: isQuiet || security.watchesFiles ? 1000 : -1,
         orReadable: isQuiet ? -1 : server.attention)
       switch signal {
-      case SIGHUP: security.reload(always: true)
+      case SIGHUP:
+        manager.reloading()
+        security.reload(always: true)
+        manager.reloaded()
       case 0:
         security.reload()
         if !isQuiet { logRefusals() }
