@@ -11,9 +11,11 @@ package struct PassedSocket: Sendable {
   private static let first: Int32 = 3
 
   /// Takes the sockets that `LISTEN_PID`, `LISTEN_FDS` and `LISTEN_FDNAMES` promise to this process, none if
-  /// they speak to another, and unsets the variables. Call it before any thread starts and any file is opened.
+  /// they speak to another, and unsets the variables. Call it before any thread starts and any file is
+  /// opened.
   ///
-  /// - Throws: `SystemError` for a number that is none, and for a descriptor that is no listening stream socket.
+  /// - Throws: `SystemError` for a number that is none, and for a descriptor that is no listening stream
+  ///   socket.
   package static func takeAll() throws(SystemError) -> [PassedSocket] {
     let names = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"]
     let values = names.map { getenv($0).map { String(cString: $0) } }

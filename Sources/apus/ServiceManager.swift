@@ -3,7 +3,8 @@ import CLinux
 import Glibc
 
 /// What a service manager is told about this process: sd_notify(3), datagrams to the socket that
-/// `NOTIFY_SOCKET` names. Without the variable nothing is sent; a message that cannot be delivered is left out.
+/// `NOTIFY_SOCKET` names. Without the variable nothing is sent; a message that cannot be delivered is left
+/// out.
 struct ServiceManager {
   private let name: [UInt8]
 
