@@ -49,6 +49,7 @@ PYTHON := /usr/bin/python3
 
 test: PACKAGES += python3-numpy python3-pytest openssl strace
 test: proto-check fuzz-corpus
+	$(SWIFT_RELEASE) --product apus
 	swift build --build-tests
 	APUS_BINARY=.build/debug/apus $(PYTHON) -m pytest -q -p no:cacheprovider clients/python
 	swift test --skip-build

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// A listening socket that the service manager opened and passed on (sd_listen_fds(3)). Whoever makes a
