@@ -86,23 +86,16 @@ extension ConfigurationKey {
 
 /// The text of a configuration file.
 private func readFile(_ path: String) throws(YAMLError) -> String {
-  let number = open(path, O_RDONLY | O_CLOEXEC)
-  guard number >= 0 else { throw YAMLError("\(path): cannot be read: \(systemReason())") }
-  let file = Descriptor(owning: number)
-  var bytes = [UInt8](repeating: 0, count: ConfigurationLayer.longestFileBytes + 1)
-  var count = 0
-  while count < bytes.count {
-    let added = bytes.withUnsafeMutableBytes { read(file.number, $0.baseAddress! + count, $0.count - count) }
-    if added < 0, errno == EINTR { continue }
-    guard added >= 0 else { throw YAMLError("\(path): cannot be read: \(systemReason())") }
-    if added == 0 { break }
-    count += added
+  let bytes: [UInt8]
+  do { bytes = try fileBytes(path, atMost: ConfigurationLayer.longestFileBytes) } catch {
+    guard error.errorNumber != EFBIG else {
+      throw YAMLError(
+        "\(path): a configuration has at most \(ConfigurationLayer.longestFileBytes) bytes; "
+          + "this one has more")
+    }
+    throw YAMLError("\(path): cannot be read: \(String(cString: strerror(error.errorNumber)))")
   }
-  guard count < bytes.count else {
-    throw YAMLError(
-      "\(path): a configuration has at most \(ConfigurationLayer.longestFileBytes) bytes; this one has more")
-  }
-  guard let text = String(validating: bytes[..<count], as: UTF8.self) else {
+  guard let text = String(validating: bytes, as: UTF8.self) else {
     throw YAMLError("\(path): is not UTF-8 text")
   }
   return text
