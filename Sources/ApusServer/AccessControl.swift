@@ -80,13 +80,13 @@ package final class AccessControl: Sendable {
         if !isRefused { expires = policy.expiry(ofToken: token.name, from: seconds, now) }
       }
       let isAnonymous = identities.isEmpty
-      let grants = policy.entries(for: isAnonymous ? ["anonymous"] : identities)
+      // A token that is no longer good is no way to what anyone may do.
+      let grants = policy.entries(for: isAnonymous && !isRefused ? ["anonymous"] : identities)
       let name = isRefused ? "token:\(caller.token?.name ?? "")" : identities.first ?? "anonymous"
       let usage = grants.isEmpty ? Usage() : Self.usage(of: grants, &state)
       return Standing(
-        generation: current.load(ordering: .relaxed), name: name,
-        grants: isRefused ? policy.entries(for: []) : grants, usage: usage, expires: expires,
-        isAnonymous: isAnonymous)
+        generation: current.load(ordering: .relaxed), name: name, grants: grants, usage: usage,
+        expires: expires, isAnonymous: isAnonymous)
     }
   }
 
