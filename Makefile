@@ -29,6 +29,7 @@ setup:
 
 build: setup
 	$(SWIFT_RELEASE) --product apus
+	$(SWIFT_RELEASE) --product apus-gateway
 
 # Generated code is committed, so that a build needs no generator.
 proto: setup
@@ -50,6 +51,7 @@ PYTHON := /usr/bin/python3
 test: PACKAGES += python3-numpy python3-pytest openssl strace
 test: proto-check fuzz-corpus
 	$(SWIFT_RELEASE) --product apus
+	$(SWIFT_RELEASE) --product apus-gateway
 	swift build --build-tests
 	APUS_BINARY=.build/debug/apus $(PYTHON) -m pytest -q -p no:cacheprovider clients/python
 	swift test --skip-build

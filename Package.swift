@@ -22,12 +22,16 @@ let package = Package(
   products: [
     .library(name: "ApusClient", targets: ["ApusClient"]),
     .executable(name: "apus", targets: ["apus"]),
+    .executable(name: "apus-gateway", targets: ["apus-gateway"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
     .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+    .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
   ],
   targets: [
     // Layer 0: C libraries and generated messages.
@@ -56,18 +60,32 @@ let package = Package(
         "ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusStream", "ApusEngine", "ApusModels", "ApusAccess",
       ]),
 
-    // Layer 7: the command line.
-    .executableTarget(
-      name: "apus",
-      dependencies: [
+    // Layer 6: HTTP.
+    module(
+      "ApusGateway",
+      [
+        "ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusServer",
+        .product(name: "Hummingbird", package: "hummingbird"),
+        .product(name: "HummingbirdCore", package: "hummingbird"),
+        .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+      ]),
+
+    // Layer 7: the command line. `apus` starts fast and small; a server with HTTP is `apus-gateway`.
+    module(
+      "ApusCommand",
+      [
         "ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusYAML", "ApusEngine", "ApusFormats", "ApusModels",
         "ApusAccess", "ApusClient", "ApusServer",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Histogram", package: "hdrhistogram-swift"),
         .product(name: "Logging", package: "swift-log"),
-      ],
-      swiftSettings: settings
-    ),
+      ]),
+    .executableTarget(name: "apus", dependencies: ["ApusCommand"], swiftSettings: settings),
+    .executableTarget(
+      name: "apus-gateway", dependencies: ["ApusCommand", "ApusGateway"], swiftSettings: settings),
 
     tests("ApusBaseTests", ["ApusBase"]),
     tests("ApusWireTests", ["ApusWire", "ApusBase", "CApusProto"]),
@@ -86,7 +104,7 @@ let package = Package(
     tests(
       "ConfigurationTests",
       [
-        "apus", "ApusIO", "ApusBase", "TestCertificates",
+        "ApusCommand", "ApusIO", "ApusBase", "TestCertificates",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     // The shape of the sources: imports, lengths, words.
@@ -99,12 +117,12 @@ let package = Package(
       ["apus", "client-probe", "ApusClient", "ApusWire", "ApusIO", "ApusBase", "TestCertificates"]),
     // `apus` as a service: passed sockets, what the manager is told, units, `apus doctor`.
     .testTarget(
-      name: "ServiceTests", dependencies: ["apus"], exclude: ["manager.py"], swiftSettings: settings),
+      name: "ServiceTests", dependencies: ["apus", "ApusCommand"], exclude: ["manager.py"], swiftSettings: settings),
     // Starts the `apus` that was built beside it; a server whose limits must be short runs in the test's own process.
     tests(
       "ServerTests",
       [
-        "apus", "ApusServer", "ApusModels", "ApusEngine", "ApusClient", "ApusWire", "ApusIO", "ApusTLS",
+        "apus", "ApusCommand", "ApusServer", "ApusModels", "ApusEngine", "ApusClient", "ApusWire", "ApusIO", "ApusTLS",
         "ApusStream", "ApusAccess", "ApusBase", "TestCertificates",
       ]),
   ]

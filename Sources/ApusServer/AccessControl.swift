@@ -1,5 +1,6 @@
 package import ApusAccess
 import ApusBase
+import ApusWire
 import Glibc
 import Synchronization
 
@@ -58,10 +59,18 @@ package final class AccessControl: Sendable {
     }
   }
 
-  /// What a token stands for now.
-  func check(token: [UInt8]) -> Policy.TokenCheck {
-    token.withUnsafeBytes { bytes in
+  /// The token that a caller shows.
+  ///
+  /// - Throws: UNAUTHENTICATED when it is unknown or has expired.
+  func valid(_ token: [UInt8]) throws(Status) -> Caller.Token {
+    let check = token.withUnsafeBytes { bytes in
       state.withLock { $0.policy?.check(token: bytes, at: Self.unixSeconds) ?? .unknown }
+    }
+    switch check {
+    case .valid(let name, _):
+      return Caller.Token(name: name, hash: token.withUnsafeBytes { Policy.hash(ofToken: $0) })
+    case .expired: throw .tokenExpired
+    case .unknown: throw .tokenInvalid
     }
   }
 

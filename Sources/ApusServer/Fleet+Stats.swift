@@ -11,7 +11,7 @@ extension Fleet {
     var stats = ServerStats()
     stats.version = serverVersion
     stats.uptimeNanoseconds = Instant.now.since(started)
-    stats.reactors = UInt32(recorders.count)
+    stats.reactors = UInt32(mailboxes.count)
     stats.connectionsOpen = sum(.connectionsOpen)
     stats.connectionsTotal = sum(.connectionsTotal)
     stats.requestsTotal = sum(.requests)

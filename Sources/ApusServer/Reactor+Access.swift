@@ -47,12 +47,10 @@ extension Reactor {
     guard let standing = connection.pointee.standing, frame.header.method != Method.hello.rawValue else {
       return nil
     }
-    if standing.grants.isEmpty { return denial(standing) }
+    if standing.grants.isEmpty { return standing.denial }
     connection.pointee.admittedCalls -= 1
     if connection.pointee.admittedCalls < 0 {
-      return Status(
-        .resourceExhausted, "IN_FLIGHT_LIMIT", "this caller has as many calls in flight as it may have",
-        retryAfterNanoseconds: 1_000_000)
+      return .tooManyInFlight
     }
     if let most = standing.grants.limits.maximumBodyBytes, frame.layout.bodyBytes > most {
       return bodyTooLarge(most)
@@ -63,7 +61,7 @@ extension Reactor {
   /// Whether a large frame is more than its caller may send.
   func refusesBody(frameBytes: Int, _ connection: UnsafeMutablePointer<Connection>) -> Status? {
     guard let standing = connection.pointee.standing else { return nil }
-    if standing.grants.isEmpty { return denial(standing) }
+    if standing.grants.isEmpty { return standing.denial }
     guard let most = standing.grants.limits.maximumBodyBytes, frameBytes > most + 2 * limits.metadataBytes
     else { return nil }
     return bodyTooLarge(most)
@@ -84,9 +82,7 @@ extension Reactor {
     guard let standing = connection.pointee.standing else { return }
     let taken = standing.usage.take(calls: 1, rowsPerCall: rows, standing.grants.limits, now: now)
     guard taken.granted == 0 else { return }
-    throw Status(
-      .resourceExhausted, "RATE_LIMIT", "this caller makes more calls or rows a second than it may",
-      retryAfterNanoseconds: max(1, taken.retryAfterNanoseconds))
+    throw .overRate(retryAfter: taken.retryAfterNanoseconds)
   }
 
   /// How many of a run of equal calls the caller's limits let through; the first one has been taken already.
@@ -109,31 +105,20 @@ extension Reactor {
   ) throws(Status) {
     guard let standing = connection.pointee.standing else { return }
     for permission in permissions where standing.grants.allows(permission, model: model) { return }
-    throw denial(standing)
+    throw standing.denial
   }
 
   func require(
     _ permissions: Permission..., model: String, of connection: UnsafeMutablePointer<Connection>
   ) throws(Status) {
     guard let standing = connection.pointee.standing else { return }
-    var model = model
-    let isAllowed = model.withUTF8 { bytes in
-      permissions.contains { standing.grants.allows($0, model: UnsafeRawBufferPointer(bytes)) }
-    }
-    guard isAllowed else { throw denial(standing) }
+    guard permissions.contains(where: { standing.allows($0, model: model) }) else { throw standing.denial }
   }
 
   /// Asks whether the caller may do this with any model at all.
   func require(_ permission: Permission, of connection: UnsafeMutablePointer<Connection>) throws(Status) {
     guard let standing = connection.pointee.standing, !standing.grants.allows(permission) else { return }
-    throw denial(standing)
-  }
-
-  private func denial(_ standing: Standing) -> Status {
-    standing.isAnonymous
-      ? Status(
-        .unauthenticated, "CREDENTIALS_REQUIRED", "show a valid token or client certificate")
-      : Status(.permissionDenied, "ACCESS_DENIED", "this caller may not do that")
+    throw standing.denial
   }
 
   // MARK: Tokens
@@ -143,12 +128,7 @@ extension Reactor {
     _ token: [UInt8], _ connection: UnsafeMutablePointer<Connection>
   ) throws(Status) {
     guard !token.isEmpty, var caller = connection.pointee.caller else { return }
-    switch fleet.access.check(token: token) {
-    case .valid(let name, _):
-      caller.token = Caller.Token(name: name, hash: token.withUnsafeBytes { Policy.hash(ofToken: $0) })
-    case .expired: throw Status(.unauthenticated, "TOKEN_EXPIRED", "the token has expired; get a new one")
-    case .unknown: throw Status(.unauthenticated, "TOKEN_INVALID", "the token is not valid here")
-    }
+    caller.token = try fleet.access.valid(token)
     connection.pointee.caller = caller
     renew(caller, connection)
   }
@@ -157,7 +137,7 @@ extension Reactor {
   /// wanted by those who may.
   mutating func refuseStranger(_ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>) {
     guard let standing = connection.pointee.standing else { return }
-    let status = denial(standing)
+    let status = standing.denial
     note(status, method: Method.hello.rawValue, connection)
     appendStatus(status, method: Method.hello.rawValue, requestID: 0)
     if flush(key, connection) { finish(key, connection) }
@@ -182,14 +162,5 @@ extension Reactor {
     let refusal = RefusalLog.Refusal(
       identity: identity, attempt: method, code: status.code, reason: status.reason)
     if fleet.refusals.add(refusal) { fleet.attention.signal() }
-  }
-}
-
-/// Whether a status is access control's.
-private func isRefusal(_ status: Status) -> Bool {
-  switch status.code {
-  case .unauthenticated, .permissionDenied: true
-  case .resourceExhausted: status.reason.hasSuffix("_LIMIT")
-  default: false
   }
 }

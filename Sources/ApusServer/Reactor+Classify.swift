@@ -27,8 +27,7 @@ extension Reactor {
       Instant.now.since(min(connection.pointee.oldest, now)) >= call.timeoutNanoseconds
     {
       recorder.refused(model: call.modelIndex, .deadlineExceeded)
-      refuse(
-        first, Status(.deadlineExceeded, "DEADLINE_EXCEEDED", "the call's time was over before it began"))
+      refuse(first, .deadlinePassed)
       return 1
     }
     if call.wantLabels {
@@ -129,9 +128,7 @@ extension Reactor {
     let rows = try rowCount(input, model, plan)
     let most = min(model.batchMaximum, limits.batchRows)
     guard rows <= most else {
-      throw Status(
-        .invalidArgument, "BATCH_TOO_LARGE",
-        "model '\(model.name)' takes at most \(most) rows in a call; this one has \(rows)")
+      throw .batchTooLarge(model.name, most: most, rows: rows)
     }
     let classes = request.topK == 0 ? plan.outputs : min(request.topK, plan.outputs)
     var call = PreparedCall()
@@ -146,8 +143,7 @@ extension Reactor {
       rows: rows, classes: classes, allClasses: plan.outputs, hasIndices: request.topK > 0,
       hasScores: request.wantScores, version: model.version)
     guard call.form.bodyBytes <= limits.bodyBytes else {
-      throw Status(
-        .resourceExhausted, "ANSWER_TOO_LARGE", "the answer would be over the limit; send fewer rows")
+      throw .answerTooLarge
     }
     return call
   }

@@ -72,7 +72,9 @@ extension Reactor {
 
   /// As gRPC's health checking: the empty name is the whole server.
   private func healthOf(_ name: String) -> HealthResponse {
-    if draining { return HealthResponse(status: .notServing, detail: "the server is shutting down") }
+    if draining || fleet.isDraining {
+      return HealthResponse(status: .notServing, detail: "the server is shutting down")
+    }
     if name.isEmpty { return HealthResponse(status: .serving, detail: "") }
     let versions = catalog.models.filter { $0.name == name }
     guard !versions.isEmpty else {

@@ -3,25 +3,30 @@ import ApusEngine
 import ApusIO
 import ApusWire
 import Glibc
+import Synchronization
 
 /// What all reactors share.
 final class Fleet: Sendable {
   let catalog: Catalog
   let limits: Limits
+  /// One for each reactor, and behind them one for each lane of calls from inside the process.
   let recorders: [Recorder]
   let mailboxes: [Mailbox]
   let access: AccessControl
+  private let draining = Atomic<Bool>(false)
   let refusals = RefusalLog()
   let handshakes = HandshakeCounters()
   /// Wakes whoever logs refusals.
   let attention: WakeUp
   let started: Instant
 
-  init(catalog: Catalog, limits: Limits, access: AccessControl, reactors: Int) throws(SystemError) {
+  init(
+    catalog: Catalog, limits: Limits, access: AccessControl, reactors: Int, lanes: Int
+  ) throws(SystemError) {
     self.catalog = catalog
     self.access = access
     self.limits = limits
-    recorders = (0..<reactors).map { _ in Recorder(models: catalog.models.count) }
+    recorders = (0..<reactors + lanes).map { _ in Recorder(models: catalog.models.count) }
     var mailboxes: [Mailbox] = []
     for _ in 0..<reactors { mailboxes.append(try Mailbox()) }
     self.mailboxes = mailboxes
@@ -29,9 +34,13 @@ final class Fleet: Sendable {
     started = .now
   }
 
+  /// Whether the server has begun to end: Health says so, while calls are still answered.
+  var isDraining: Bool { draining.load(ordering: .relaxed) }
+  func announceDrain() { draining.store(true, ordering: .relaxed) }
+
   /// The reactor with the fewest connections.
   func leastLoaded() -> Int {
-    recorders.indices.min { recorders[$0].value(.connectionsOpen) < recorders[$1].value(.connectionsOpen) }
+    mailboxes.indices.min { recorders[$0].value(.connectionsOpen) < recorders[$1].value(.connectionsOpen) }
       ?? 0
   }
 }

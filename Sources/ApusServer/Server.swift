@@ -11,6 +11,8 @@ package final class Server: Sendable {
     /// Mode bits of the socket files.
     package var socketMode: UInt32 = 0o660
     package var threads = 1
+    /// Threads beside the reactors that call models from inside the process, each through a lane of its own.
+    package var lanes = 0
     package var spinNanoseconds: UInt64 = 50_000
     package var limits = Limits()
     /// For the addresses that are encrypted.
@@ -21,6 +23,7 @@ package final class Server: Sendable {
   }
 
   private let fleet: Fleet
+  package let lanes: [Lane]
   private let listeners: SharedListeners
   private let running = Joinable()
   private let encrypted: SharedListeners
@@ -34,7 +37,10 @@ package final class Server: Sendable {
   package init(catalog: Catalog, _ configuration: Configuration) throws(SystemError) {
     let threads = max(1, configuration.threads)
     fleet = try Fleet(
-      catalog: catalog, limits: configuration.limits, access: configuration.access, reactors: threads)
+      catalog: catalog, limits: configuration.limits, access: configuration.access, reactors: threads,
+      lanes: configuration.lanes)
+    let fleet = fleet
+    lanes = (0..<configuration.lanes).map { Lane(fleet: fleet, index: threads + $0) }
     warmUpBLAS(threads: threads)
     // All that a reactor needs is made before clients can come and use it up.
     var reactors: [Locked<Reactor?>] = []
@@ -90,9 +96,19 @@ package final class Server: Sendable {
   package var attention: Int32 { fleet.attention.descriptor.number }
   package func heardAttention() { fleet.attention.drain() }
 
+  /// What the server calls itself: `0.1.0`.
+  package var version: String { String(serverVersion.dropFirst("apus/".count)) }
+
+  /// Whether it takes calls: not since a drain began.
+  package var isReady: Bool { !fleet.isDraining }
+
+  /// Says in Health from now on that the server ends; it still answers.
+  package func announceDrain() { fleet.announceDrain() }
+
   /// Stops accepting, says goaway to every client, answers what was sent before, and returns when all threads
   /// have ended.
   package func drain() {
+    announceDrain()
     // Whoever shakes hands still reaches a reactor.
     handshaker.post(.drain)
     handshaking.join()

@@ -9,5 +9,5 @@ package final class TLSCredentials: Sendable {
 
   package func replace(_ context: TLSContext) { self.context.withLock { $0 = context } }
 
-  var current: TLSContext { context.withLock { $0 } }
+  package var current: TLSContext { context.withLock { $0 } }
 }

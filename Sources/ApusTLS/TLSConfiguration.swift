@@ -1,3 +1,12 @@
+/// What a server speaks inside TLS, as ALPN names it (RFC 7301).
+package enum TLSApplication: String, Sendable {
+  case apus = "apus/1"
+  case http = "http/1.1"
+
+  /// The name with its length before it, as it stands in the list.
+  var listed: [UInt8] { [UInt8(rawValue.utf8.count)] + Array(rawValue.utf8) }
+}
+
 /// What a server shows and asks for. All of it is PEM text.
 package struct TLSServerConfiguration: Sendable {
   /// The server's own certificate first, then those that lead to the authority.
@@ -6,6 +15,7 @@ package struct TLSServerConfiguration: Sendable {
   /// If set, a client must show a certificate that one of these has signed.
   package var clientAuthorities: [UInt8]?
   package var minimumVersion: TLSVersion
+  package var application = TLSApplication.apus
 
   package init(
     certificateChain: [UInt8], privateKey: [UInt8], clientAuthorities: [UInt8]? = nil,

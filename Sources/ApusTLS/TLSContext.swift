@@ -11,8 +11,8 @@ package final class TLSContext: @unchecked Sendable {
   /// When the first certificate of the own chain expires, in seconds since 1970; `Int64.max` without a chain.
   package private(set) var notAfter = Int64.max
 
-  /// The protocol that Apus names in ALPN (RFC 7301), with its length before it.
-  static let alpn: [UInt8] = [6] + Array("apus/1".utf8)
+  static let apus = TLSApplication.apus.listed
+  static let http = TLSApplication.http.listed
   /// Each session's buffer of records: a burst of them comes by one call of the transport.
   static let readBufferBytes = 64 << 10
 
@@ -24,8 +24,12 @@ package final class TLSContext: @unchecked Sendable {
     SSL_CTX_set_options(pointer, TLSOption.serverPreference | TLSOption.prioritizeChaCha)
     setSessionCacheMode(pointer, SSL_SESS_CACHE_OFF)
     SSL_CTX_set_num_tickets(pointer, 1)
-    SSL_CTX_set_session_id_context(pointer, Self.alpn, UInt32(Self.alpn.count))
-    SSL_CTX_set_alpn_select_cb(pointer, selectProtocol, nil)
+    let name = configuration.application.listed
+    SSL_CTX_set_session_id_context(pointer, name, UInt32(name.count))
+    switch configuration.application {
+    case .apus: SSL_CTX_set_alpn_select_cb(pointer, selectApus, nil)
+    case .http: SSL_CTX_set_alpn_select_cb(pointer, selectHTTP, nil)
+    }
     guard let authorities = configuration.clientAuthorities else { return }
     try trust(authorities, name: "client authorities", namedToPeer: true)
     SSL_CTX_set_verify(pointer, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nil)
@@ -41,7 +45,7 @@ package final class TLSContext: @unchecked Sendable {
     default: throw TLSError("a certificate chain and a private key go together; give both or neither")
     }
     setSessionCacheMode(pointer, SSL_SESS_CACHE_OFF)
-    SSL_CTX_set_alpn_protos(pointer, Self.alpn, UInt32(Self.alpn.count))
+    SSL_CTX_set_alpn_protos(pointer, Self.apus, UInt32(Self.apus.count))
     SSL_CTX_set_verify(pointer, SSL_VERIFY_PEER, nil)
     if let authorities = configuration.authorities {
       try trust(authorities, name: "authorities", namedToPeer: false)
@@ -141,27 +145,46 @@ private func secondsSince1970(_ time: UnsafePointer<ASN1_TIME>?) -> Int64 {
 }
 
 /// Takes Apus's protocol if the client offers it, and refuses the client if it offers only others.
-///
-/// Invariant of the unsafe code here: OpenSSL gives `count` bytes at `offered` and copies what `selected`
-/// points to before it frees them. It has checked that the names end where the list ends; here no name is
-/// read past it either way.
-private func selectProtocol(
+private func selectApus(
   _: OpaquePointer?, _ selected: UnsafeMutablePointer<UnsafePointer<UInt8>?>?,
   _ selectedCount: UnsafeMutablePointer<UInt8>?, _ offered: UnsafePointer<UInt8>?, _ count: UInt32,
   _: UnsafeMutableRawPointer?
 ) -> Int32 {
-  guard let offered, let selected, let selectedCount else { return SSL_TLSEXT_ERR_ALERT_FATAL }
+  let isFound = select(TLSContext.apus, selected, selectedCount, offered, count)
+  return isFound ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL
+}
+
+/// Takes HTTP/1.1 if the client offers it, and otherwise names nothing, which means the same.
+private func selectHTTP(
+  _: OpaquePointer?, _ selected: UnsafeMutablePointer<UnsafePointer<UInt8>?>?,
+  _ selectedCount: UnsafeMutablePointer<UInt8>?, _ offered: UnsafePointer<UInt8>?, _ count: UInt32,
+  _: UnsafeMutableRawPointer?
+) -> Int32 {
+  let isFound = select(TLSContext.http, selected, selectedCount, offered, count)
+  return isFound ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK
+}
+
+/// Finds a name, with its length before it, in the list that the client offers.
+///
+/// Invariant of the unsafe code here: OpenSSL gives `count` bytes at `offered` and copies what `selected`
+/// points to before it frees them. It has checked that the names end where the list ends; here no name is
+/// read past it either way.
+private func select(
+  _ name: [UInt8], _ selected: UnsafeMutablePointer<UnsafePointer<UInt8>?>?,
+  _ selectedCount: UnsafeMutablePointer<UInt8>?, _ offered: UnsafePointer<UInt8>?, _ count: UInt32
+) -> Bool {
+  guard let offered, let selected, let selectedCount else { return false }
   let list = UnsafeBufferPointer(start: offered, count: Int(count))
   var start = 0
   while start < list.count {
     let end = start + 1 + Int(list[start])
     guard end <= list.count else { break }
-    if list[start..<end].elementsEqual(TLSContext.alpn) {
+    if list[start..<end].elementsEqual(name) {
       selected.pointee = offered + start + 1
       selectedCount.pointee = UInt8(end - start - 1)
-      return SSL_TLSEXT_ERR_OK
+      return true
     }
     start = end
   }
-  return SSL_TLSEXT_ERR_ALERT_FATAL
+  return false
 }

@@ -7,6 +7,12 @@ package struct ModelSelector {
   /// 0: what the alias, or the default, points to.
   package let version: UInt64
   package let alias: UnsafeRawBufferPointer
+
+  package init(name: UnsafeRawBufferPointer, version: UInt64, alias: UnsafeRawBufferPointer) {
+    self.name = name
+    self.version = version
+    self.alias = alias
+  }
 }
 
 /// A decoded `ClassifyRequest`, valid until the arena is reset.

@@ -2,7 +2,7 @@ import Foundation
 import TestCertificates
 import Testing
 
-@testable import apus
+@testable import ApusCommand
 
 /// What does not go together, and how `serve` and `config check` say so.
 @Suite struct CheckTests {

@@ -2,7 +2,7 @@ import ArgumentParser
 import Foundation
 import Testing
 
-@testable import apus
+@testable import ApusCommand
 
 /// The documentation and the example say what the table of keys says.
 @Suite struct DocumentationTests {
@@ -29,7 +29,7 @@ import Testing
 
   @Test func theDocumentedTableIsTheTableOfKeys() throws {
     let document = try text("docs/configuration.md")
-    let begin = "<!-- keys: made from Sources/apus/ConfigurationKey.swift; a test keeps it so -->\n"
+    let begin = "<!-- keys: made from Sources/ApusCommand/ConfigurationKey.swift; a test keeps it so -->\n"
     let from = try #require(document.range(of: begin)).upperBound
     let to = try #require(document.range(of: "<!-- end of keys -->")).lowerBound
     let documented = String(document[from..<to])

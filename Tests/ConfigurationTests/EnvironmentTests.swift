@@ -1,6 +1,6 @@
 import Testing
 
-@testable import apus
+@testable import ApusCommand
 
 /// Which variables say something, which are left alone, and which are refused.
 @Suite struct EnvironmentTests {

@@ -3,7 +3,7 @@ import ArgumentParser
 import Foundation
 import Testing
 
-@testable import apus
+@testable import ApusCommand
 
 /// What a file may say, and which line a wrong one is told.
 @Suite struct FileTests {

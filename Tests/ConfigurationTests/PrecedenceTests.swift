@@ -3,7 +3,7 @@ import ApusIO
 import ArgumentParser
 import Testing
 
-@testable import apus
+@testable import ApusCommand
 
 /// Which of the four sources holds, for each key.
 @Suite struct PrecedenceTests {

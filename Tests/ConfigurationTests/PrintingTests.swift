@@ -2,7 +2,7 @@ import ApusIO
 import Foundation
 import Testing
 
-@testable import apus
+@testable import ApusCommand
 
 /// What `config print` writes reads back as the same configuration.
 @Suite struct PrintingTests {

@@ -1,7 +1,7 @@
 import ArgumentParser
 import Foundation
 
-@testable import apus
+@testable import ApusCommand
 
 /// A folder that goes when the test ends.
 final class TemporaryFolder {
@@ -72,6 +72,8 @@ extension ConfigurationKey {
   var samples: [String] {
     switch form {
     case .addresses: ["unix:/f.sock", "unix:/e.sock", "unix:/g.sock"]
+    case .httpAddresses: ["127.0.0.1:8001", "http://127.0.0.1:8002", "[::1]:8003"]
+    case .name: ["f", "e", "g"]
     case .file, .folder: ["/f", "/e", "/g"]
     case .number(let range):
       [

@@ -21,7 +21,13 @@ import Testing
     "ApusServer": [
       "ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusStream", "ApusEngine", "ApusModels", "ApusAccess",
     ],
-    "apus": [
+    "ApusGateway": [
+      "ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusServer", "Hummingbird", "Logging", "NIOCore",
+      "NIOPosix", "ServiceLifecycle",
+    ],
+    "apus": ["ApusCommand"],
+    "apus-gateway": ["ApusCommand", "ApusGateway"],
+    "ApusCommand": [
       "ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusYAML", "ApusEngine", "ApusFormats", "ApusModels",
       "ApusAccess", "ApusClient", "ApusServer",
       "ArgumentParser", "CLinux", "Histogram", "Logging",

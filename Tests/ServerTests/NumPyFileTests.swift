@@ -1,6 +1,6 @@
 import Testing
 
-@testable import apus
+@testable import ApusCommand
 
 @Suite struct NumPyFileTests {
   /// A file with this header and these bytes after it, the header unpadded.

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import apus
+@testable import ApusCommand
 
 /// What `apus doctor` makes of the kernel's files.
 @Suite struct DoctorTests {

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@testable import apus
+@testable import ApusCommand
 
 /// A real process under a small service manager, manager.py, and the unit files.
 @Suite struct ServiceTests {

@@ -53,7 +53,7 @@ extension ConfigurationValue {
   /// With paths that do not depend on the working directory.
   fileprivate var absolute: Self {
     switch self {
-    case .path(let path): .path(apus.absolute(path, in: workingDirectory()))
+    case .path(let path): .path(ApusCommand.absolute(path, in: workingDirectory()))
     case .addresses(let addresses): .addresses(addresses.map(\.absolute))
     default: self
     }
@@ -64,6 +64,8 @@ extension ConfigurationValue {
     switch self {
     case .addresses(let addresses):
       "[" + addresses.map { quoted($0.description) }.joined(separator: ", ") + "]"
+    case .httpAddresses(let addresses):
+      "[" + addresses.map { quoted($0.url) }.joined(separator: ", ") + "]"
     case .path(let text), .text(let text): quoted(text)
     case .number(let number): String(number)
     case .truth(let truth): String(truth)
@@ -74,6 +76,7 @@ extension ConfigurationValue {
   var json: JSON {
     switch self {
     case .addresses(let addresses): .array(addresses.map { .string($0.description) })
+    case .httpAddresses(let addresses): .array(addresses.map { .string($0.url) })
     case .path(let text), .text(let text): .string(text)
     case .number(let number): .integer(number)
     case .truth(let truth): .boolean(truth)
@@ -83,10 +86,13 @@ extension ConfigurationValue {
 }
 
 extension Address {
+  /// `http://HOST:PORT`, or `https://HOST:PORT` where it is encrypted.
+  var url: String { (isEncrypted ? "https" : "http") + description.dropFirst(3) }
+
   /// With a socket's path that does not depend on the working directory.
   fileprivate var absolute: Self {
     guard case .unix(let path) = self else { return self }
-    return .unix(path: apus.absolute(path, in: workingDirectory()))
+    return .unix(path: ApusCommand.absolute(path, in: workingDirectory()))
   }
 }
 

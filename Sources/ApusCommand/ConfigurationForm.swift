@@ -4,6 +4,8 @@ import ApusYAML
 /// A value of the configuration.
 enum ConfigurationValue: Equatable, Sendable {
   case addresses([Address])
+  /// Where HTTP is served, over TCP or TLS.
+  case httpAddresses([Address])
   /// Of a file or folder; a relative one is relative to the working directory.
   case path(String)
   case text(String)
@@ -17,23 +19,31 @@ enum ConfigurationValue: Equatable, Sendable {
 enum ConfigurationForm: Equatable, Sendable {
   /// The only one of several texts.
   case addresses
+  /// `HOST:PORT` or `https://HOST:PORT`, one or several.
+  case httpAddresses
   case file
   case folder
   case number(ClosedRange<Int>)
   case truth
   case mode
   case choice([String])
+  /// Of a model.
+  case name
+
+  /// Whether there may be several texts.
+  var isList: Bool { self == .addresses || self == .httpAddresses }
 
   /// What a value must be, for messages and the documentation.
   var summary: String {
     switch self {
-    case .addresses: "one or more addresses"
+    case .addresses, .httpAddresses: "one or more addresses"
     case .file: "the path of a file"
     case .folder: "the path of a folder"
     case .number(let range): "a number from \(range.lowerBound) to \(range.upperBound)"
     case .truth: "true or false"
     case .mode: "three or four octal digits from 0000 to 0777"
     case .choice(let names): names.joined(separator: " or ")
+    case .name: "a name"
     }
   }
 }
@@ -51,6 +61,7 @@ extension ConfigurationForm {
     _ texts: [String], relativeTo folder: String = ""
   ) throws(ConfigurationMisfit) -> ConfigurationValue {
     if self == .addresses { return .addresses(try Self.addresses(texts, folder)) }
+    if self == .httpAddresses { return .httpAddresses(try Self.addresses(texts.map(Self.socketAddress), "")) }
     guard texts.count == 1 else { throw ConfigurationMisfit(reason: "must be \(summary)") }
     return try parse(texts[0], relativeTo: folder)
   }
@@ -71,7 +82,8 @@ extension ConfigurationForm {
       if isOctal, let bits = UInt32(text, radix: 8), bits <= 0o777 { return .mode(bits) }
     case .choice(let names):
       if names.contains(text) { return .text(text) }
-    case .addresses: break
+    case .name: return .text(text)
+    case .addresses, .httpAddresses: break
     }
     throw ConfigurationMisfit(reason: "must be \(summary), not \(shortened(text))")
   }
@@ -95,6 +107,14 @@ extension ConfigurationForm {
       }
     }
     return addresses
+  }
+
+  /// What an HTTP address says of its socket: `https://HOST:PORT` is one of TLS, `HOST:PORT` one of TCP.
+  private static func socketAddress(_ text: String) -> String {
+    for (scheme, socket) in [("https://", "tls://"), ("http://", "tcp://")] where text.hasPrefix(scheme) {
+      return socket + text.dropFirst(scheme.count)
+    }
+    return "tcp://" + text
   }
 
   /// The address with its socket's path in `folder`, if it has a relative one.

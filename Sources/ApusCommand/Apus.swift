@@ -1,9 +1,9 @@
-import ArgumentParser
+package import ArgumentParser
 import Glibc
 
 /// The command line: each subcommand is a file of its own.
-@main struct Apus: ParsableCommand {
-  static let configuration = CommandConfiguration(
+package struct Apus: ParsableCommand {
+  package static let configuration = CommandConfiguration(
     commandName: "apus",
     abstract: "Serve trained classifiers to other programs, and call them.",
     discussion: """
@@ -21,8 +21,10 @@ import Glibc
       Doctor.self,
     ])
 
+  package init() {}
+
   /// Like `ParsableCommand.main`, with 2 instead of 64 for wrong usage, and every error in one line.
-  static func main() {
+  package static func main() {
     do {
       var command = try parseAsRoot()
       try command.run()

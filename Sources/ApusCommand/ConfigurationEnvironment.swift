@@ -15,7 +15,7 @@ extension ConfigurationLayer {
     self.init()
     for (name, text) in variables.sorted(by: { $0.key < $1.key }) {
       if let key = ConfigurationKey.allCases.first(where: { $0.variable == name }) {
-        set(key, key.form == .addresses ? Self.parts(text) : [text], from: .environment)
+        set(key, key.form.isList ? Self.parts(text) : [text], from: .environment)
       } else if name != Self.fileVariable, !Self.otherVariables.contains(name), !Self.isServiceLink(name) {
         refuseVariable(name)
       } else if name == Self.fileVariable, text.isEmpty {

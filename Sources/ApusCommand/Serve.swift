@@ -32,6 +32,12 @@ struct Serve: ParsableCommand {
       valueName: "address"))
   var listen: [String] = []
 
+  @Option(
+    help: ArgumentHelp(
+      "Where to serve HTTP too: HOST:PORT, or https://HOST:PORT. May be given more than once.",
+      valueName: "address"))
+  var http: [String] = []
+
   @Option(help: ArgumentHelp("The folder with the models. Default: models.", valueName: "folder"))
   var models: String?
 
@@ -68,7 +74,7 @@ struct Serve: ParsableCommand {
   /// The texts that were given, by key.
   var flags: [(key: ConfigurationKey, texts: [String])] {
     [
-      (.listen, listen), (.models, texts(models)), (.threads, texts(threads)),
+      (.listen, listen), (.http, http), (.models, texts(models)), (.threads, texts(threads)),
       (.spinMicroseconds, texts(spinUs)), (.insecure, insecure ? ["true"] : []),
       (.tlsCertificate, texts(tlsCert)), (.tlsKey, texts(tlsKey)), (.tlsClientCA, texts(tlsClientCa)),
       (.policy, texts(policy)),
@@ -78,13 +84,12 @@ struct Serve: ParsableCommand {
   private func texts(_ text: String?) -> [String] { text.map { [$0] } ?? [] }
 
   func run() throws {
-    var told: ServeConfiguration
-    let sockets: (opened: [Address], passed: [PassedSocket])
+    var told = try configuration()
+    // The other executable takes over before a passed socket is looked at.
+    if !told.http.isEmpty, Gateway.starter == nil { throw GatewayExecutable.run() }
     let passed = try passedSockets()
-    do throws(ConfigurationError) {
-      told = try ServeConfiguration(file: config, flags: flags, environment: environmentVariables())
-      sockets = try told.adopt(passed)
-    } catch {
+    let sockets: (opened: [Address], passed: [PassedSocket])
+    do throws(ConfigurationError) { sockets = try told.adopt(passed) } catch {
       throw failure(error.description, status: 2)
     }
     let log = Logger(label: "apus") { StreamLogHandler.standardError(label: $0) }
@@ -103,16 +108,20 @@ struct Serve: ParsableCommand {
       configuration.limits = told.limits
       configuration.credentials = security.credentials
       configuration.access = security.access
+      configuration.lanes = told.http.isEmpty ? 0 : told.httpThreads
       // Reading arguments and models went through far more code and heap than serving does.
       clinux_release_memory()
       let server = try Server(catalog: catalog, configuration)
       for address in server.addresses { log.info("listening on \(address)") }
+      let gateway = try startGateway(server, told, security, log)
       let manager = ServiceManager()
       let failed = catalog.models.count { $0.failure != nil }
       manager.ready(models: catalog.models.count - failed, failed: failed)
       var loop = ServeLoop(server: server, security: security, manager: manager, log: log)
       loop.run(signals)
       manager.stopping()
+      server.announceDrain()
+      gateway?.drain()
       server.drain()
       log.info("drained")
     } catch let error as SystemError {
@@ -120,7 +129,36 @@ struct Serve: ParsableCommand {
     }
   }
 
-  /// Before any file is opened, so that no passed descriptor is mistaken for one of this process.
+  private func configuration() throws -> ServeConfiguration {
+    do throws(ConfigurationError) {
+      return try ServeConfiguration(file: config, flags: flags, environment: environmentVariables())
+    } catch {
+      throw failure(error.description, status: 2)
+    }
+  }
+
+  /// - Returns: nil without an address for HTTP. Where it cannot start, the server drains.
+  private func startGateway(
+    _ server: Server, _ told: ServeConfiguration, _ security: ServeSecurity, _ log: Logger
+  ) throws -> (any RunningGateway)? {
+    guard let start = Gateway.starter, !told.http.isEmpty else { return nil }
+    var settings = GatewaySettings()
+    settings.addresses = told.http
+    settings.threads = told.httpThreads
+    settings.limits = told.limits
+    settings.defaultModel = told.defaultModel
+    settings.credentials = security.httpCredentials
+    do {
+      let gateway = try start(server, settings, log)
+      for address in gateway.addresses { log.info("serving HTTP on \(address.url)") }
+      return gateway
+    } catch {
+      server.drain()
+      throw CommandFailure("\(error)")
+    }
+  }
+
+  /// Before any file is opened that stays open, so that none is mistaken for a passed socket.
   private func passedSockets() throws -> [PassedSocket] {
     do throws(SystemError) { return try PassedSocket.takeAll() } catch { throw CommandFailure("\(error)") }
   }

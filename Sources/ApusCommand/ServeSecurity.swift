@@ -11,6 +11,8 @@ import Logging
 final class ServeSecurity {
   /// nil: nothing is encrypted.
   let credentials: TLSCredentials?
+  /// The same certificate, for HTTP.
+  let httpCredentials: TLSCredentials?
   let access: AccessControl
   private let tls: ServeConfiguration.TLS?
   private let policy: String?
@@ -30,6 +32,9 @@ final class ServeSecurity {
       let context = try Self.context(tls)
       Self.tellValidity(of: context, log)
       return TLSCredentials(context)
+    }
+    httpCredentials = try tls.map { tls throws(CommandFailure) in
+      TLSCredentials(try Self.context(tls, .http))
     }
     access = AccessControl(try policy.map { path throws(CommandFailure) in try Self.policy(path) })
   }
@@ -51,9 +56,10 @@ final class ServeSecurity {
   }
 
   private func reloadCertificates() {
-    guard let tls, let credentials else { return }
+    guard let tls, let credentials, let httpCredentials else { return }
     do throws(CommandFailure) {
       let context = try Self.context(tls)
+      httpCredentials.replace(try Self.context(tls, .http))
       credentials.replace(context)
       log.info("the certificate was read again")
       Self.tellValidity(of: context, log)
@@ -77,11 +83,14 @@ final class ServeSecurity {
     }
   }
 
-  static func context(_ tls: ServeConfiguration.TLS) throws(CommandFailure) -> TLSContext {
+  static func context(
+    _ tls: ServeConfiguration.TLS, _ application: TLSApplication = .apus
+  ) throws(CommandFailure) -> TLSContext {
     var configuration = TLSServerConfiguration(
       certificateChain: try bytes(tls.certificate), privateKey: try bytes(tls.key))
     if let path = tls.clientCA { configuration.clientAuthorities = try bytes(path) }
     configuration.minimumVersion = TLSVersion(rawValue: tls.minimumVersion) ?? .v13
+    configuration.application = application
     do { return try TLSContext(server: configuration) } catch {
       throw CommandFailure("\(tls.certificate), \(tls.key): \(error)")
     }

@@ -25,32 +25,48 @@ extension ServeConfiguration {
       problems.append(
         problem(key, "needs the server's certificate too; give --tls-cert, APUS_TLS_CERT or tls.cert"))
     }
-    if let address = listen.first(where: { $0.isEncrypted }), !has(.tlsCertificate) {
+    for (key, addresses) in allAddresses where !has(.tlsCertificate) {
+      guard let address = addresses.first(where: { $0.isEncrypted }) else { continue }
       problems.append(
-        problem(.listen, "has \(address), which needs a certificate; give --tls-cert and --tls-key"))
+        problem(key, "has \(name(address, key)), which needs a certificate; give --tls-cert and --tls-key"))
     }
     return problems
+  }
+
+  private var allAddresses: [(key: ConfigurationKey, addresses: [Address])] {
+    [(.listen, listen), (.http, http)]
+  }
+
+  private func name(_ address: Address, _ key: ConfigurationKey) -> String {
+    key == .http ? address.url : address.description
   }
 
   /// What other machines can reach is encrypted and asks who calls, unless somebody has wanted it otherwise.
   private var openAddresses: [String] {
     guard !isInsecure else { return [] }
-    if let address = listen.first(where: { !$0.isLocal && !$0.isEncrypted }) {
+    for (key, addresses) in allAddresses {
+      guard let address = addresses.first(where: { !$0.isLocal && !$0.isEncrypted }) else { continue }
+      let instead =
+        key == .http
+        ? "use https://, listen on 127.0.0.1" : "use tls://, listen on 127.0.0.1 or a Unix socket"
       return [
         problem(
-          .listen,
-          "has \(address), which can be reached from other machines and is not encrypted; "
-            + "use tls://, listen on 127.0.0.1 or a Unix socket, or say --insecure")
+          key,
+          "has \(name(address, key)), which can be reached from other machines and is not encrypted; "
+            + "\(instead), or say --insecure")
       ]
     }
-    let asksWhoCalls = has(.policy) || has(.tlsClientCA)
-    guard !asksWhoCalls, let address = listen.first(where: { !$0.isLocal }) else { return [] }
-    return [
-      problem(
-        .listen,
-        "has \(address), which can be reached from other machines and would be open to all of them; "
-          + "say who may call with --policy or --tls-client-ca, or say --insecure")
-    ]
+    guard !has(.policy), !has(.tlsClientCA) else { return [] }
+    for (key, addresses) in allAddresses {
+      guard let address = addresses.first(where: { !$0.isLocal }) else { continue }
+      return [
+        problem(
+          key,
+          "has \(name(address, key)), which can be reached from other machines and would be open to all of "
+            + "them; say who may call with --policy or --tls-client-ca, or say --insecure")
+      ]
+    }
+    return []
   }
 
   /// The largest call must have a place in memory.

@@ -64,7 +64,7 @@ extension ConfigurationLayer {
     guard !value.isNull else {
       throw value.failure("\(key.rawValue) has no value; give one or remove the key")
     }
-    let items = key.form == .addresses ? value.items ?? [value] : [value]
+    let items = key.form.isList ? value.items ?? [value] : [value]
     var texts: [String] = []
     for item in items {
       guard let text = try? item.text(key.rawValue) else {

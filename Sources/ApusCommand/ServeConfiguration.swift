@@ -41,6 +41,15 @@ extension ServeConfiguration {
   var listen: [Address] {
     if case .addresses(let addresses) = self[.listen].value { addresses } else { [] }
   }
+  /// Where HTTP is served; nowhere unless it is asked for.
+  var http: [Address] {
+    if case .httpAddresses(let addresses) = self[.http].value { addresses } else { [] }
+  }
+  var httpThreads: Int { number(.httpThreads) }
+  /// The model of a call that names none.
+  var defaultModel: String? {
+    if case .text(let name) = self[.defaultModel].value { name } else { nil }
+  }
   /// The folder with the models.
   var models: String { path(.models) ?? "models" }
   var threads: Int { number(.threads) }

@@ -5,8 +5,11 @@ import CLinux
 /// Every key of the configuration, by its name in `apus.yaml`: a dot stands for a level.
 enum ConfigurationKey: String, CaseIterable, Sendable {
   case listen
+  case http
   case models
+  case defaultModel = "default_model"
   case threads
+  case httpThreads = "http_threads"
   case spinMicroseconds = "spin_us"
   case insecure
   case socketMode = "socket_mode"
@@ -34,7 +37,7 @@ enum ConfigurationKey: String, CaseIterable, Sendable {
   /// The flag of `apus serve`, if it has one.
   var flag: String? {
     switch self {
-    case .listen, .models, .threads, .insecure, .policy: "--" + rawValue
+    case .listen, .http, .models, .threads, .insecure, .policy: "--" + rawValue
     case .spinMicroseconds: "--spin-us"
     case .tlsCertificate: "--tls-cert"
     case .tlsKey: "--tls-key"
@@ -78,7 +81,17 @@ extension ConfigurationKey {
         .addresses, .addresses([.unix(path: defaultSocketPath())]),
         rule: "`apus.sock` in `$XDG_RUNTIME_DIR`, else in `/run` if that is writable, else a file in `/tmp`",
         "Where to listen; a list, or one text. In the variable, commas stand between them.")
+    case .http:
+      Row(
+        .httpAddresses, nil,
+        "Where to serve HTTP: `HOST:PORT`, or `https://HOST:PORT` with the certificate; a list, or one text.")
     case .models: Row(.folder, .path("models"), "The folder with the models.")
+    case .defaultModel:
+      Row(
+        .name, nil,
+        "The model of `POST /classify`, which names none. Without it, the only one that there is.")
+    case .httpThreads:
+      Row(.number(1...256), .number(1), "Threads that serve HTTP, and compute what comes by it.")
     case .threads:
       Row(
         .number(1...256), .number(min(max(Int(clinux_processors()), 1), 256)), rule: "one for each processor",

@@ -1,0 +1,61 @@
+package import ApusBase
+package import ApusIO
+package import ApusServer
+import Glibc
+package import Logging
+
+/// What the gateway is told.
+package struct GatewaySettings: Sendable {
+  /// Where HTTP is served: over TCP or TLS.
+  package var addresses: [Address] = []
+  package var threads = 1
+  package var limits = Limits()
+  package var defaultModel: String?
+  /// For the addresses that are encrypted.
+  package var credentials: TLSCredentials?
+}
+
+/// A gateway that serves.
+package protocol RunningGateway: Sendable {
+  /// With the ports that the kernel chose.
+  var addresses: [Address] { get }
+  /// Answers what has come, and returns when its threads have ended.
+  func drain()
+}
+
+/// HTTP, which only one of the two executables holds.
+package enum Gateway {
+  package typealias Starter =
+    @Sendable (Server, GatewaySettings, Logger) throws -> any RunningGateway
+
+  /// nil: this executable cannot serve HTTP.
+  @TaskLocal package static var starter: Starter?
+}
+
+/// The executable with the gateway in it, beside this one: HTTP libraries make a process start slower and
+/// take more memory, so who serves without HTTP is spared them.
+enum GatewayExecutable {
+  private static let name = "apus-gateway"
+
+  /// Becomes the other executable, with the same arguments, environment, descriptors and process id.
+  ///
+  /// - Returns: why that failed.
+  static func run() -> CommandFailure {
+    guard let own = ownPath() else { return CommandFailure("the path of this program is not known") }
+    let path = own[...(own.lastIndex(of: "/") ?? own.startIndex)] + name
+    var arguments = CommandLine.arguments.map { strdup($0) } + [nil]
+    execv(String(path), &arguments)
+    let reason = String(cString: strerror(errno))
+    for argument in arguments { free(argument) }
+    return CommandFailure("\(path), which serves HTTP, cannot be run: \(reason); install it beside apus")
+  }
+
+  private static func ownPath() -> String? {
+    withUnsafeTemporaryAllocation(of: CChar.self, capacity: 4096) { buffer in
+      guard let base = buffer.baseAddress else { return nil }
+      let count = readlink("/proc/self/exe", base, buffer.count)
+      guard count > 0 else { return nil }
+      return String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+  }
+}

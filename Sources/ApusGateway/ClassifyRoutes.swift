@@ -1,0 +1,186 @@
+import ApusBase
+import ApusServer
+import ApusWire
+import Hummingbird
+import NIOCore
+
+/// Apus's own form of Classify, and the tutorials'.
+struct ClassifyRoutes {
+  let frontend: Frontend
+
+  func add(to router: Router<GatewayContext>) {
+    for path in ["", "/versions/{version}", "/aliases/{alias}"] {
+      let parts = path.isEmpty ? "/v1/models/{model}:classify" : "/v1/models/{model}" + path + ":classify"
+      router.serve(parts, post: classify)
+    }
+    router.serve("/classify", post: classifyAsTutorials)
+  }
+
+  // MARK: /v1/models/NAME:classify
+
+  /// A body of `:classify`.
+  struct Body {
+    var input: Input?
+    var topK = 0
+    var wantsScores = false
+    var timeoutMilliseconds = 0.0
+
+    init(_ scanner: inout JSONScanner) throws(JSONError) {
+      var body = Body()
+      try scanner.object { (scanner, name) throws(JSONError) in
+        switch name {
+        case "inputs": body.input = try Input(&scanner)
+        case "top_k": body.topK = try scanner.count()
+        case "scores": body.wantsScores = try scanner.boolean()
+        case "timeout_ms": body.timeoutMilliseconds = try scanner.number()
+        default:
+          throw scanner.error("'\(name)' is no member here; inputs, top_k, scores and timeout_ms are")
+        }
+      }
+      self = body
+    }
+
+    private init() {}
+  }
+
+  @Sendable private func classify(_ request: Request, _ context: GatewayContext) async throws -> Response {
+    let begun = Instant.now
+    let lane = frontend.lane(context)
+    let caller = try frontend.caller(request, context)
+    let model = try frontend.model(try ModelChoice(context), caller, lane)
+    let bytes = try await frontend.body(request, caller, lane)
+    let received = Instant.now
+    let body = try frontend.scan(bytes) { (scanner) throws(JSONError) in try Body(&scanner) }
+    guard let input = body.input else {
+      throw Problem.badRequest("INPUTS_MISSING", "the body has no 'inputs'")
+    }
+    let (values, rows) = try input.rows(for: model)
+    var call = LocalCall(values: values, rows: rows, begun: begun, received: received)
+    call.topK = body.topK
+    call.wantsScores = body.wantsScores
+    call.timeoutNanoseconds = UInt64(min(max(0, body.timeoutMilliseconds), 1e12) * 1e6)
+    let answer = try lane.classify(call, with: model, by: caller)
+    return .json(Self.text(answer, model))
+  }
+
+  /// As `apus classify --json` prints it.
+  private static func text(_ answer: LocalAnswer, _ model: LocalModel) -> JSONText {
+    var text = JSONText(capacity: 256 + answer.rows * answer.classes * 64)
+    text.object {
+      $0.member("model", model.served.name)
+      $0.member("version", integer: model.served.version)
+      $0.member("digest", "sha256:" + hexadecimal(model.served.digest))
+      $0.key("results")
+      $0.array { text in for row in 0..<answer.rows { write(row, answer, model, &text) } }
+      $0.key("timing_ns")
+      $0.object {
+        $0.member("total", integer: answer.time.total)
+        $0.member("queue", integer: answer.time.queue)
+        $0.member("compute", integer: answer.time.compute)
+      }
+    }
+    return text
+  }
+
+  /// Classes are sorted by probability.
+  private static func write(
+    _ row: Int, _ answer: LocalAnswer, _ model: LocalModel, _ text: inout JSONText
+  ) {
+    let probabilities = answer.probabilities[row * answer.classes..<(row + 1) * answer.classes]
+    var places = Array(0..<answer.classes)
+    if answer.indices.isEmpty {
+      let first = probabilities.startIndex
+      places.sort { probabilities[first + $0] > probabilities[first + $1] }
+    }
+    text.object {
+      $0.key("classes")
+      $0.array {
+        for place in places {
+          let index = answer.index(row: row, place: place)
+          $0.object {
+            $0.member("index", integer: index)
+            $0.member("label", model.label(index))
+            $0.key("probability")
+            $0.number(probabilities[probabilities.startIndex + place])
+          }
+        }
+      }
+      if !answer.scores.isEmpty {
+        $0.key("scores")
+        $0.array {
+          for score in answer.scores[row * model.classes..<(row + 1) * model.classes] { $0.number(score) }
+        }
+      }
+    }
+  }
+
+  // MARK: /classify
+
+  /// The tutorials' form: `{"text": NUMBERS-OR-TEXT}`, answered by the bare nested list of probabilities.
+  @Sendable private func classifyAsTutorials(
+    _ request: Request, _ context: GatewayContext
+  ) async throws -> Response {
+    let begun = Instant.now
+    let lane = frontend.lane(context)
+    let caller = try frontend.caller(request, context)
+    let model = try frontend.model(try defaultModel(lane, caller), caller, lane)
+    let bytes = try await frontend.body(request, caller, lane)
+    let received = Instant.now
+    let input: Input? = try frontend.scan(bytes) { (scanner) throws(JSONError) in
+      var input: Input?
+      try scanner.object { (scanner, name) throws(JSONError) in
+        if name == "text" { input = try Input(&scanner) } else { try scanner.skipValue() }
+      }
+      return input
+    }
+    guard let input else {
+      throw Problem.badRequest("INPUTS_MISSING", "the body has no 'text'")
+    }
+    let (values, rows) = try input.rows(for: model)
+    let call = LocalCall(values: values, rows: rows, begun: begun, received: received)
+    let answer = try lane.classify(call, with: model, by: caller)
+    var text = JSONText(capacity: 16 + answer.probabilities.count * 16)
+    text.array {
+      for row in 0..<answer.rows {
+        $0.array {
+          for value in answer.probabilities[row * answer.classes..<(row + 1) * answer.classes] {
+            $0.number(value)
+          }
+        }
+      }
+    }
+    return .json(text)
+  }
+
+  private func defaultModel(_ lane: Lane, _ caller: LocalCaller) throws(Status) -> ModelChoice {
+    if let name = frontend.defaultModel { return ModelChoice(name: name) }
+    let names = Set(lane.models(of: caller).map(\.name))
+    guard names.count == 1, let name = names.first else {
+      throw Status(
+        .failedPrecondition, "DEFAULT_MODEL_MISSING",
+        "there are \(names.count) models; name one as default_model in the configuration, "
+          + "or call /v1/models/NAME:classify")
+    }
+    return ModelChoice(name: name)
+  }
+}
+
+extension LocalModel {
+  /// The index as text where the model has no labels.
+  func label(_ index: Int) -> String {
+    index < served.labels.count ? served.labels[index] : String(index)
+  }
+}
+
+extension Response {
+  static func json(_ text: JSONText) -> Response {
+    Response(
+      status: .ok, headers: [.contentType: "application/json"], body: ResponseBody(byteBuffer: text.buffer))
+  }
+}
+
+/// Two lower-case digits a byte.
+func hexadecimal(_ bytes: [UInt8]) -> String {
+  let digits = Array("0123456789abcdef".utf8)
+  return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+}

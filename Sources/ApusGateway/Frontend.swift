@@ -1,0 +1,103 @@
+import ApusBase
+import ApusServer
+import ApusWire
+import HTTPTypes
+import Hummingbird
+import NIOCore
+
+/// What all routes share: the server's lanes, one for each thread, and the way from a request to a call.
+struct Frontend: Sendable {
+  let server: Server
+  let limits: Limits
+  let defaultModel: String?
+  /// By the identity of a thread's event loop.
+  let lanes: [ObjectIdentifier: Lane]
+
+  func lane(_ context: GatewayContext) -> Lane {
+    lanes[ObjectIdentifier(context.channel.eventLoop)] ?? server.lanes[0]
+  }
+
+  /// - Throws: UNAUTHENTICATED for a token that is not valid, or a header that holds none.
+  func caller(_ request: Request, _ context: GatewayContext) throws(Status) -> LocalCaller {
+    try lane(context).identify(token: try token(request), certificate: context.certificate)
+  }
+
+  /// The token of `Authorization: Bearer TOKEN` (RFC 6750, section 2.1).
+  private func token(_ request: Request) throws(Status) -> [UInt8]? {
+    guard let header = request.headers[.authorization] else { return nil }
+    let parts = header.split(separator: " ", maxSplits: 1)
+    guard parts.count == 2, parts[0].lowercased() == "bearer" else {
+      throw Status(.unauthenticated, "CREDENTIALS_REQUIRED", "write Authorization: Bearer TOKEN")
+    }
+    return Array(parts[1].utf8)
+  }
+
+  /// JSON spends up to so many bytes on a number of 4.
+  private static let bytesPerByte = 8
+
+  /// The whole body.
+  ///
+  /// - Throws: a 413 problem when it is longer than the caller may send; a 408 one when it does not come.
+  func body(_ request: Request, _ caller: LocalCaller, _ lane: Lane) async throws -> ByteBuffer {
+    let most = lane.longestBody(of: caller) * Self.bytesPerByte + 4096
+    if let text = request.headers[.contentLength], let length = Int(text), length > most {
+      throw Status(
+        .resourceExhausted, "BODY_LIMIT", "the body may have at most \(most) bytes; send fewer rows")
+    }
+    if request.headers[.contentEncoding] != nil {
+      throw Problem(
+        .unsupportedMediaType, .invalidArgument, "CONTENT_ENCODING",
+        "bodies are taken as they are; compress none")
+    }
+    return try await request.body.collect(upTo: most)
+  }
+}
+
+/// The path's and the body's choice of a version.
+struct ModelChoice {
+  var name: String
+  var version: UInt64 = 0
+  var alias = ""
+
+  /// Of the route's parameters `model`, and `version` or `alias` where the route has them.
+  ///
+  /// - Throws: NOT_FOUND for a version that is no number.
+  init(_ context: GatewayContext) throws(Status) {
+    name = context.parameters.get("model") ?? ""
+    alias = context.parameters.get("alias") ?? ""
+    if let text = context.parameters.get("version") {
+      guard let number = UInt64(text), number > 0 else {
+        throw Status(.notFound, "VERSION_NOT_FOUND", "a version is a number from 1 on")
+      }
+      version = number
+    }
+  }
+
+  init(name: String) { self.name = name }
+}
+
+extension Frontend {
+  /// Finds the model before the body is looked at.
+  func model(
+    _ choice: ModelChoice, _ caller: LocalCaller, _ lane: Lane
+  ) throws(Status) -> LocalModel {
+    try lane.require(.classify, model: choice.name, by: caller)
+    return try lane.find(choice.name, version: choice.version, alias: choice.alias)
+  }
+
+  /// Reads a body with `read`, which is given a scanner of it.
+  func scan<Result>(
+    _ body: ByteBuffer, _ read: (inout JSONScanner) throws(JSONError) -> Result
+  ) throws -> Result {
+    try body.withUnsafeReadableBytes { bytes in
+      var scanner = JSONScanner(bytes)
+      do {
+        let result = try read(&scanner)
+        try scanner.end()
+        return result
+      } catch {
+        throw Problem.badRequest("JSON_BROKEN", "\(error)")
+      }
+    }
+  }
+}

@@ -1,0 +1,31 @@
+import ApusServer
+import Hummingbird
+import HummingbirdCore
+import Logging
+import NIOCore
+
+/// A connection of HTTP/1.1, over TLS where there are credentials.
+struct GatewayChannel: ServerChildChannel {
+  typealias Value = HTTP1Channel.Value
+
+  let http: HTTP1Channel
+  /// nil: the connection is not encrypted.
+  let credentials: TLSCredentials?
+  let handshakeTimeout: TimeAmount
+
+  func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
+    channel.eventLoop.makeCompletedFuture {
+      guard let credentials else { return }
+      let handler = try TLSHandler(credentials.current, timeout: handshakeTimeout)
+      try channel.pipeline.syncOperations.addHandler(handler)
+    }.flatMap {
+      http.setup(channel: channel, logger: logger)
+    }
+  }
+
+  func handle(value: Value, logger: Logger) async {
+    await withTaskExecutorPreference(LoopExecutor(value.channel.eventLoop)) {
+      await http.handle(value: value, logger: logger)
+    }
+  }
+}

@@ -1,0 +1,20 @@
+import ApusServer
+import Hummingbird
+import NIOCore
+
+/// What a request's handlers know about its connection.
+struct GatewayContext: RequestContext {
+  var coreContext: CoreRequestContextStorage
+  let channel: any Channel
+
+  init(source: ApplicationRequestContextSource) {
+    coreContext = .init(source: source)
+    channel = source.channel
+  }
+
+  /// Whom the client's verified certificate names.
+  var certificate: LocalCertificate? {
+    guard channel.eventLoop.inEventLoop else { return nil }
+    return (try? channel.pipeline.syncOperations.handler(type: TLSHandler.self))?.certificate
+  }
+}

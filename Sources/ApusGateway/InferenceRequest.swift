@@ -1,0 +1,177 @@
+import ApusWire
+import NIOCore
+
+/// A request of the Open Inference Protocol, version 2 (github.com/kserve/open-inference-protocol,
+/// specification/protocol/inference_rest.md), with Triton's extensions for binary tensors and for
+/// classification (github.com/triton-inference-server/server, docs/protocol/extension_binary_data.md and
+/// extension_classification.md).
+struct InferenceRequest {
+  struct Tensor {
+    var name = ""
+    var shape: [Int]?
+    var datatype = ""
+    var data: Input?
+    /// Its bytes behind the JSON, instead of `data`.
+    var binaryBytes: Int?
+  }
+
+  struct Output {
+    var name = ""
+    /// nil: as the whole request says.
+    var isBinary: Bool?
+    /// Triton's classification: the best so many classes as texts; 0: numbers.
+    var classes = 0
+  }
+
+  var id: String?
+  var inputs: [Tensor] = []
+  /// Empty: the probabilities.
+  var outputs: [Output] = []
+  var isBinaryOutput = false
+  /// Triton's, in microseconds; 0: none.
+  var timeoutMicroseconds = 0.0
+
+  private static let mostTensors = 64
+
+  init(_ scanner: inout JSONScanner) throws(JSONError) {
+    var request = InferenceRequest()
+    try scanner.object { (scanner, name) throws(JSONError) in
+      switch name {
+      case "id": request.id = try scanner.string()
+      case "parameters": try request.readParameters(&scanner)
+      case "inputs":
+        try scanner.array { (scanner) throws(JSONError) in
+          guard request.inputs.count < Self.mostTensors else { throw scanner.error("too many inputs") }
+          request.inputs.append(try Tensor(&scanner))
+        }
+      case "outputs":
+        try scanner.array { (scanner) throws(JSONError) in
+          guard request.outputs.count < Self.mostTensors else { throw scanner.error("too many outputs") }
+          request.outputs.append(try Output(&scanner))
+        }
+      default: try scanner.skipValue()
+      }
+    }
+    self = request
+  }
+
+  private init() {}
+
+  private mutating func readParameters(_ scanner: inout JSONScanner) throws(JSONError) {
+    var isBinary = false
+    var timeout = 0.0
+    try scanner.object { (scanner, name) throws(JSONError) in
+      switch name {
+      case "binary_data_output": isBinary = try scanner.boolean()
+      case "timeout": timeout = try scanner.number()
+      default: try scanner.skipValue()
+      }
+    }
+    isBinaryOutput = isBinary
+    timeoutMicroseconds = timeout
+  }
+}
+
+extension InferenceRequest.Tensor {
+  init(_ scanner: inout JSONScanner) throws(JSONError) {
+    var tensor = Self()
+    try scanner.object { (scanner, name) throws(JSONError) in
+      switch name {
+      case "name": tensor.name = try scanner.string()
+      case "datatype": tensor.datatype = try scanner.string()
+      case "shape":
+        var shape: [Int] = []
+        try scanner.array { (scanner) throws(JSONError) in
+          guard shape.count < 8 else { throw scanner.error("a shape has at most 8 dimensions") }
+          shape.append(try scanner.count())
+        }
+        tensor.shape = shape
+      case "data": tensor.data = try Input(&scanner)
+      case "parameters":
+        try scanner.object { (scanner, name) throws(JSONError) in
+          if name == "binary_data_size" {
+            tensor.binaryBytes = try scanner.count()
+          } else {
+            try scanner.skipValue()
+          }
+        }
+      default: try scanner.skipValue()
+      }
+    }
+    self = tensor
+  }
+}
+
+extension InferenceRequest.Output {
+  init(_ scanner: inout JSONScanner) throws(JSONError) {
+    var output = Self()
+    try scanner.object { (scanner, name) throws(JSONError) in
+      switch name {
+      case "name": output.name = try scanner.string()
+      case "parameters":
+        try scanner.object { (scanner, name) throws(JSONError) in
+          switch name {
+          case "binary_data": output.isBinary = try scanner.boolean()
+          case "classification": output.classes = try scanner.count()
+          default: try scanner.skipValue()
+          }
+        }
+      default: try scanner.skipValue()
+      }
+    }
+    self = output
+  }
+}
+
+extension InferenceRequest.Tensor {
+  /// The numbers, in row-major order, and their shape. Bytes are taken from the front of `binary`.
+  ///
+  /// - Throws: INVALID_ARGUMENT.
+  func input(_ binary: inout ByteBuffer) throws(Status) -> Input {
+    guard let shape else { throw Self.wrong("input '\(name)' has no shape") }
+    guard datatype == "FP32" else {
+      throw Status(
+        .invalidArgument, "DTYPE_MISMATCH", "input '\(name)' must be FP32, not '\(datatype.prefix(16))'")
+    }
+    var count = 1
+    for dimension in shape {
+      let (product, overflows) = count.multipliedReportingOverflow(by: dimension)
+      guard !overflows, product <= 1 << 40 else { throw Self.wrong("the shape of '\(name)' is too large") }
+      count = product
+    }
+    return .numbers(try numbers(count, &binary), shape: shape)
+  }
+
+  private func numbers(_ count: Int, _ binary: inout ByteBuffer) throws(Status) -> [Float] {
+    if let binaryBytes {
+      guard binaryBytes == count * 4, binary.readableBytes >= binaryBytes else {
+        throw Self.wrong(
+          "input '\(name)' takes \(count * 4) bytes; binary_data_size is \(binaryBytes), and "
+            + "\(binary.readableBytes) bytes are left in the body")
+      }
+      return Self.littleEndian(count, &binary)
+    }
+    guard case .numbers(let values, _)? = data else {
+      throw Self.wrong("input '\(name)' has no numbers in 'data'")
+    }
+    guard values.count == count else {
+      throw Self.wrong("input '\(name)' takes \(count) numbers; 'data' holds \(values.count)")
+    }
+    return values
+  }
+
+  /// Invariant of the unsafe code: `count` × 4 bytes are readable, as the caller has checked.
+  private static func littleEndian(_ count: Int, _ binary: inout ByteBuffer) -> [Float] {
+    let values = binary.withUnsafeReadableBytes { bytes in
+      [Float](unsafeUninitializedCapacity: count) { output, initialized in
+        UnsafeMutableRawBufferPointer(output).copyMemory(
+          from: UnsafeRawBufferPointer(rebasing: bytes[..<(count * 4)]))
+        initialized = count
+      }
+    }
+    binary.moveReaderIndex(forwardBy: count * 4)
+    return values
+  }
+
+  private static func wrong(_ text: String) -> Status { Status(.invalidArgument, "TENSOR_MISMATCH", text) }
+}

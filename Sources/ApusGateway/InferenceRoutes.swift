@@ -1,0 +1,178 @@
+import ApusBase
+import ApusServer
+import ApusWire
+import HTTPTypes
+import Hummingbird
+import NIOCore
+
+/// The Open Inference Protocol, version 2, as KServe and Triton speak it. A model has the input `input` and
+/// the outputs `probabilities` and `scores`.
+struct InferenceRoutes {
+  let frontend: Frontend
+
+  private static let headerLength = HTTPField.Name("Inference-Header-Content-Length")
+
+  func add(to router: Router<GatewayContext>) {
+    router.serve("/v2", get: serverMetadata)
+    router.serve("/v2/health/live", get: { _, _ in Response(status: .ok) })
+    router.serve("/v2/health/ready", get: { _, _ in
+      Response(status: frontend.server.isReady ? .ok : .serviceUnavailable)
+    })
+    for path in ["/v2/models/{model}", "/v2/models/{model}/versions/{version}"] {
+      router.serve(path, get: modelMetadata)
+      router.serve(path + "/ready", get: modelReady)
+      router.serve(path + "/infer", post: infer)
+    }
+  }
+
+  // MARK: Metadata
+
+  @Sendable private func serverMetadata(_: Request, _: GatewayContext) async throws -> Response {
+    var text = JSONText()
+    text.object {
+      $0.member("name", "apus")
+      $0.member("version", frontend.server.version)
+      $0.key("extensions")
+      $0.array {
+        $0.string("binary_tensor_data")
+        $0.string("classification")
+      }
+    }
+    return .json(text)
+  }
+
+  @Sendable private func modelMetadata(
+    _ request: Request, _ context: GatewayContext
+  ) async throws -> Response {
+    let lane = frontend.lane(context)
+    let caller = try frontend.caller(request, context)
+    let choice = try ModelChoice(context)
+    try lane.require(.read, .classify, model: choice.name, by: caller)
+    let model = try lane.find(choice.name, version: choice.version)
+    var text = JSONText()
+    text.object {
+      $0.member("name", model.served.name)
+      $0.key("versions")
+      $0.array { $0.string(String(model.served.version)) }
+      $0.member("platform", "apus_" + model.served.format)
+      $0.key("inputs")
+      $0.array { Self.tensor("input", model.served.inputShape, &$0) }
+      $0.key("outputs")
+      $0.array {
+        Self.tensor("probabilities", [model.classes], &$0)
+        Self.tensor("scores", [model.classes], &$0)
+      }
+    }
+    return .json(text)
+  }
+
+  private static func tensor(_ name: String, _ shape: [Int], _ text: inout JSONText) {
+    text.object {
+      $0.member("name", name)
+      $0.member("datatype", "FP32")
+      $0.key("shape")
+      $0.array {
+        $0.integer(-1)
+        for dimension in shape { $0.integer(dimension) }
+      }
+    }
+  }
+
+  @Sendable private func modelReady(_ request: Request, _ context: GatewayContext) async throws -> Response {
+    let lane = frontend.lane(context)
+    let caller = try frontend.caller(request, context)
+    let choice = try ModelChoice(context)
+    try lane.require(.read, .classify, model: choice.name, by: caller)
+    _ = try lane.find(choice.name, version: choice.version)
+    return Response(status: frontend.server.isReady ? .ok : .serviceUnavailable)
+  }
+
+  // MARK: Infer
+
+  @Sendable private func infer(_ request: Request, _ context: GatewayContext) async throws -> Response {
+    let begun = Instant.now
+    let lane = frontend.lane(context)
+    let caller = try frontend.caller(request, context)
+    let model = try frontend.model(try ModelChoice(context), caller, lane)
+    var bytes = try await frontend.body(request, caller, lane)
+    let received = Instant.now
+    let json = try Self.takeHeader(&bytes, request)
+    let inference = try frontend.scan(json) { (scanner) throws(JSONError) in
+      try InferenceRequest(&scanner)
+    }
+    let outputs = try Self.outputs(inference)
+    let (values, rows) = try Self.rows(inference, &bytes, model)
+    var call = LocalCall(values: values, rows: rows, begun: begun, received: received)
+    call.wantsScores = outputs.contains { $0.name == "scores" }
+    call.timeoutNanoseconds = UInt64(min(max(0, inference.timeoutMicroseconds), 1e15) * 1e3)
+    let answer = try lane.classify(call, with: model, by: caller)
+    return Self.response(inference, outputs, answer, model)
+  }
+
+  /// Splits the body into JSON and, in what is left, the bytes of its tensors.
+  private static func takeHeader(_ bytes: inout ByteBuffer, _ request: Request) throws -> ByteBuffer {
+    guard let name = headerLength, let text = request.headers[name] else {
+      defer { bytes.clear() }
+      return bytes
+    }
+    guard let length = Int(text), length >= 0, let json = bytes.readSlice(length: length) else {
+      throw Problem.badRequest(
+        "HEADER_LENGTH", "Inference-Header-Content-Length is \(text.prefix(20)), and the body is not so long")
+    }
+    return json
+  }
+
+  private static func outputs(_ inference: InferenceRequest) throws(Status) -> [InferenceRequest.Output] {
+    guard !inference.outputs.isEmpty else { return [InferenceRequest.Output(name: "probabilities")] }
+    for output in inference.outputs where output.name != "probabilities" && output.name != "scores" {
+      throw Status(
+        .invalidArgument, "OUTPUT_UNKNOWN",
+        "there is no output '\(output.name.prefix(64))'; probabilities and scores are there")
+    }
+    return inference.outputs
+  }
+
+  private static func rows(
+    _ inference: InferenceRequest, _ binary: inout ByteBuffer, _ model: LocalModel
+  ) throws(Status) -> (values: [Float], rows: Int) {
+    guard inference.inputs.count == 1, inference.inputs[0].name == "input" else {
+      throw Status(
+        .invalidArgument, "INPUT_UNKNOWN", "model '\(model.served.name)' takes one input, named 'input'")
+    }
+    let result = try inference.inputs[0].input(&binary).rows(for: model)
+    guard binary.readableBytes == 0 else {
+      throw Status(
+        .invalidArgument, "TENSOR_MISMATCH", "\(binary.readableBytes) bytes follow the input's own")
+    }
+    return result
+  }
+
+  // MARK: Answers
+
+  private static func response(
+    _ inference: InferenceRequest, _ outputs: [InferenceRequest.Output], _ answer: LocalAnswer,
+    _ model: LocalModel
+  ) -> Response {
+    var text = JSONText(capacity: 512)
+    var binary = ByteBuffer()
+    text.object {
+      $0.member("model_name", model.served.name)
+      $0.member("model_version", String(model.served.version))
+      if let id = inference.id { $0.member("id", id) }
+      $0.key("outputs")
+      $0.array { text in
+        for output in outputs {
+          let isBinary = output.isBinary ?? inference.isBinaryOutput
+          let tensor = InferenceOutput(output, answer, model)
+          if isBinary { tensor.write(to: &text, &binary) } else { tensor.write(to: &text) }
+        }
+      }
+    }
+    guard binary.readableBytes > 0, let name = headerLength else { return .json(text) }
+    var body = text.buffer
+    var fields: HTTPFields = [.contentType: "application/octet-stream"]
+    fields[name] = String(body.readableBytes)
+    body.writeBuffer(&binary)
+    return Response(status: .ok, headers: fields, body: ResponseBody(byteBuffer: body))
+  }
+}

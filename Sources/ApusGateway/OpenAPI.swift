@@ -1,0 +1,2 @@
+/// What `GET /openapi.json` answers (OpenAPI Specification 3.1.0).
+let openAPIDocument = "{}"

@@ -1,0 +1,227 @@
+import ApusAccess
+package import ApusBase
+import ApusEngine
+package import ApusWire
+
+/// The way for one thread inside the process to call models: by the same admission, limits and counters as a
+/// reactor's calls, computed on the thread that calls. Another thread may use it too, but waits.
+package final class Lane: Sendable {
+  let fleet: Fleet
+  private let workspace: Locked<Workspace>
+
+  private struct Workspace: ~Copyable {
+    let recorder: Recorder
+    let hidden: AlignedBuffer
+  }
+
+  init(fleet: Fleet, index: Int) {
+    self.fleet = fleet
+    let plans = fleet.catalog.models.compactMap(\.plan)
+    let floats = plans.map(\.workspaceFloats).max() ?? 0
+    workspace = Locked(
+      Workspace(recorder: fleet.recorders[index], hidden: AlignedBuffer(byteCount: 4 * floats)))
+  }
+
+  /// The versions of all models that the caller may read.
+  package func models(of caller: LocalCaller) -> [ModelInfo] {
+    fleet.catalog.models
+      .filter { caller.standing?.allows(.read, model: $0.name) ?? true }
+      .map(\.info)
+  }
+
+  /// The version that a call names, whether it is ready or not.
+  ///
+  /// - Throws: NOT_FOUND.
+  package func describe(_ name: String, version: UInt64 = 0, alias: String = "") throws(Status) -> ModelInfo {
+    do throws(Status) {
+      return fleet.catalog.models[try index(name, version, alias)].info
+    } catch {
+      guard error.code == .unavailable else { throw error }
+      let versions = fleet.catalog.models.filter { $0.name == name }
+      return (versions.last { version == 0 || $0.version == version } ?? versions[0]).info
+    }
+  }
+
+  /// The version that a call names, ready to be called.
+  ///
+  /// - Throws: NOT_FOUND, or UNAVAILABLE when it failed to load.
+  package func find(_ name: String, version: UInt64 = 0, alias: String = "") throws(Status) -> LocalModel {
+    let index = try index(name, version, alias)
+    return LocalModel(served: fleet.catalog.models[index], index: index)
+  }
+
+  private func index(_ name: String, _ version: UInt64, _ alias: String) throws(Status) -> Int {
+    let bytes = (Array(name.utf8), Array(alias.utf8))
+    let found: Result<Int, Status> = bytes.0.withUnsafeBytes { name in
+      bytes.1.withUnsafeBytes { alias in
+        do throws(Status) {
+          return .success(
+            try fleet.catalog.find(ModelSelector(name: name, version: version, alias: alias)))
+        } catch { return .failure(error) }
+      }
+    }
+    return try found.get()
+  }
+}
+
+/// A version that is ready.
+package struct LocalModel: Sendable {
+  package let served: ServedModel
+  let index: Int
+
+  /// Numbers in one row of the answer.
+  package var classes: Int { served.plan?.outputs ?? 0 }
+  /// Numbers in one row of the input.
+  package var inputs: Int { served.plan?.inputs ?? 0 }
+}
+
+// MARK: Calls
+
+/// What is asked of a model.
+package struct LocalCall: Sendable {
+  /// Rows of the model's inputs, one after another.
+  package var values: [Float]
+  package var rows: Int
+  /// 0: every class, in index order.
+  package var topK = 0
+  package var wantsScores = false
+  /// From the request's first byte; 0: no limit.
+  package var timeoutNanoseconds: UInt64 = 0
+  /// When the first byte of the request came, and when it was whole.
+  package var begun: Instant
+  package var received: Instant
+
+  package init(values: [Float], rows: Int, begun: Instant, received: Instant) {
+    self.values = values
+    self.rows = rows
+    self.begun = begun
+    self.received = received
+  }
+}
+
+/// What a model answers: `classes` numbers a row.
+package struct LocalAnswer: Sendable {
+  package var rows: Int
+  package var classes: Int
+  package var probabilities: [Float]
+  /// Empty where every class is answered in index order.
+  package var indices: [UInt32] = []
+  /// The head's raw outputs, every class in index order; empty unless asked for.
+  package var scores: [Float] = []
+  package var time = TimeAccount()
+
+  /// The class of a place in a row.
+  package func index(row: Int, place: Int) -> Int {
+    indices.isEmpty ? place : Int(indices[row * classes + place])
+  }
+}
+
+extension Lane {
+  /// Classifies on this thread.
+  ///
+  /// - Throws: INVALID_ARGUMENT for too many rows, RESOURCE_EXHAUSTED over a limit of the caller's,
+  ///   DEADLINE_EXCEEDED when the call's time was over before it began.
+  package func classify(
+    _ call: LocalCall, with model: LocalModel, by caller: LocalCaller
+  ) throws(Status) -> LocalAnswer {
+    do throws(Status) {
+      try check(call, model)
+      return try admitting(caller, rows: call.rows) { () throws(Status) in
+        try workspace.withLock { workspace throws(Status) in try compute(call, model, &workspace) }
+      }
+    } catch {
+      workspace.withLock { workspace in
+        workspace.recorder.add(.requests)
+        workspace.recorder.answered(error.code)
+        workspace.recorder.refused(model: model.index, error.code)
+      }
+      throw error
+    }
+  }
+
+  private func check(_ call: LocalCall, _ model: LocalModel) throws(Status) {
+    precondition(call.values.count == call.rows * model.inputs, "the rows are the model's")
+    let most = min(model.served.batchMaximum, fleet.limits.batchRows)
+    guard call.rows <= most else { throw .batchTooLarge(model.served.name, most: most, rows: call.rows) }
+    guard call.rows * model.classes * 4 <= fleet.limits.bodyBytes else { throw .answerTooLarge }
+  }
+
+  private func compute(
+    _ call: LocalCall, _ model: LocalModel, _ workspace: inout Workspace
+  ) throws(Status) -> LocalAnswer {
+    guard let plan = model.served.plan else {
+      throw Status(.unavailable, "MODEL_FAILED", "the model is not ready")
+    }
+    let begun = Instant.now
+    if call.timeoutNanoseconds > 0, begun.since(call.begun) >= call.timeoutNanoseconds {
+      throw .deadlinePassed
+    }
+    var answer = Self.answer(call, plan, workspace.hidden)
+    let computed = Instant.now
+    answer.time.receive = call.received.since(call.begun)
+    answer.time.queue = begun.since(call.received)
+    answer.time.compute = computed.since(begun)
+    answer.time.total = computed.since(call.begun)
+    answer.time.batchRows = UInt32(call.rows)
+    let recorder = workspace.recorder
+    recorder.add(.requests)
+    recorder.batch(
+      model: model.index, calls: 1, rows: call.rows, queue: answer.time.queue, compute: answer.time.compute,
+      total: answer.time.total)
+    return answer
+  }
+
+  /// Invariant of the unsafe code: the arrays hold `rows × inputs` and `rows × outputs` floats, and `hidden`
+  /// what the widest plan needs.
+  private static func answer(
+    _ call: LocalCall, _ plan: Plan, _ hidden: borrowing AlignedBuffer
+  ) -> LocalAnswer {
+    let classes = plan.outputs
+    let count = call.rows * classes
+    let workspace = hidden.floats
+    var values = [Float](unsafeUninitializedCapacity: count) { output, initialized in
+      guard let output = output.baseAddress else { return }
+      call.values.withUnsafeBufferPointer { input in
+        guard let input = input.baseAddress else { return }
+        plan.logits(
+          input: input, inputStride: plan.inputs, rows: call.rows, output: output, outputStride: classes,
+          workspace: workspace)
+      }
+      initialized = count
+    }
+    let scores = call.wantsScores ? values : []
+    values.withUnsafeMutableBufferPointer { values in
+      guard let values = values.baseAddress else { return }
+      plan.probabilities(
+        logits: values, logitsStride: classes, rows: call.rows, output: values, outputStride: classes)
+    }
+    var answer = LocalAnswer(rows: call.rows, classes: classes, probabilities: values, scores: scores)
+    if call.topK > 0 { answer.keepBest(min(call.topK, classes)) }
+    return answer
+  }
+}
+
+extension LocalAnswer {
+  /// Leaves the most probable classes of each row, the best first.
+  fileprivate mutating func keepBest(_ most: Int) {
+    var best = [Float](repeating: 0, count: rows * most)
+    var indices = [UInt32](repeating: 0, count: rows * most)
+    for row in 0..<rows {
+      probabilities.withUnsafeBufferPointer { values in
+        best.withUnsafeMutableBufferPointer { best in
+          indices.withUnsafeMutableBufferPointer { indices in
+            guard let values = values.baseAddress, let best = best.baseAddress,
+              let indices = indices.baseAddress
+            else { return }
+            selectBest(
+              values + row * classes, count: classes, into: best + row * most, indices + row * most,
+              most: most)
+          }
+        }
+      }
+    }
+    probabilities = best
+    self.indices = indices
+    classes = most
+  }
+}

@@ -1,0 +1,102 @@
+import ApusAccess
+import ApusBase
+import ApusIO
+package import ApusWire
+
+/// Who calls from inside the process on behalf of someone outside it: the gateway's HTTP clients. What it may
+/// do is decided as for a connection's calls.
+package struct LocalCaller: Sendable {
+  /// nil where there is no policy.
+  let standing: Standing?
+
+  /// As a policy names it, for logs.
+  package var name: String { standing?.name ?? "" }
+}
+
+extension Lane {
+  /// Finds out who calls.
+  ///
+  /// - Parameters:
+  ///   - token: of an Authorization header; nil: none was shown.
+  ///   - certificate: whom the client's verified certificate names.
+  /// - Throws: UNAUTHENTICATED for a token that is not valid here.
+  package func identify(token: [UInt8]?, certificate: LocalCertificate? = nil) throws(Status) -> LocalCaller {
+    guard fleet.access.isEnforced else { return LocalCaller(standing: nil) }
+    var caller = certificate?.caller ?? Caller()
+    if let token {
+      do throws(Status) {
+        caller.token = try fleet.access.valid(token)
+      } catch {
+        note(error, attempt: "http", by: "anonymous")
+        throw error
+      }
+    }
+    return LocalCaller(standing: fleet.access.standing(of: caller))
+  }
+
+  /// Asks whether the caller may do one of these with a model; nil: with any model at all.
+  ///
+  /// - Throws: UNAUTHENTICATED, or PERMISSION_DENIED with one text for all models, existing or not.
+  package func require(
+    _ permissions: LocalPermission..., model: String? = nil, by caller: LocalCaller
+  ) throws(Status) {
+    guard let standing = caller.standing else { return }
+    let isAllowed = permissions.contains { standing.allows($0.permission, model: model) }
+    guard !isAllowed else { return }
+    let status = standing.denial
+    note(status, attempt: "http", by: standing.name)
+    throw status
+  }
+
+  /// Takes one call, and its rows, from what the caller may use, for as long as `body` runs.
+  ///
+  /// - Throws: RESOURCE_EXHAUSTED with the time to wait, and what `body` throws.
+  func admitting<Result>(
+    _ caller: LocalCaller, rows: Int, _ body: () throws(Status) -> Result
+  ) throws(Status) -> Result {
+    guard let standing = caller.standing else { return try body() }
+    let limits = standing.grants.limits
+    do throws(Status) {
+      guard standing.usage.enter(1, limit: limits.maximumInFlight) == 1 else { throw .tooManyInFlight }
+      defer { standing.usage.leave(1) }
+      let taken = standing.usage.take(calls: 1, rowsPerCall: rows, limits, now: .now)
+      guard taken.granted == 1 else { throw .overRate(retryAfter: taken.retryAfterNanoseconds) }
+      return try body()
+    } catch {
+      note(error, attempt: "http", by: standing.name)
+      throw error
+    }
+  }
+
+  /// The longest body that the caller may send, in bytes of its tensor.
+  package func longestBody(of caller: LocalCaller) -> Int {
+    min(fleet.limits.bodyBytes, caller.standing?.grants.limits.maximumBodyBytes ?? .max)
+  }
+
+  private func note(_ status: Status, attempt: String, by identity: String) {
+    guard isRefusal(status) else { return }
+    let refusal = RefusalLog.Refusal(
+      identity: identity, attempt: attempt, code: status.code, reason: status.reason)
+    if fleet.refusals.add(refusal) { fleet.attention.signal() }
+  }
+}
+
+/// What a local call needs, as an RPC method would.
+package enum LocalPermission: Sendable {
+  case classify
+  case read
+
+  var permission: Permission {
+    switch self {
+    case .classify: .classify
+    case .read: .read
+    }
+  }
+}
+
+extension Standing {
+  func allows(_ permission: Permission, model: String?) -> Bool {
+    guard var model else { return grants.allows(permission) }
+    return model.withUTF8 { grants.allows(permission, model: UnsafeRawBufferPointer($0)) }
+  }
+}

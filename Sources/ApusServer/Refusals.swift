@@ -1,0 +1,48 @@
+import ApusWire
+
+/// Refusals that reactors and lanes share, so that a caller reads the same by either way.
+extension Status {
+  static let tooManyInFlight = Status(
+    .resourceExhausted, "IN_FLIGHT_LIMIT", "this caller has as many calls in flight as it may have",
+    retryAfterNanoseconds: 1_000_000)
+
+  static func overRate(retryAfter nanoseconds: UInt64) -> Status {
+    Status(
+      .resourceExhausted, "RATE_LIMIT", "this caller makes more calls or rows a second than it may",
+      retryAfterNanoseconds: max(1, nanoseconds))
+  }
+
+  static let deadlinePassed = Status(
+    .deadlineExceeded, "DEADLINE_EXCEEDED", "the call's time was over before it began")
+
+  static func batchTooLarge(_ model: String, most: Int, rows: Int) -> Status {
+    Status(
+      .invalidArgument, "BATCH_TOO_LARGE",
+      "model '\(model)' takes at most \(most) rows in a call; this one has \(rows)")
+  }
+
+  static let answerTooLarge = Status(
+    .resourceExhausted, "ANSWER_TOO_LARGE", "the answer would be over the limit; send fewer rows")
+
+  static let tokenExpired = Status(
+    .unauthenticated, "TOKEN_EXPIRED", "the token has expired; get a new one")
+  static let tokenInvalid = Status(.unauthenticated, "TOKEN_INVALID", "the token is not valid here")
+}
+
+extension Standing {
+  /// One text whatever it was that was asked for, so that a refusal tells nothing about what exists.
+  var denial: Status {
+    isAnonymous
+      ? Status(.unauthenticated, "CREDENTIALS_REQUIRED", "show a valid token or client certificate")
+      : Status(.permissionDenied, "ACCESS_DENIED", "this caller may not do that")
+  }
+}
+
+/// Whether a status is access control's.
+func isRefusal(_ status: Status) -> Bool {
+  switch status.code {
+  case .unauthenticated, .permissionDenied: true
+  case .resourceExhausted: status.reason.hasSuffix("_LIMIT")
+  default: false
+  }
+}
