@@ -80,7 +80,10 @@ extension Input {
     case .numbers(let values, let shape):
       let wanted = model.served.inputShape
       if shape == wanted || (shape.count == 1 && shape[0] == model.inputs) { return (values, 1) }
-      guard shape.count > 1, shape[0] > 0, [wanted, [model.inputs]].contains(Array(shape.dropFirst())) else { throw Self.misfit(model, "numbers of shape \(Self.text(shape))") }
+      let row = Array(shape.dropFirst())
+      guard shape.count > 1, shape[0] > 0, row == wanted || row == [model.inputs] else {
+        throw Self.misfit(model, "numbers of shape \(Self.text(shape))")
+      }
       return (values, shape[0])
     case .texts: throw Self.misfit(model, "text")
     }

@@ -1,3 +1,4 @@
+import ApusWire
 import HTTPTypes
 import Hummingbird
 
