@@ -77,7 +77,7 @@ run: build
 	if [ -z "$(ONCE)" ]; then \
 	  echo "serving on unix:$(SOCKET) until Ctrl-C"; trap - INT; wait $$server; fi
 
-bench: PACKAGES += g++ libgrpc++-dev protobuf-compiler protobuf-compiler-grpc openssl python3 strace
+bench: PACKAGES += g++ libgrpc++-dev protobuf-compiler protobuf-compiler-grpc openssl python3 strace wrk gunicorn python3-flask python3-numpy
 bench: build
 	$(MAKE) -C benchmarks
 	benchmarks/run.py

@@ -34,6 +34,7 @@ class Bench:
   grpc: object
   tls: object
   strong_tls: object
+  rest: object
   cores: tuple
   rounds: int
   seconds: float

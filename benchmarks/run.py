@@ -16,6 +16,8 @@ import time
 
 import machine
 import peers
+import rest_peers
+import rest_rows
 import rows
 import tls_peers
 import tls_rows
@@ -23,7 +25,7 @@ import tls_rows
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
 # Titles of the tables, and their rows.
-TABLES = {"": rows.ROWS, "TLS": tls_rows.ROWS}
+TABLES = {"": rows.ROWS, "TLS": tls_rows.ROWS, "HTTP": rest_rows.ROWS}
 
 
 def arguments():
@@ -34,9 +36,9 @@ def arguments():
   parser.add_argument("--models", default=os.path.join(ROOT, "models", "repository"), metavar="DIR",
                       help="a repository with textclassifier and digits (default: models/repository)")
   parser.add_argument("--only", action="append", metavar="NAME",
-                      choices=[*rows.ROWS, "tls", *tls_rows.ROWS],
-                      help=f"this row only, may be repeated: {', '.join(rows.ROWS)}; tls for its whole "
-                      f"table, or of that: {', '.join(tls_rows.ROWS)}")
+                      choices=[*rows.ROWS, "tls", *tls_rows.ROWS, "rest", *rest_rows.ROWS],
+                      help=f"this row only, may be repeated: {', '.join(rows.ROWS)}; tls or rest for a whole "
+                      f"table, or of those: {', '.join([*tls_rows.ROWS, *rest_rows.ROWS])}")
   parser.add_argument("--rounds", type=int, default=5, metavar="N", help="times each is run (default: 5)")
   parser.add_argument("--seconds", type=float, default=1.5, metavar="S",
                       help="length of one measurement (default: 1.5)")
@@ -51,9 +53,10 @@ def arguments():
     parser.error("--rounds and --seconds must be positive")
   if options.quick:
     options.rounds, options.seconds = 1, 0.3
-  options.only = set(options.only or [*rows.ROWS, "tls"])
-  if "tls" in options.only:
-    options.only |= set(tls_rows.ROWS)
+  options.only = set(options.only or [*rows.ROWS, "tls", "rest"])
+  for name, of_table in (("tls", tls_rows.ROWS), ("rest", rest_rows.ROWS)):
+    if name in options.only:
+      options.only |= set(of_table)
   return options
 
 
@@ -110,12 +113,14 @@ def write_results(path, options, about, frame_bytes, tables):
 def measure(options, folder):
   """Runs the rows; returns the frames' sizes and the figures of each table that has any."""
   build = os.path.join(HERE, "build")
-  others, encrypted = (bool(options.only & set(of_table)) for of_table in (rows.ROWS, tls_rows.ROWS))
+  others, encrypted, http = (
+      bool(options.only & set(of_table)) for of_table in (rows.ROWS, tls_rows.ROWS, rest_rows.ROWS))
   bench = rows.Bench(
       apus=peers.Apus(options.apus, options.models, folder), raw=peers.Raw(build) if others else None,
       grpc=peers.Grpc(build, folder) if others else None,
       tls=tls_peers.TLS(build, folder) if encrypted else None,
       strong_tls=tls_peers.TLS(build, folder, bits=3072) if encrypted else None,
+      rest=rest_peers.Rest(folder) if http else None,
       cores=machine.two_cores(), rounds=options.rounds, seconds=options.seconds, progress=progress)
   frame_bytes = [peers.REQUEST_BYTES, peers.ANSWER_BYTES]
   if others:

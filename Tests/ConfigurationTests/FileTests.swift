@@ -51,6 +51,11 @@ import Testing
   }
 
   /// Each text, and the lines said about it.
+  /// Of the file's own map.
+  private static let names =
+    (ConfigurationKey.allCases.filter { $0.section == nil }.map(\.rawValue) + ConfigurationKey.sections)
+    .joined(separator: ", ")
+
   private static let wrong: [(text: String, problems: [String])] = [
     ("models: m\n\ntreads: 2\n", [" line 3: unknown key treads in the configuration; did you mean threads?"]),
     ("tls:\n  crt: a\n", [" line 2: unknown key crt in tls; did you mean cert?"]),
@@ -71,15 +76,13 @@ import Testing
     (
       "1: 2\n",
       [
-        " line 1: unknown key 1 in the configuration; there are listen, models, threads, spin_us, "
-          + "insecure, socket_mode, policy, tls, limits"
+        " line 1: unknown key 1 in the configuration; there are " + names
       ]
     ),
     (
       "- a\n",
       [
-        " line 1: the configuration must be a map of listen, models, threads, spin_us, insecure, "
-          + "socket_mode, policy, tls, limits"
+        " line 1: the configuration must be a map of " + names
       ]
     ),
     (

@@ -43,7 +43,8 @@ import Testing
     let read = try readBack(text)
     #expect(read.policy?.unicodeScalars.elementsEqual(("/x/" + name).unicodeScalars) == true)
     #expect(read.listen == [.unix(path: "/" + name)])
-    #expect(text.split(separator: "\n", omittingEmptySubsequences: false).count == 24)
+    let lines = ConfigurationKey.allCases.count + ConfigurationKey.sections.count
+    #expect(text.split(separator: "\n", omittingEmptySubsequences: false).count == lines + 1)
     // What a terminal would act upon, or hide.
     let acting: [Unicode.GeneralCategory] = [.control, .format, .lineSeparator, .paragraphSeparator]
     #expect(!text.unicodeScalars.contains { $0 != "\n" && acting.contains($0.properties.generalCategory) })
@@ -65,8 +66,11 @@ import Testing
     #expect(
       configuration.yaml == """
         listen: ["unix:\(base)s", "tcp://127.0.0.1:7070"]  # \(path) line 1
+        # http: not set
         models: "\(base)m"  # \(path) line 2
+        # default_model: not set
         threads: 3  # --threads
+        http_threads: 1  # default
         spin_us: 7  # APUS_SPIN_US
         insecure: false  # default
         socket_mode: "0660"  # default
@@ -109,7 +113,8 @@ import Testing
       let json = try JSONSerialization.jsonObject(with: Data(run.output.utf8)) as? [String: Any]
       return try #require(json?["configuration"] as? NSDictionary)
     }
-    #expect(configurations[0].count == 9)
+    let topLevel = ConfigurationKey.allCases.filter { $0.section == nil }.count
+    #expect(configurations[0].count == topLevel + ConfigurationKey.sections.count)
     #expect((configurations[0]["policy"] as? String)?.hasSuffix("/p") == true)
     for key in ["threads", "spin_us", "insecure", "socket_mode", "listen", "tls", "limits"] {
       #expect(configurations[0][key] as? NSObject == configurations[1][key] as? NSObject, "\(key)")

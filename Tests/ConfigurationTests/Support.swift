@@ -72,7 +72,7 @@ extension ConfigurationKey {
   var samples: [String] {
     switch form {
     case .addresses: ["unix:/f.sock", "unix:/e.sock", "unix:/g.sock"]
-    case .httpAddresses: ["127.0.0.1:8001", "http://127.0.0.1:8002", "[::1]:8003"]
+    case .httpAddresses: ["127.0.0.1:8001", "http://127.0.0.1:8002", "http://[::1]:8003"]
     case .name: ["f", "e", "g"]
     case .file, .folder: ["/f", "/e", "/g"]
     case .number(let range):

@@ -22,8 +22,8 @@ import Testing
       "ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusStream", "ApusEngine", "ApusModels", "ApusAccess",
     ],
     "ApusGateway": [
-      "ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusServer", "Hummingbird", "Logging", "NIOCore",
-      "NIOPosix", "ServiceLifecycle",
+      "ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusServer", "HTTPTypes", "Hummingbird",
+      "HummingbirdCore", "Logging", "NIOCore", "NIOPosix", "ServiceLifecycle",
     ],
     "apus": ["ApusCommand"],
     "apus-gateway": ["ApusCommand", "ApusGateway"],
