@@ -1,6 +1,6 @@
 # make run, make test: on a fresh Debian machine with Swift these install what is missing and then do the work.
 .DEFAULT_GOAL := help
-.PHONY: help setup build run proto proto-check test test-balancers sanitize-address sanitize-thread fuzz fuzz-build fuzz-corpus soak bench sslyze
+.PHONY: help setup build run proto proto-check test test-balancers sanitize-address sanitize-thread fuzz fuzz-build fuzz-corpus soak bench sslyze docs
 
 PACKAGES := libprotobuf-c-dev protobuf-c-compiler libopenblas-dev libssl-dev pkg-config
 SWIFT_RELEASE := swift build -c release --static-swift-stdlib
@@ -11,6 +11,7 @@ help:
 	@echo "make test-balancers   nginx and HAProxy before three servers"
 	@echo "make sanitize-thread, sanitize-address   the Swift tests under a sanitizer"
 	@echo "make build   build the release executable"
+	@echo "make docs    the Swift client's documentation, in .build/docs"
 	@echo "make setup   install the Debian packages that are missing"
 	@echo "make bench   compare with raw sockets and gRPC C++"
 	@echo "make fuzz    fuzz the readers of weight files and frames for a minute each (FUZZ_SECONDS=60)"
@@ -66,6 +67,12 @@ test-balancers: setup
 # Leaks are looked for by the fuzz targets alone: Foundation, which only tests use, leaks for every file it reads.
 sanitize-address sanitize-thread: sanitize-%: setup
 	ASAN_OPTIONS=detect_leaks=0:suppressions=$(CURDIR)/Tests/asan.supp swift test --sanitize=$* --scratch-path .build-$* --skip ExactTests
+
+# The Swift client's documentation, as a site in .build/docs.
+docs: setup
+	swift build --target ApusClient -Xswiftc -emit-symbol-graph -Xswiftc -emit-symbol-graph-dir -Xswiftc .build/symbols
+	$$(dirname $$(readlink -f $$(command -v swift)))/docc convert Sources/ApusClient/ApusClient.docc \
+	  --additional-symbol-graph-dir .build/symbols --output-dir .build/docs --warnings-as-errors
 
 SOCKET := $(or $(XDG_RUNTIME_DIR),/tmp)/apus-run.sock
 

@@ -28,8 +28,13 @@ package enum Gateway {
   package typealias Starter =
     @Sendable (Server, GatewaySettings, Logger) throws -> any RunningGateway
 
+  private static let installed = Locked<Starter?>(nil)
+
   /// nil: this executable cannot serve HTTP.
-  @TaskLocal package static var starter: Starter?
+  static var starter: Starter? { installed.withLock { $0 } }
+
+  /// Makes this executable one that can.
+  package static func install(_ starter: @escaping Starter) { installed.withLock { $0 = starter } }
 }
 
 /// The executable with the gateway in it, beside this one: HTTP libraries make a process start slower and

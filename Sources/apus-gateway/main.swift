@@ -3,7 +3,7 @@ import ApusGateway
 
 extension HTTPGateway: RunningGateway {}
 
-let starter: Gateway.Starter = { server, told, log in
+Gateway.install { server, told, log in
   var settings = HTTPGateway.Settings()
   settings.addresses = told.addresses
   settings.threads = told.threads
@@ -13,4 +13,4 @@ let starter: Gateway.Starter = { server, told, log in
   return try HTTPGateway(server: server, settings, log)
 }
 
-Gateway.$starter.withValue(starter) { Apus.main() }
+Apus.main()
