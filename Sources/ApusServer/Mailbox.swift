@@ -22,6 +22,8 @@ enum Message: Sendable {
   case connection(Arrival)
   /// Say goaway, answer what was sent before, and end.
   case drain
+  /// The policy or the state of a model has changed: watches are told what is new to them.
+  case watchesMayChange
 }
 
 /// The one way into a reactor from outside: rare, so a lock and an eventfd serve.

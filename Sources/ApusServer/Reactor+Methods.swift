@@ -20,6 +20,8 @@ extension Reactor {
         try hello(frame, metadata, connection)
       case .health:
         try health(frame, metadata, connection)
+      case .watchHealth:
+        try watchHealth(frame, metadata, connection)
       case .getModel:
         try getModel(frame, metadata, connection)
       case .stats, .listModels:
@@ -65,13 +67,13 @@ extension Reactor {
     _ frame: Pending, _ metadata: UnsafeRawBufferPointer, _ connection: UnsafeMutablePointer<Connection>
   ) throws(Status) {
     let request = try ModelNameRequest(decoding: metadata, arena: arena)
-    if !request.model.isEmpty { try require(.read, .classify, model: request.model, of: connection) }
+    try requireHealth(of: request.model, connection)
     let response = healthOf(request.model)
     succeed(frame) { output, arena in response.encode(into: output, arena: arena) }
   }
 
   /// As gRPC's health checking: the empty name is the whole server.
-  private func healthOf(_ name: String) -> HealthResponse {
+  func healthOf(_ name: String) -> HealthResponse {
     if draining { return HealthResponse(status: .notServing, detail: "the server is shutting down") }
     if name.isEmpty { return HealthResponse(status: .serving, detail: "") }
     let versions = catalog.models.filter { $0.name == name }

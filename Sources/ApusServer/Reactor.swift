@@ -25,6 +25,7 @@ final class Fleet: Sendable {
     var mailboxes: [Mailbox] = []
     for _ in 0..<reactors { mailboxes.append(try Mailbox()) }
     self.mailboxes = mailboxes
+    access.whenReplaced { [mailboxes] in for mailbox in mailboxes { mailbox.post(.watchesMayChange) } }
     attention = try WakeUp()
     started = .now
   }
@@ -246,6 +247,7 @@ struct Reactor: ~Copyable {
   private mutating func receive(_ message: Message, _ listeners: borrowing ListenerSet) {
     switch message {
     case .connection(let arrival): adopt(arrival)
+    case .watchesMayChange: updateWatches()
     case .drain:
       guard !draining else { return }
       draining = true

@@ -17,6 +17,7 @@ class Method(enum.IntEnum):
     STATS = 0x0103
     LIST_MODELS = 0x0104
     GET_MODEL = 0x0105
+    WATCH_HEALTH = 0x0106
 
 
 class DataType(enum.IntEnum):
