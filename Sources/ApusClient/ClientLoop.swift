@@ -79,7 +79,8 @@ struct ClientLoop: ~Copyable {
     for token in inbox.cancelled { cancel(token) }
     // A cancellation that came first is kept until its call comes.
     guard !cancelledEarly.isEmpty else { return }
-    for token in inbox.calls.map(\.token) + inbox.watches.map(\.token) where cancelledEarly.remove(token) != nil { cancel(token) }
+    let tokens = inbox.calls.map(\.token) + inbox.watches.map(\.token)
+    for token in tokens where cancelledEarly.remove(token) != nil { cancel(token) }
   }
 
   private mutating func cancel(_ token: UInt64) {
