@@ -51,9 +51,7 @@ struct Health: ParsableCommand {
   /// Ctrl-C ends the process from the signal handler, with the status that it would have now.
   private func watchHealth() throws {
     endStatus.store(1, ordering: .relaxed)
-    for number in [SIGINT, SIGTERM] {
-      _ = signal(number) { _ in _exit(endStatus.load(ordering: .relaxed)) }
-    }
+    onEndSignals { _ in _exit(endStatus.load(ordering: .relaxed)) }
     try connection.withClient { client in
       try client.watchHealth(model, timeoutNanoseconds: connection.timeoutNanoseconds) { health in
         tell(health)
