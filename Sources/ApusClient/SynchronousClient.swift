@@ -200,12 +200,13 @@ extension SynchronousClient {
 
   /// The counters of the server and its models, or of one model.
   package func stats(
-    _ model: String, timeoutNanoseconds: UInt64
+    _ model: String, wantBuckets: Bool = false, timeoutNanoseconds: UInt64
   ) throws(ClientError) -> StatsResponse {
     try checkName(model)
     var whole = StatsResponse(server: nil, models: [])
+    let request = StatsRequest(model: model, wantBuckets: wantBuckets)
     try exchange(
-      .stats, timeoutNanoseconds, { ModelNameRequest(model: model).encode(into: $0, arena: $1) }
+      .stats, timeoutNanoseconds, { request.encode(into: $0, arena: $1) }
     ) { (metadata, arena) throws(Status) in
       let part = try StatsResponse(decoding: metadata, arena: arena)
       whole.server = whole.server ?? part.server

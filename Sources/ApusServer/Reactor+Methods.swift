@@ -132,8 +132,11 @@ extension Reactor {
         catalog.models[index].nameBytes.withUnsafeBytes { grants.allows(.read, model: $0) }
       }
     }
+    var wantBuckets = false
     if frame.header.method == Method.stats.rawValue {
-      let name = try ModelNameRequest(decoding: metadata, arena: arena).model
+      let request = try StatsRequest(decoding: metadata, arena: arena)
+      let name = request.model
+      wantBuckets = request.wantBuckets
       if !name.isEmpty { wanted = wanted.filter { catalog.models[$0].name == name } }
       guard name.isEmpty || !wanted.isEmpty else {
         throw Status(.notFound, "MODEL_NOT_FOUND", "there is no model '\(name)' here")
@@ -141,7 +144,8 @@ extension Reactor {
     }
     guard flush(key, connection) else { return nil }
     if connection.pointee.backlog != nil { return false }
-    let perPage = 32
+    // Three histograms whose every bucket holds durations take up to 34 KB of the 64 KiB.
+    let perPage = wantBuckets ? 1 : 32
     let pages = max(1, (wanted.count + perPage - 1) / perPage)
     let pageBytes = roundedUpTo64(FrameHeader.byteCount + limits.metadataBytes)
     guard let memory = MappedBuffer(byteCount: pages * pageBytes) else {
@@ -156,7 +160,7 @@ extension Reactor {
       ) { output, arena in
         frame.header.method == Method.stats.rawValue
           ? StatsResponse(
-            server: page == 0 ? fleet.serverStats() : nil, models: models.map { fleet.modelStats($0) }
+            server: page == 0 ? fleet.serverStats() : nil, models: models.map { fleet.modelStats($0, wantBuckets: wantBuckets) }
           )
             .encode(into: output, arena: arena)
           : ListModelsResponse(models: models.map { catalog.models[$0].info }).encode(
