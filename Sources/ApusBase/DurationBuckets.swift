@@ -1,5 +1,5 @@
-/// How many durations fell into each bucket of a `DurationHistogram`: what Stats sends on request, so that two
-/// answers give the quantiles of the time between them.
+/// How many durations fell into each bucket of a `DurationHistogram`: what Stats sends on request, so that
+/// two answers give the quantiles of the time between them.
 package struct DurationBuckets: Equatable, Sendable {
   package static let count = DurationHistogram.wordCount - 1
   /// One for each bucket.
@@ -36,6 +36,10 @@ package struct DurationBuckets: Equatable, Sendable {
 
   /// Durations in all.
   package var total: UInt64 { counts.reduce(0, &+) }
+
+  package mutating func add(_ other: DurationBuckets) {
+    for index in counts.indices { counts[index] &+= other.counts[index] }
+  }
 
   /// What was counted since `earlier`. A count that is lower than before is one that began anew.
   package func since(_ earlier: DurationBuckets) -> DurationBuckets {

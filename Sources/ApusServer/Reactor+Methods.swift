@@ -160,7 +160,8 @@ extension Reactor {
       ) { output, arena in
         frame.header.method == Method.stats.rawValue
           ? StatsResponse(
-            server: page == 0 ? fleet.serverStats() : nil, models: models.map { fleet.modelStats($0, wantBuckets: wantBuckets) }
+            server: page == 0 ? fleet.serverStats() : nil,
+            models: models.map { fleet.modelStats($0, wantBuckets: wantBuckets) }
           )
             .encode(into: output, arena: arena)
           : ListModelsResponse(models: models.map { catalog.models[$0].info }).encode(
