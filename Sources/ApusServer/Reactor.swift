@@ -248,6 +248,7 @@ struct Reactor: ~Copyable {
     switch message {
     case .connection(let arrival): adopt(arrival)
     case .watchesMayChange: updateWatches()
+    case .ping: fleet.mailboxes[index].answerPing()
     case .drain:
       guard !draining else { return }
       draining = true

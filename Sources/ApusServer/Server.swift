@@ -90,6 +90,14 @@ package final class Server: Sendable {
   package var attention: Int32 { fleet.attention.descriptor.number }
   package func heardAttention() { fleet.attention.drain() }
 
+  /// Asks every reactor for a sign of life: it gives one when it comes round.
+  package func pingReactors() {
+    for mailbox in fleet.mailboxes { mailbox.ping() }
+  }
+
+  /// Whether every reactor has come round since it was asked.
+  package var haveReactorsAnswered: Bool { fleet.mailboxes.allSatisfy { $0.hasAnsweredPing } }
+
   /// Stops accepting, says goaway to every client, answers what was sent before, and returns when all threads
   /// have ended.
   package func drain() {
