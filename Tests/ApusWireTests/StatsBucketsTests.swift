@@ -3,6 +3,13 @@ import ApusWire
 import Testing
 
 @Suite struct StatsBucketsTests {
+  private func decoded<Value>(
+    _ bytes: [UInt8], _ decode: (UnsafeRawBufferPointer, borrowing MetadataArena) throws -> Value
+  ) throws -> Value {
+    let arena = makeArena()
+    return try bytes.withUnsafeBytes { try decode($0, arena) }
+  }
+
   @Test func aRequestSaysWhetherItWantsBuckets() throws {
     for request in [StatsRequest(model: ""), StatsRequest(model: "digits", wantBuckets: true)] {
       let bytes = encoded { request.encode(into: $0, arena: $1) }
