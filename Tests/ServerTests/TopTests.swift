@@ -116,7 +116,7 @@ import Testing
     #expect(short.count == 10 && short[9] == "… 56 more")
     let narrow = screens[0].lines(width: 40, height: 24)
     #expect(narrow[4] == "MODEL  CALLS/S  ERRORS/S    P50    P99")
-    #expect(screens[1].lines(width: 16, height: 10)[5].hasPrefix("a-model…  "))
+    #expect(screens[1].lines(width: 16, height: 10)[5].hasPrefix("a-mode…  "))
   }
 
   // MARK: Against a real server
