@@ -53,16 +53,16 @@ extension Atomic where Value == UInt64 {
 
 /// Sums of one or more histograms, for reading quantiles.
 package struct DurationSummary: Sendable {
-  private var buckets = [UInt64](repeating: 0, count: DurationHistogram.wordCount - 1)
+  package private(set) var buckets = DurationBuckets()
   package private(set) var count: UInt64 = 0
   package private(set) var maximumNanoseconds: UInt64 = 0
 
   package init() {}
 
   package mutating func add(_ histogram: DurationHistogram) {
-    for index in buckets.indices {
+    for index in buckets.counts.indices {
       let events = histogram.events(inBucket: index)
-      buckets[index] += events
+      buckets.counts[index] += events
       count += events
     }
     maximumNanoseconds = max(maximumNanoseconds, histogram.maximumNanoseconds)
@@ -71,14 +71,7 @@ package struct DurationSummary: Sendable {
   /// The duration that `quantile` (0 to 1) of the events did not exceed, at most 1/32 too high; 0 without
   /// events.
   package func nanoseconds(atQuantile quantile: Double) -> UInt64 {
-    guard count > 0 else { return 0 }
-    let rank = max(1, UInt64((Double(count) * quantile).rounded(.up)))
-    var seen: UInt64 = 0
-    for index in buckets.indices {
-      seen += buckets[index]
-      if seen >= rank { return min(DurationHistogram.upperBound(index), maximumNanoseconds) }
-    }
-    return maximumNanoseconds
+    min(buckets.nanoseconds(atQuantile: quantile), maximumNanoseconds)
   }
 }
 

@@ -10,6 +10,8 @@ package struct Limits: Sendable {
   package var bodyBytes = 64 << 20
   /// Calls that one connection may have in flight; further ones wait in the socket.
   package var callsInFlight = 1024
+  /// Health watches that one connection may have at one time.
+  package var watchesPerConnection = 8
   /// Inputs of one call that are computed together.
   package var batchRows = 65_536
   /// Connections that one server holds.

@@ -10,7 +10,7 @@ import ApusIO
 /// print(result.prediction().label)
 /// ```
 public final class ApusClient: Sendable {
-  private let core: ClientCore
+  let core: ClientCore
   private let thread: Locked<Thread?>
 
   /// Makes a client. The connection is made with the first call.

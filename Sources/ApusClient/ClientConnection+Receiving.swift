@@ -104,7 +104,8 @@ extension ClientConnection {
           try takeNews(frame.header.kind, answer)
           continue
         }
-        if !answer.hasMore, callsInFlight > 0 { callsInFlight -= 1 }
+        let isCall = answer.method != Method.watchHealth.rawValue
+        if isCall, !answer.hasMore, callsInFlight > 0 { callsInFlight -= 1 }
         return answer
       }
     }

@@ -136,13 +136,16 @@ extension ClientConnection {
 
   /// Takes a call of another method, whose metadata `encode` writes.
   ///
-  /// - Returns: as `submit` of a Classify call.
+  /// - Returns: as `submit` of a Classify call. A watch, which is answered for as long as it is open, is not
+  ///   counted among the calls in flight.
   package mutating func submit(
     _ method: Method, _ encode: (UnsafeMutableRawBufferPointer, borrowing MetadataArena) -> Int
   ) throws(ClientError) -> UInt64? {
     let metadataBytes = encode(request.invalidated(), arena)
-    guard makeRoom(FrameLayout(metadataBytes: metadataBytes, bodyBytes: 0).frameBytes) else { return nil }
-    let id = nextRequestID()
+    let isCall = method != .watchHealth
+    let frameBytes = FrameLayout(metadataBytes: metadataBytes, bodyBytes: 0).frameBytes
+    guard makeRoom(frameBytes, forCall: isCall) else { return nil }
+    let id = nextRequestID(forCall: isCall)
     append(.request, method, requestID: id, metadataBytes: metadataBytes)
     return id
   }
@@ -156,14 +159,14 @@ extension ClientConnection {
 
   /// Whether a further call of so many bytes may be sent; what is unsent makes room for it where the kernel
   /// can.
-  private mutating func makeRoom(_ frameBytes: Int) -> Bool {
-    guard callsInFlight < callLimit else { return false }
+  private mutating func makeRoom(_ frameBytes: Int, forCall isCall: Bool = true) -> Bool {
+    guard callsInFlight < callLimit || !isCall else { return false }
     if output.hasRoom(for: frameBytes) { return true }
     return sendSome() || output.hasRoom(for: frameBytes)
   }
 
-  private mutating func nextRequestID() -> UInt64 {
-    callsInFlight += 1
+  private mutating func nextRequestID(forCall isCall: Bool = true) -> UInt64 {
+    if isCall { callsInFlight += 1 }
     lastRequestID += 1
     return lastRequestID
   }

@@ -31,6 +31,7 @@ struct PendingCall: Sendable {
 final class ClientCore: Sendable {
   struct Inbox {
     var calls: [PendingCall] = []
+    var watches: [PendingWatch] = []
     var cancelled: [UInt64] = []
     var isClosed = false
     /// How connecting ended: the stream, for one taker.
@@ -63,6 +64,15 @@ final class ClientCore: Sendable {
     if isTaken { wakeUp.signal() } else { call.continuation.resume(returning: .failure(.closed)) }
   }
 
+  func enqueue(_ watch: PendingWatch) {
+    let isTaken = inbox.withLock { inbox in
+      guard !inbox.isClosed else { return false }
+      inbox.watches.append(watch)
+      return true
+    }
+    if isTaken { wakeUp.signal() } else { watch.fail(.closed) }
+  }
+
   /// A task may be cancelled before its call is handed over: the thread sees both, in whatever order.
   func cancel(_ token: UInt64) {
     inbox.withLock { $0.cancelled.append(token) }
@@ -91,6 +101,7 @@ final class ClientCore: Sendable {
     inbox.withLock { inbox in
       let taken = inbox
       inbox.calls = []
+      inbox.watches = []
       inbox.cancelled = []
       inbox.connected = nil
       return taken

@@ -14,9 +14,11 @@ struct ClientLoopStart: Sendable {
     } catch {
       // Without a poller nothing can be sent: every call is told why.
       core.close()
-      for call in core.takeInbox().calls {
+      let inbox = core.takeInbox()
+      for call in inbox.calls {
         call.continuation.resume(returning: .failure(.connectionFailed(error.description)))
       }
+      for watch in inbox.watches { watch.fail(.connectionFailed(error.description)) }
     }
   }
 }
@@ -31,6 +33,7 @@ struct ClientLoop: ~Copyable {
   private var connector: Thread?
   private var waiting: [PendingCall] = []
   private var inFlight: [UInt64: PendingCall] = [:]
+  private var watches = ClientWatches()
   /// Cancellations that came before their call.
   private var cancelledEarly: Set<UInt64> = []
   private var connectFailures = 0
@@ -61,6 +64,8 @@ struct ClientLoop: ~Copyable {
       waitForEvents()
     }
     for call in waiting + inFlight.values { call.continuation.resume(returning: .failure(.closed)) }
+    watches.failOpen(.closed)
+    watches.failWaiting(.closed)
     if let thread = connector.take() {
       thread.join()
       // A stream that was connected meanwhile ends with the inbox.
@@ -70,10 +75,12 @@ struct ClientLoop: ~Copyable {
 
   private mutating func accept(_ inbox: ClientCore.Inbox) {
     waiting += inbox.calls
+    watches.waiting += inbox.watches
     for token in inbox.cancelled { cancel(token) }
     // A cancellation that came first is kept until its call comes.
     guard !cancelledEarly.isEmpty else { return }
-    for token in inbox.calls.map(\.token) where cancelledEarly.remove(token) != nil { cancel(token) }
+    let tokens = inbox.calls.map(\.token) + inbox.watches.map(\.token)
+    for token in tokens where cancelledEarly.remove(token) != nil { cancel(token) }
   }
 
   private mutating func cancel(_ token: UInt64) {
@@ -81,6 +88,8 @@ struct ClientLoop: ~Copyable {
       finish(waiting.remove(at: index), .failure(.cancelled))
     } else if let id = inFlight.first(where: { $0.value.token == token })?.key {
       abandon(id, .cancelled)
+    } else if case (true, let id) = watches.cancel(token) {
+      if let id { connection?.cancel(id) }
     } else {
       cancelledEarly.insert(token)
       // Most of these are calls that were answered in the same moment, and never come.
@@ -135,6 +144,7 @@ extension ClientLoop {
   }
 
   private mutating func take(_ view: AnswerView) throws(ClientError) {
+    if watches.open[view.requestID] != nil { return try takeWatch(view) }
     // An id without a call is one that was abandoned.
     guard var call = inFlight.removeValue(forKey: view.requestID) else { return }
     do throws(ClientError) {
@@ -149,6 +159,13 @@ extension ClientLoop {
     }
   }
 
+  /// A server that says it serves nothing more is left as after a goaway.
+  private mutating func takeWatch(_ view: AnswerView) throws(ClientError) {
+    guard isConnected else { return }
+    let ending = try watches.take(view, on: &connection!, retries: core.options.retries)
+    if let ending, connection?.goAwayReason == nil { connection?.goAwayReason = ending }
+  }
+
   /// Puts a call that the server has not begun back in line; false when it was tried often enough.
   private mutating func retry(_ call: inout PendingCall) -> Bool {
     call.attempts += 1
@@ -158,14 +175,16 @@ extension ClientLoop {
     return true
   }
 
-  /// - Returns: whether any call was submitted.
+  /// - Returns: whether anything was submitted.
   private mutating func sendWaiting() throws(ClientError) -> Bool {
     let now = Instant.now
-    guard waiting.contains(where: { $0.notBefore <= now }) else { return false }
+    let unsentWatches = watches.waiting.count
+    guard unsentWatches > 0 || waiting.contains(where: { $0.notBefore <= now }) else { return false }
     if !isConnected {
       if now >= connectNotBefore { try startConnecting() }
       return false
     }
+    try watches.submit(to: &connection!)
     var kept: [PendingCall] = []
     for call in waiting {
       let hasRoom = connection?.hasRoom(inputBytes: call.input.count) ?? false
@@ -176,7 +195,7 @@ extension ClientLoop {
       }
     }
     defer { waiting = kept }
-    return kept.count < waiting.count
+    return kept.count < waiting.count || watches.waiting.count < unsentWatches
   }
 
   private mutating func submit(_ call: PendingCall) {
@@ -218,11 +237,15 @@ extension ClientLoop {
   }
 
   /// Closing the socket takes it out of the poller.
-  private mutating func drop() { connection = nil }
+  private mutating func drop() {
+    watches.failOpen(.connectionLost(connection?.goAwayReason ?? "the server closed it"))
+    connection = nil
+  }
 
   /// The connection could not be made, or is of no more use.
   private mutating func lose(_ error: ClientError) {
     let mayRetry = connection?.goAwayReason != nil
+    watches.failOpen(error)
     drop()
     if case .connectionFailed = error { failWaiting(error) }
     let lost = inFlight.values
@@ -238,6 +261,7 @@ extension ClientLoop {
   private mutating func failWaiting(_ error: ClientError) {
     connectFailures += 1
     connectNotBefore = .now.advanced(by: core.options.backoff(after: connectFailures))
+    watches.failWaiting(error)
     let calls = waiting
     waiting = []
     for var call in calls where !(call.attempts > 0 && retry(&call)) { finish(call, .failure(error)) }
@@ -250,6 +274,7 @@ extension ClientLoop {
       if call.notBefore.nanoseconds > 0 { next = min(next, call.notBefore) }
       if !isConnected && !isConnecting { next = min(next, max(call.notBefore, connectNotBefore)) }
     }
+    if !watches.waiting.isEmpty, !isConnected, !isConnecting { next = min(next, connectNotBefore) }
     if connection?.hasUnsent ?? false { watch([.readable, .writable]) } else { watch(.readable) }
     let now = Instant.now
     let timeout: Int64 = next == .never ? -1 : max(1, Int64(clamping: next.since(now)))

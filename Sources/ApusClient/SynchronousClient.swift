@@ -186,14 +186,27 @@ extension SynchronousClient {
     return response
   }
 
+  /// Tells the state of the server or of one model, now and at every change. Returns when the server drains.
+  ///
+  /// - Parameter timeoutNanoseconds: how long to wait for the first answer.
+  package func watchHealth(
+    _ model: String, timeoutNanoseconds: UInt64, _ tell: (HealthResponse) -> Void
+  ) throws(ClientError) {
+    try checkName(model)
+    try exchange(
+      .watchHealth, timeoutNanoseconds, { ModelNameRequest(model: model).encode(into: $0, arena: $1) }
+    ) { (metadata, arena) throws(Status) in tell(try HealthResponse(decoding: metadata, arena: arena)) }
+  }
+
   /// The counters of the server and its models, or of one model.
   package func stats(
-    _ model: String, timeoutNanoseconds: UInt64
+    _ model: String, wantBuckets: Bool = false, timeoutNanoseconds: UInt64
   ) throws(ClientError) -> StatsResponse {
     try checkName(model)
     var whole = StatsResponse(server: nil, models: [])
+    let request = StatsRequest(model: model, wantBuckets: wantBuckets)
     try exchange(
-      .stats, timeoutNanoseconds, { ModelNameRequest(model: model).encode(into: $0, arena: $1) }
+      .stats, timeoutNanoseconds, { request.encode(into: $0, arena: $1) }
     ) { (metadata, arena) throws(Status) in
       let part = try StatsResponse(decoding: metadata, arena: arena)
       whole.server = whole.server ?? part.server
@@ -238,7 +251,7 @@ extension SynchronousClient {
     _ encode: (UnsafeMutableRawBufferPointer, borrowing MetadataArena) -> Int,
     _ decode: (UnsafeRawBufferPointer, borrowing MetadataArena) throws(Status) -> Void
   ) throws(ClientError) {
-    let deadline = deadline(timeoutNanoseconds)
+    var deadline = deadline(timeoutNanoseconds)
     do throws(ClientError) {
       let id = try submit(deadline) { connection throws(ClientError) in
         try connection.submit(method, encode)
@@ -248,6 +261,8 @@ extension SynchronousClient {
         let view = try answer(id, deadline)
         try connection?.decode(view, decode)
         hasMore = view.hasMore
+        // Nobody knows when the next change comes.
+        if method == .watchHealth { deadline = .never }
       }
     } catch {
       switch error {

@@ -17,8 +17,8 @@ package struct Apus: ParsableCommand {
       """,
     version: "0.1.0",
     subcommands: [
-      Serve.self, Classify.self, Health.self, Stats.self, Models.self, Bench.self, Config.self, Auth.self,
-      Doctor.self,
+      Serve.self, Classify.self, Health.self, Stats.self, Top.self, Models.self, Bench.self, Config.self,
+      Auth.self, Doctor.self,
     ])
 
   package init() {}

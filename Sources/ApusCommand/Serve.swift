@@ -120,8 +120,10 @@ struct Serve: ParsableCommand {
       var loop = ServeLoop(server: server, security: security, manager: manager, log: log)
       loop.run(signals)
       manager.stopping()
-      server.announceDrain()
-      gateway?.drain()
+      if let gateway {
+        server.announceDrain()
+        gateway.drain()
+      }
       server.drain()
       log.info("drained")
     } catch let error as SystemError {

@@ -14,6 +14,7 @@ struct ServeLoop: ~Copyable {
   let log: Logger
   /// Refusals are logged once a second at most, so that no flood of them fills the log.
   private var quietUntil = Instant(nanoseconds: 0)
+  private var watchdog = Watchdog()
 
   init(server: Server, security: ServeSecurity, manager: ServiceManager, log: Logger) {
     self.server = server
@@ -24,11 +25,13 @@ struct ServeLoop: ~Copyable {
 
   /// Returns after SIGTERM or SIGINT.
   mutating func run(_ signals: borrowing SignalSource) {
+    if watchdog != nil { server.pingReactors() }
     while true {
       let isQuiet = Instant.now < quietUntil
       let signal = signals.wait(
-        timeoutMilliseconds: isQuiet || security.watchesFiles ? 1000 : -1,
+        timeoutMilliseconds: timeoutMilliseconds(isQuiet || security.watchesFiles ? 1000 : -1),
         orReadable: isQuiet ? -1 : server.attention)
+      tellWatchdog()
       switch signal {
       case SIGHUP:
         manager.reloading()
@@ -43,6 +46,19 @@ struct ServeLoop: ~Copyable {
         return
       }
     }
+  }
+
+  /// The time-out, -1 for none, or the watchdog's where that is sooner.
+  private func timeoutMilliseconds(_ others: Int32) -> Int32 {
+    guard let watchdog else { return others }
+    let own = watchdog.milliseconds(at: .now)
+    return others < 0 ? own : min(others, own)
+  }
+
+  private mutating func tellWatchdog() {
+    guard watchdog?.isDue(at: .now, allAnswered: server.haveReactorsAnswered) == true else { return }
+    manager.alive()
+    server.pingReactors()
   }
 
   private mutating func logRefusals() {

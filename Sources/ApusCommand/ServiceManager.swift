@@ -32,6 +32,9 @@ struct ServiceManager {
 
   func reloaded() { send("READY=1") }
 
+  /// The service is alive; sent while a `Watchdog` says so.
+  func alive() { send("WATCHDOG=1") }
+
   func stopping() { send("STOPPING=1") }
 
   private func send(_ text: String) {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Glibc
 
 /// Writes one line to standard error and gives the exit status to throw.
 ///
@@ -6,6 +7,18 @@ import ArgumentParser
 func failure(_ message: String, status: Int32 = 1) -> ExitCode {
   printError("apus: \(printable(message))")
   return ExitCode(status)
+}
+
+/// Calls `body`, which may do only what signal-safety(7) allows, at Ctrl-C and SIGTERM, whatever the parent
+/// process had blocked or ignored.
+func onEndSignals(_ body: @escaping @convention(c) (Int32) -> Void) {
+  var set = sigset_t()
+  sigemptyset(&set)
+  for number in [SIGINT, SIGTERM, SIGHUP] {
+    sigaddset(&set, number)
+    _ = signal(number, body)
+  }
+  _ = pthread_sigmask(SIG_UNBLOCK, &set, nil)
 }
 
 /// A text from a server or a file made fit for a terminal: what could move the cursor is escaped.

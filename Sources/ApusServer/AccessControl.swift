@@ -37,6 +37,7 @@ package final class AccessControl: Sendable {
     /// Kept when the policy changes, so that a reload gives nobody a fresh allowance, unless the limits that
     /// it was counted under are others.
     var usages: [String: (usage: Usage, limits: CallLimits)] = [:]
+    var whenReplaced: (@Sendable () -> Void)?
   }
 
   private let state: Locked<State>
@@ -53,10 +54,17 @@ package final class AccessControl: Sendable {
 
   /// Puts a new policy in force: from their next call on, for every connection.
   package func replace(_ policy: Policy) {
-    state.withLock { state in
+    let tell = state.withLock { state in
       state.policy = policy
       current.add(1, ordering: .releasing)
+      return state.whenReplaced
     }
+    tell?()
+  }
+
+  /// Calls `body`, from the thread that replaces the policy, each time after a new one is in force.
+  func whenReplaced(_ body: @escaping @Sendable () -> Void) {
+    state.withLock { $0.whenReplaced = body }
   }
 
   /// The token that a caller shows.

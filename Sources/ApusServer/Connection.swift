@@ -120,6 +120,8 @@ struct Connection: ~Copyable {
   var nameBefore = Instant.never
   /// Requests of the frames at hand that the caller may still have answered.
   var admittedCalls = Int.max
+  /// WatchHealth requests, which are in use until their last answer.
+  var watches: [HealthWatch] = []
   var prepared = PreparedCall()
   var memory = PreparedMemory()
 

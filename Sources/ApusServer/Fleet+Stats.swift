@@ -31,16 +31,16 @@ extension Fleet {
     return stats
   }
 
-  func modelStats(_ index: Int) -> ModelStats {
+  func modelStats(_ index: Int, wantBuckets: Bool = false) -> ModelStats {
     var stats = ModelStats()
     stats.model = catalog.models[index].name
     stats.version = catalog.models[index].version
     stats.requestsTotal = recorders.reduce(0) { $0 + $1.requests(model: index) }
     stats.rowsTotal = recorders.reduce(0) { $0 + $1.rows(model: index) }
     stats.codes = codeCounts { recorder, code in recorder.answers(model: index, code) }
-    stats.total = latency(index, stage: 0)
-    stats.queue = latency(index, stage: 1)
-    stats.compute = latency(index, stage: 2)
+    stats.total = latency(index, stage: 0, wantBuckets)
+    stats.queue = latency(index, stage: 1, wantBuckets)
+    stats.compute = latency(index, stage: 2, wantBuckets)
     for bucket in 0..<Recorder.batchSizes {
       let count = recorders.reduce(0) { $0 + $1.batches(model: index, bucket) }
       if count > 0 { stats.batches.append(BatchCount(rows: 1 << UInt32(bucket), count: count)) }
@@ -55,7 +55,7 @@ extension Fleet {
     }
   }
 
-  private func latency(_ index: Int, stage: Int) -> LatencySummary {
+  private func latency(_ index: Int, stage: Int, _ wantBuckets: Bool) -> LatencySummary {
     var sum = DurationSummary()
     for recorder in recorders { sum.add(recorder.histogram(index, stage)) }
     var latency = LatencySummary()
@@ -65,6 +65,7 @@ extension Fleet {
     latency.p99Nanoseconds = sum.nanoseconds(atQuantile: 0.99)
     latency.p999Nanoseconds = sum.nanoseconds(atQuantile: 0.999)
     latency.maximumNanoseconds = sum.maximumNanoseconds
+    if wantBuckets { latency.bucketCounts = sum.buckets.pairs }
     return latency
   }
 }

@@ -1,6 +1,7 @@
 import ApusBase
 import ApusIO
 import ApusTLS
+import Synchronization
 
 /// A connection on its way to the thread that will serve it.
 struct Arrival: Sendable {
@@ -22,12 +23,17 @@ enum Message: Sendable {
   case connection(Arrival)
   /// Say goaway, answer what was sent before, and end.
   case drain
+  /// The policy or the state of a model has changed: watches are told what is new to them.
+  case watchesMayChange
+  /// Say that the reactor still turns.
+  case ping
 }
 
 /// The one way into a reactor from outside: rare, so a lock and an eventfd serve.
 final class Mailbox: Sendable {
   private let messages = Locked<[Message]>([])
   let wakeUp: WakeUp
+  private let isAsked = Atomic<Bool>(false)
 
   init() throws(SystemError) { wakeUp = try WakeUp() }
 
@@ -38,6 +44,17 @@ final class Mailbox: Sendable {
     self.messages.withLock { $0 += messages }
     wakeUp.signal()
   }
+
+  /// Asks for a sign of life.
+  func ping() {
+    isAsked.store(true, ordering: .relaxed)
+    post(.ping)
+  }
+
+  func answerPing() { isAsked.store(false, ordering: .relaxed) }
+
+  /// Whether the last question, if there was one, is answered.
+  var hasAnsweredPing: Bool { !isAsked.load(ordering: .relaxed) }
 
   func take() -> [Message] {
     wakeUp.drain()

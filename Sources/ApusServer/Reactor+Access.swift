@@ -12,8 +12,8 @@ extension Reactor {
   mutating func enter(
     _ count: Int, _ connection: UnsafeMutablePointer<Connection>, at now: Instant
   ) -> Int {
-    guard let old = connection.pointee.standing, let caller = connection.pointee.caller else { return 0 }
-    if old.generation != fleet.access.generation || now >= old.expires { renew(caller, connection) }
+    guard connection.pointee.standing != nil else { return 0 }
+    refreshStanding(connection, at: now)
     guard let standing = connection.pointee.standing, let limit = standing.grants.limits.maximumInFlight
     else {
       connection.pointee.admittedCalls = .max
@@ -24,13 +24,21 @@ extension Reactor {
     return connection.pointee.admittedCalls
   }
 
+  /// Decides anew what the caller may do where the policy has changed or its token has ended.
+  mutating func refreshStanding(_ connection: UnsafeMutablePointer<Connection>, at now: Instant) {
+    guard let old = connection.pointee.standing, let caller = connection.pointee.caller,
+      old.generation != fleet.access.generation || now >= old.expires
+    else { return }
+    renew(caller, connection)
+  }
+
   /// The frames for which `enter` gave this number are answered, or wait.
   func leave(_ admitted: Int, _ standing: Standing?) {
     if admitted > 0 { standing?.usage.leave(admitted) }
   }
 
   /// What was decoded and allowed before is decided anew.
-  private func renew(_ caller: Caller, _ connection: UnsafeMutablePointer<Connection>) {
+  private mutating func renew(_ caller: Caller, _ connection: UnsafeMutablePointer<Connection>) {
     let standing = fleet.access.standing(of: caller)
     connection.pointee.standing = standing
     connection.pointee.memory.requestBytes = -1
@@ -38,6 +46,7 @@ extension Reactor {
     connection.pointee.nameBefore =
       isStranger
       ? min(connection.pointee.nameBefore, .now.advanced(by: limits.handshakeTimeoutNanoseconds)) : .never
+    checkWatches(connection)
   }
 
   /// Why a request is not even looked at; nil: it may go on. Hello is always heard.
@@ -124,7 +133,7 @@ extension Reactor {
   // MARK: Tokens
 
   /// Takes the token of a Hello, where a policy asks who calls.
-  func takeToken(
+  mutating func takeToken(
     _ token: [UInt8], _ connection: UnsafeMutablePointer<Connection>
   ) throws(Status) {
     guard !token.isEmpty, var caller = connection.pointee.caller else { return }

@@ -62,7 +62,7 @@ extension Reactor {
         return
       case .end:
         connection.pointee.peerEnded = true
-        return finish(key, connection)
+        return cancelWatches(key, connection) ? finish(key, connection) : ()
       case .failed:
         return close(key)
       }
@@ -276,6 +276,7 @@ extension Reactor {
     setDeadline(connection, .never)
     if connection.pointee.phase == .finishing { finish(key, connection) }
     if draining, connections.pointer(to: key) != nil { sayGoaway(key) }
+    if connections.pointer(to: key) != nil { updateWatches(key, connection) }
     return connections.pointer(to: key) != nil && connection.pointee.phase == .open
   }
 
@@ -325,6 +326,7 @@ extension Reactor {
     guard let connection = connections.pointer(to: key), connection.pointee.phase == .open,
       connection.pointee.backlog == nil
     else { return }
+    endWatches(connection)
     if !connection.pointee.goawaySent { appendGoaway() }
     connection.pointee.goawaySent = true
     // A frame that is half received keeps its own time-out: its call is still answered.

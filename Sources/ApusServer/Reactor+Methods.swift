@@ -20,6 +20,8 @@ extension Reactor {
         try hello(frame, metadata, connection)
       case .health:
         try health(frame, metadata, connection)
+      case .watchHealth:
+        try watchHealth(frame, metadata, connection)
       case .getModel:
         try getModel(frame, metadata, connection)
       case .stats, .listModels:
@@ -65,13 +67,13 @@ extension Reactor {
     _ frame: Pending, _ metadata: UnsafeRawBufferPointer, _ connection: UnsafeMutablePointer<Connection>
   ) throws(Status) {
     let request = try ModelNameRequest(decoding: metadata, arena: arena)
-    if !request.model.isEmpty { try require(.read, .classify, model: request.model, of: connection) }
+    try requireHealth(of: request.model, connection)
     let response = healthOf(request.model)
     succeed(frame) { output, arena in response.encode(into: output, arena: arena) }
   }
 
   /// As gRPC's health checking: the empty name is the whole server.
-  private func healthOf(_ name: String) -> HealthResponse {
+  func healthOf(_ name: String) -> HealthResponse {
     if draining || fleet.isDraining {
       return HealthResponse(status: .notServing, detail: "the server is shutting down")
     }
@@ -132,8 +134,11 @@ extension Reactor {
         catalog.models[index].nameBytes.withUnsafeBytes { grants.allows(.read, model: $0) }
       }
     }
+    var wantBuckets = false
     if frame.header.method == Method.stats.rawValue {
-      let name = try ModelNameRequest(decoding: metadata, arena: arena).model
+      let request = try StatsRequest(decoding: metadata, arena: arena)
+      let name = request.model
+      wantBuckets = request.wantBuckets
       if !name.isEmpty { wanted = wanted.filter { catalog.models[$0].name == name } }
       guard name.isEmpty || !wanted.isEmpty else {
         throw Status(.notFound, "MODEL_NOT_FOUND", "there is no model '\(name)' here")
@@ -141,7 +146,8 @@ extension Reactor {
     }
     guard flush(key, connection) else { return nil }
     if connection.pointee.backlog != nil { return false }
-    let perPage = 32
+    // Three histograms whose every bucket holds durations take up to 34 KB of the 64 KiB.
+    let perPage = wantBuckets ? 1 : 32
     let pages = max(1, (wanted.count + perPage - 1) / perPage)
     let pageBytes = roundedUpTo64(FrameHeader.byteCount + limits.metadataBytes)
     guard let memory = MappedBuffer(byteCount: pages * pageBytes) else {
@@ -156,7 +162,8 @@ extension Reactor {
       ) { output, arena in
         frame.header.method == Method.stats.rawValue
           ? StatsResponse(
-            server: page == 0 ? fleet.serverStats() : nil, models: models.map { fleet.modelStats($0) }
+            server: page == 0 ? fleet.serverStats() : nil,
+            models: models.map { fleet.modelStats($0, wantBuckets: wantBuckets) }
           )
             .encode(into: output, arena: arena)
           : ListModelsResponse(models: models.map { catalog.models[$0].info }).encode(

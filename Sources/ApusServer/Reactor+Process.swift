@@ -17,7 +17,7 @@ extension Reactor {
     defer { leave(admitted, standing) }
     var broken: (error: FrameError?, requestID: UInt64)?
     if case .failure(let error, let requestID) = ending { broken = (error, requestID) }
-    if let reused = reusedRequestID(count) {
+    if let reused = reusedRequestID(count) ?? watchedRequestID(count, connection) {
       broken = (nil, reused)
     } else {
       guard let answered = answerFrames(count, bytes, key, connection, at: now) else { return (0, .closed) }
@@ -105,13 +105,14 @@ extension Reactor {
       if connection.pointee.backlog != nil { return index }
       let frame = pending + index
       guard frame.pointee.header.kind == FrameKind.request.rawValue else {
+        cancelWatch(frame.pointee.header.requestID, connection)
         index += 1
         continue
       }
       recorder.add(.requests)
       let method = frame.pointee.header.method
       if frame.pointee.cancelled {
-        refuse(frame.pointee, Status(.cancelled, "CANCELLED", "the call was cancelled"))
+        refuse(frame.pointee, Self.cancelled)
         index += 1
       } else if connection.pointee.goawaySent {
         refuse(

@@ -30,6 +30,7 @@ final class Fleet: Sendable {
     var mailboxes: [Mailbox] = []
     for _ in 0..<reactors { mailboxes.append(try Mailbox()) }
     self.mailboxes = mailboxes
+    access.whenReplaced { [mailboxes] in for mailbox in mailboxes { mailbox.post(.watchesMayChange) } }
     attention = try WakeUp()
     started = .now
   }
@@ -255,6 +256,8 @@ struct Reactor: ~Copyable {
   private mutating func receive(_ message: Message, _ listeners: borrowing ListenerSet) {
     switch message {
     case .connection(let arrival): adopt(arrival)
+    case .watchesMayChange: updateWatches()
+    case .ping: fleet.mailboxes[index].answerPing()
     case .drain:
       guard !draining else { return }
       draining = true

@@ -103,12 +103,23 @@ package final class Server: Sendable {
   package var isReady: Bool { !fleet.isDraining }
 
   /// Says in Health from now on that the server ends; it still answers.
-  package func announceDrain() { fleet.announceDrain() }
+  package func announceDrain() {
+    fleet.announceDrain()
+    for mailbox in fleet.mailboxes { mailbox.post(.watchesMayChange) }
+  }
+
+  /// Asks every reactor for a sign of life: it gives one when it comes round.
+  package func pingReactors() {
+    for mailbox in fleet.mailboxes { mailbox.ping() }
+  }
+
+  /// Whether every reactor has come round since it was asked.
+  package var haveReactorsAnswered: Bool { fleet.mailboxes.allSatisfy { $0.hasAnsweredPing } }
 
   /// Stops accepting, says goaway to every client, answers what was sent before, and returns when all threads
   /// have ended.
   package func drain() {
-    announceDrain()
+    fleet.announceDrain()
     // Whoever shakes hands still reaches a reactor.
     handshaker.post(.drain)
     handshaking.join()

@@ -29,6 +29,7 @@ package enum Method: UInt16, Sendable {
   case stats = 0x0103
   case listModels = 0x0104
   case getModel = 0x0105
+  case watchHealth = 0x0106
 }
 
 /// The first 32 bytes of a frame, little-endian: magic `APUS` (4), protocol version (1), kind (1), method

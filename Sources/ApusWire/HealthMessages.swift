@@ -18,8 +18,7 @@ package enum ServingStatus: UInt32, Sendable {
   }
 }
 
-/// A request whose one field names a model: `HealthRequest` and `StatsRequest` are the same bytes. Empty:
-/// all.
+/// A request whose one field names a model: `HealthRequest`. Empty: the whole server.
 package struct ModelNameRequest: Equatable, Sendable {
   package var model: String
 

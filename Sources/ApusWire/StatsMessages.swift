@@ -30,8 +30,42 @@ package struct LatencySummary: Equatable, Sendable {
   package var p99Nanoseconds: UInt64 = 0
   package var p999Nanoseconds: UInt64 = 0
   package var maximumNanoseconds: UInt64 = 0
+  /// Pairs of numbers, as `DurationBuckets` reads and writes them; empty where they were not asked for.
+  package var bucketCounts: [UInt64] = []
 
   package init() {}
+}
+
+/// What to count up: everything, or one model.
+package struct StatsRequest: Equatable, Sendable {
+  /// Empty: all.
+  package var model: String
+  /// `LatencySummary.bucketCounts` as well.
+  package var wantBuckets: Bool
+
+  package init(model: String, wantBuckets: Bool = false) {
+    self.model = model
+    self.wantBuckets = wantBuckets
+  }
+
+  package func encode(into output: UnsafeMutableRawBufferPointer, arena: borrowing MetadataArena) -> Int {
+    arena.reset()
+    var message = Apus__V1__StatsRequest()
+    apus__v1__stats_request__init(&message)
+    message.model = arena.string(model)
+    message.want_buckets = wantBuckets ? 1 : 0
+    return pack(
+      &message, into: output, arena, size: apus__v1__stats_request__get_packed_size,
+      pack: apus__v1__stats_request__pack)
+  }
+
+  package init(decoding metadata: UnsafeRawBufferPointer, arena: borrowing MetadataArena) throws(Status) {
+    let message: UnsafeMutablePointer<Apus__V1__StatsRequest> = try unpack(
+      metadata, arena, apus__v1__stats_request__unpack)
+    try checkStrings(metadata, .field(1))
+    model = text(message.pointee.model)
+    wantBuckets = message.pointee.want_buckets != 0
+  }
 }
 
 /// Counters of the process and its connections since it started.
@@ -132,6 +166,10 @@ extension LatencySummary {
     message?.pointee.p99_ns = p99Nanoseconds
     message?.pointee.p999_ns = p999Nanoseconds
     message?.pointee.max_ns = maximumNanoseconds
+    if !bucketCounts.isEmpty, let counts = arena.numbers(bucketCounts) {
+      message?.pointee.bucket_counts = counts
+      message?.pointee.n_bucket_counts = bucketCounts.count
+    }
     return message
   }
 
@@ -143,6 +181,9 @@ extension LatencySummary {
     p99Nanoseconds = message.pointee.p99_ns
     p999Nanoseconds = message.pointee.p999_ns
     maximumNanoseconds = message.pointee.max_ns
+    bucketCounts = Array(
+      UnsafeBufferPointer(
+        start: message.pointee.bucket_counts, count: message.pointee.n_bucket_counts))
   }
 }
 

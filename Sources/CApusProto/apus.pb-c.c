@@ -1981,7 +1981,7 @@ const ProtobufCMessageDescriptor apus__v1__health_response__descriptor =
   (ProtobufCMessageInit) apus__v1__health_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor apus__v1__stats_request__field_descriptors[1] =
+static const ProtobufCFieldDescriptor apus__v1__stats_request__field_descriptors[2] =
 {
   {
     "model",
@@ -1995,14 +1995,27 @@ static const ProtobufCFieldDescriptor apus__v1__stats_request__field_descriptors
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "want_buckets",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__StatsRequest, want_buckets),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned apus__v1__stats_request__field_indices_by_name[] = {
   0,   /* field[0] = model */
+  1,   /* field[1] = want_buckets */
 };
 static const ProtobufCIntRange apus__v1__stats_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 1 }
+  { 0, 2 }
 };
 const ProtobufCMessageDescriptor apus__v1__stats_request__descriptor =
 {
@@ -2012,7 +2025,7 @@ const ProtobufCMessageDescriptor apus__v1__stats_request__descriptor =
   "Apus__V1__StatsRequest",
   "apus.v1",
   sizeof(Apus__V1__StatsRequest),
-  1,
+  2,
   apus__v1__stats_request__field_descriptors,
   apus__v1__stats_request__field_indices_by_name,
   1,  apus__v1__stats_request__number_ranges,
@@ -2535,7 +2548,7 @@ const ProtobufCMessageDescriptor apus__v1__model_stats__descriptor =
   (ProtobufCMessageInit) apus__v1__model_stats__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor apus__v1__latency_summary__field_descriptors[6] =
+static const ProtobufCFieldDescriptor apus__v1__latency_summary__field_descriptors[7] =
 {
   {
     "count",
@@ -2609,8 +2622,21 @@ static const ProtobufCFieldDescriptor apus__v1__latency_summary__field_descripto
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "bucket_counts",
+    7,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT64,
+    offsetof(Apus__V1__LatencySummary, n_bucket_counts),
+    offsetof(Apus__V1__LatencySummary, bucket_counts),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned apus__v1__latency_summary__field_indices_by_name[] = {
+  6,   /* field[6] = bucket_counts */
   0,   /* field[0] = count */
   5,   /* field[5] = max_ns */
   1,   /* field[1] = p50_ns */
@@ -2621,7 +2647,7 @@ static const unsigned apus__v1__latency_summary__field_indices_by_name[] = {
 static const ProtobufCIntRange apus__v1__latency_summary__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 0, 7 }
 };
 const ProtobufCMessageDescriptor apus__v1__latency_summary__descriptor =
 {
@@ -2631,7 +2657,7 @@ const ProtobufCMessageDescriptor apus__v1__latency_summary__descriptor =
   "Apus__V1__LatencySummary",
   "apus.v1",
   sizeof(Apus__V1__LatencySummary),
-  6,
+  7,
   apus__v1__latency_summary__field_descriptors,
   apus__v1__latency_summary__field_indices_by_name,
   1,  apus__v1__latency_summary__number_ranges,

@@ -85,6 +85,9 @@ private func decode(_ metadata: UnsafeRawBufferPointer, bodyBytes: Int) {
     metadata, { try? ModelNameRequest(decoding: $0, arena: arena) },
     { $0.encode(into: output.bytes, arena: arena) })
   roundTrip(
+    metadata, { try? StatsRequest(decoding: $0, arena: arena) },
+    { $0.encode(into: output.bytes, arena: arena) })
+  roundTrip(
     metadata, { try? HealthResponse(decoding: $0, arena: arena) },
     { $0.encode(into: output.bytes, arena: arena) })
   roundTrip(

@@ -70,6 +70,7 @@ final class RawConnection: @unchecked Sendable {
 
   struct Answer: Equatable {
     let header: FrameHeader
+    let metadata: [UInt8]
     let body: [UInt8]
     /// Set when the answer is a status.
     let status: Status?
@@ -127,7 +128,8 @@ final class RawConnection: @unchecked Sendable {
         UnsafeRawBufferPointer(rebasing: bytes[layout.bodyOffset..<layout.bodyOffset + layout.bodyBytes]))
       input.start += layout.frameBytes
       return Answer(
-        header: frame.header, body: body, status: isStatus ? Status(decoding: metadata, arena: arena) : nil)
+        header: frame.header, metadata: Array(metadata), body: body,
+        status: isStatus ? Status(decoding: metadata, arena: arena) : nil)
     }
   }
 

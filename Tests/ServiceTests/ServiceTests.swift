@@ -55,6 +55,17 @@ import Testing
     #expect(lines.count == 1 && lines[0].contains("needs a certificate"), "\(lines)")
   }
 
+  // MARK: The watchdog
+
+  @Test func aReactorThatHangsHoldsTheWatchdogBack() throws {
+    #expect(
+      try manage("watchdog") == ["ready True", "alive True", "held back True", "alive True", "status 0"])
+  }
+
+  @Test func aWatchdogForAnotherProcessIsNotFed() throws {
+    #expect(try manage("watchdog-other") == ["ready True", "silent True", "status 0"])
+  }
+
   // MARK: Units
 
   private static let analyze = ["/usr/bin/systemd-analyze", "/bin/systemd-analyze"].first {

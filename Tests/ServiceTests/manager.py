@@ -1,5 +1,5 @@
 """A service manager for one test: passes sockets, hears notifications, and prints what happened, a line each."""
-import fcntl, os, signal, socket, subprocess, sys, tempfile
+import ctypes, fcntl, os, signal, socket, subprocess, sys, tempfile, time
 
 apus, models, case = sys.argv[1:4]
 folder = tempfile.mkdtemp()
@@ -37,14 +37,50 @@ def place():
 
 
 script = "LISTEN_PID=%s exec \"$@\"" % pid
+watched = case.startswith("watchdog")
 environment = dict(os.environ, LISTEN_FDS=count, LISTEN_FDNAMES=names,
                    NOTIFY_SOCKET="@" + note if case == "abstract" else note)
+if watched:
+    environment["WATCHDOG_USEC"] = "400000"
+    script = "WATCHDOG_PID=%s %s" % ("1" if case == "watchdog-other" else "$$", script)
 server = subprocess.Popen(
-    ["/bin/sh", "-c", script, "sh", apus, "serve", "--models", models] + extra,
+    ["/bin/sh", "-c", script, "sh", apus, "serve", "--models", models, "--threads", "2"] + extra,
     env=environment, preexec_fn=place, pass_fds=(3, 4), stderr=subprocess.PIPE, text=True)
 
 try:
-    if case in ("closed", "file", "tls"):
+    def heard(seconds, wanted=None):
+        """Messages that come within so long, or as many as are wanted."""
+        end, messages = time.monotonic() + seconds, []
+        while (left := end - time.monotonic()) > 0 and len(messages) != wanted:
+            notify.settimeout(left)
+            try:
+                messages.append(notify.recv(4096).decode())
+            except TimeoutError:
+                pass
+        return messages
+
+    if watched:
+        print("ready", heard(30, 1)[0].startswith("READY=1"))
+        if case == "watchdog-other":
+            print("silent", heard(1) == [])
+        else:
+            print("alive", heard(30, 3) == ["WATCHDOG=1"] * 3)
+            # One reactor of the two is stopped: the others, and the thread that sends, go on.
+            tasks = "/proc/%d/task/" % server.pid
+            thread = next(int(task) for task in os.listdir(tasks)
+                          if open(tasks + task + "/comm").read().strip() == "apus-reactor-1")
+            libc = ctypes.CDLL(None, use_errno=True)
+            attach, detach, all_threads = 16, 17, 0x40000000
+            assert libc.ptrace(attach, thread, 0, 0) == 0, os.strerror(ctypes.get_errno())
+            os.waitpid(thread, all_threads)
+            # What it had answered before may still be told.
+            print("held back", len(heard(2)) <= 1)
+            assert libc.ptrace(detach, thread, 0, 0) == 0
+            print("alive", heard(30, 2) == ["WATCHDOG=1"] * 2)
+        server.send_signal(signal.SIGTERM)
+        server.communicate(timeout=30)
+        print("status", server.returncode)
+    elif case in ("closed", "file", "tls"):
         print("error", server.communicate(timeout=30)[1].strip())
     else:
         def hear():

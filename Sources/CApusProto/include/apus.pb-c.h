@@ -71,7 +71,7 @@ typedef enum _Apus__V1__Method {
    */
   APUS__V1__METHOD__METHOD_GET_MODEL = 261,
   /*
-   * HealthRequest, a HealthResponse at once and at each change
+   * HealthRequest, a HealthResponse at once and at each change (flag bit 2), until the last
    */
   APUS__V1__METHOD__METHOD_WATCH_HEALTH = 262
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(APUS__V1__METHOD)
@@ -516,10 +516,14 @@ struct  Apus__V1__StatsRequest
    * empty: all
    */
   char *model;
+  /*
+   * LatencySummary.bucket_counts as well
+   */
+  protobuf_c_boolean want_buckets;
 };
 #define APUS__V1__STATS_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&apus__v1__stats_request__descriptor) \
-    , (char *)protobuf_c_empty_string }
+    , (char *)protobuf_c_empty_string, 0 }
 
 
 /*
@@ -724,10 +728,18 @@ struct  Apus__V1__LatencySummary
    * the longest
    */
   uint64_t max_ns;
+  /*
+   * Only on request: the buckets that hold durations, in ascending order, two numbers each: how many empty buckets lie
+   * between it and the one before, and its count. Bucket i, of 1024, holds durations up to i ns for i below 32; above, with
+   * e = i / 32 - 1 and s = i % 32, those from (32 + s) << e up to ((33 + s) << e) - 1; longer ones count in the last.
+   * The differences of two answers are the durations between them, from which any quantile follows.
+   */
+  size_t n_bucket_counts;
+  uint64_t *bucket_counts;
 };
 #define APUS__V1__LATENCY_SUMMARY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&apus__v1__latency_summary__descriptor) \
-    , 0, 0, 0, 0, 0, 0 }
+    , 0, 0, 0, 0, 0, 0, 0,NULL }
 
 
 struct  Apus__V1__BatchCount

@@ -6,13 +6,14 @@ import itertools
 import math
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Callable, Optional, TypeVar
 
 from . import messages, tensors, wire
 from .connection import Address, Connection, parse_address, remaining
 from .errors import ConnectionLost, DeadlineExceeded, ProtocolError
 from .exchange import Call, Exchange
+from .watch import watch_health
 from .hello import Token, is_loopback
 from .messages import Method
 from .tensors import Classification
@@ -108,6 +109,16 @@ class Client:
         """Whether the server, or one model of it, answers calls."""
         request = messages.HealthRequest(model)
         return self._unary(Method.HEALTH, request, messages.HealthResponse, timeout)
+
+    def watch_health(self, model: str = "",
+                     timeout: Optional[float] = None) -> Iterator[messages.HealthResponse]:
+        """The state of the server, or of one model, now and at every change, until the server drains.
+
+        The last value then is NOT_SERVING. The watch has a connection of its own, so that calls go on beside
+        it; closing the iterator closes that. `timeout` is for connecting and the first value.
+        """
+        return watch_health(lambda deadline: Connection(self._address, deadline, self._tls, self._token),
+                            model, self._timeout if timeout is None else timeout)
 
     def stats(self, model: str = "", timeout: Optional[float] = None) -> messages.StatsResponse:
         """Counters since the server started, of every model or of one."""

@@ -17,6 +17,7 @@ class Method(enum.IntEnum):
     STATS = 0x0103
     LIST_MODELS = 0x0104
     GET_MODEL = 0x0105
+    WATCH_HEALTH = 0x0106
 
 
 class DataType(enum.IntEnum):
@@ -166,6 +167,7 @@ class HealthResponse:
 @dataclass
 class StatsRequest:
     model: str = one(1, "string")
+    want_buckets: bool = one(2, "bool")
 
 
 @dataclass
@@ -211,6 +213,7 @@ class LatencySummary:
     p99_ns: int = one(4, "uint64")
     p999_ns: int = one(5, "uint64")
     max_ns: int = one(6, "uint64")
+    bucket_counts: list[int] = many(7, "uint64")
 
 
 @dataclass
