@@ -45,6 +45,7 @@ let package = Package(
     module("ApusTLS", ["ApusBase", "COpenSSL"]),
     module("ApusStream", ["ApusBase", "ApusIO", "ApusTLS"]),
     module("ApusYAML", ["Yams"]),
+    module("ApusMetrics", []),
     module("ApusEngine", ["ApusBase", "COpenBLAS", "CSingleThreadedBLAS"]),
     module("ApusFormats", ["ApusBase", "ApusEngine"]),
     module("ApusModels", ["ApusBase", "ApusEngine", "ApusFormats", "ApusYAML", "COpenSSL"]),
@@ -54,6 +55,7 @@ let package = Package(
       "ApusServer",
       [
         "ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusStream", "ApusEngine", "ApusModels", "ApusAccess",
+        "ApusMetrics",
       ]),
 
     // Layer 7: the command line.
@@ -78,6 +80,7 @@ let package = Package(
       swiftSettings: settings),
     tests("ApusTLSTests", ["ApusTLS", "ApusBase", "COpenSSL", "TestCertificates"]),
     tests("ApusYAMLTests", ["ApusYAML"]),
+    tests("ApusMetricsTests", ["ApusMetrics"]),
     tests("ApusAccessTests", ["ApusAccess", "ApusYAML", "ApusBase"]),
     tests("ApusEngineTests", ["ApusEngine", "ApusBase"]),
     tests("ApusFormatsTests", ["ApusFormats", "ApusEngine", "ApusBase"]),
@@ -105,7 +108,7 @@ let package = Package(
       "ServerTests",
       [
         "apus", "ApusServer", "ApusModels", "ApusEngine", "ApusClient", "ApusWire", "ApusIO", "ApusTLS",
-        "ApusStream", "ApusAccess", "ApusBase", "TestCertificates",
+        "ApusStream", "ApusAccess", "ApusMetrics", "ApusBase", "TestCertificates",
       ]),
   ]
 )

@@ -10,8 +10,9 @@ public import Synchronization
 package struct DurationHistogram: @unchecked Sendable {
   private static let subBits = 5
   private static let octaves = 36
-  /// Words of memory that one histogram takes; the last is the maximum.
-  package static let wordCount = (octaves - subBits + 1) << subBits + 1
+  static let bucketCount = (octaves - subBits + 1) << subBits
+  /// Words of memory that one histogram takes: the buckets, the maximum and the sum.
+  package static let wordCount = bucketCount + 2
 
   private let buckets: UnsafeMutablePointer<Atomic<UInt64>>
 
@@ -20,7 +21,8 @@ package struct DurationHistogram: @unchecked Sendable {
   /// Adds `count` events of the same duration.
   package func record(nanoseconds: UInt64, count: UInt64 = 1) {
     buckets[Self.index(nanoseconds)].addFromOneThread(count)
-    let maximum = Self.wordCount - 1
+    let maximum = Self.bucketCount
+    buckets[maximum + 1].addFromOneThread(nanoseconds &* count)
     if nanoseconds > buckets[maximum].load(ordering: .relaxed) {
       buckets[maximum].store(nanoseconds, ordering: .relaxed)
     }
@@ -53,7 +55,7 @@ extension Atomic where Value == UInt64 {
 
 /// Sums of one or more histograms, for reading quantiles.
 package struct DurationSummary: Sendable {
-  private var buckets = [UInt64](repeating: 0, count: DurationHistogram.wordCount - 1)
+  private var buckets = [UInt64](repeating: 0, count: DurationHistogram.bucketCount)
   package private(set) var count: UInt64 = 0
   package private(set) var maximumNanoseconds: UInt64 = 0
 
@@ -84,5 +86,6 @@ package struct DurationSummary: Sendable {
 
 extension DurationHistogram {
   func events(inBucket index: Int) -> UInt64 { buckets[index].load(ordering: .relaxed) }
-  var maximumNanoseconds: UInt64 { buckets[Self.wordCount - 1].load(ordering: .relaxed) }
+  var maximumNanoseconds: UInt64 { buckets[Self.bucketCount].load(ordering: .relaxed) }
+  var sumNanoseconds: UInt64 { buckets[Self.bucketCount + 1].load(ordering: .relaxed) }
 }

@@ -1,6 +1,7 @@
 package import ApusBase
 import ApusEngine
 package import ApusIO
+import Synchronization
 
 /// A running server: its sockets, a thread for each reactor, and one that shakes hands with TLS clients.
 package final class Server: Sendable {
@@ -20,12 +21,15 @@ package final class Server: Sendable {
     package init() {}
   }
 
-  private let fleet: Fleet
+  let fleet: Fleet
   private let listeners: SharedListeners
   private let running = Joinable()
   private let encrypted: SharedListeners
   private let handshaking = Joinable()
   private let handshaker: Mailbox
+  let credentials: TLSCredentials?
+  /// Of the metrics' last text, so that the next one finds its memory.
+  let metricsBytes = Atomic<Int>(0)
 
   /// The addresses, with the ports that the kernel chose.
   package var addresses: [Address] { listeners.set.addresses + encrypted.set.addresses }
@@ -35,6 +39,7 @@ package final class Server: Sendable {
     let threads = max(1, configuration.threads)
     fleet = try Fleet(
       catalog: catalog, limits: configuration.limits, access: configuration.access, reactors: threads)
+    credentials = configuration.credentials
     warmUpBLAS(threads: threads)
     // All that a reactor needs is made before clients can come and use it up.
     var reactors: [Locked<Reactor?>] = []
@@ -93,6 +98,7 @@ package final class Server: Sendable {
   /// Stops accepting, says goaway to every client, answers what was sent before, and returns when all threads
   /// have ended.
   package func drain() {
+    fleet.isDraining.store(true, ordering: .relaxed)
     // Whoever shakes hands still reaches a reactor.
     handshaker.post(.drain)
     handshaking.join()

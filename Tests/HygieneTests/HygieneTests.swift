@@ -13,6 +13,7 @@ import Testing
     "ApusTLS": ["ApusBase", "COpenSSL"],
     "ApusStream": ["ApusBase", "ApusIO", "ApusTLS"],
     "ApusYAML": ["Yams"],
+    "ApusMetrics": [],
     "ApusEngine": ["ApusBase", "COpenBLAS", "CSingleThreadedBLAS"],
     "ApusFormats": ["ApusBase", "ApusEngine"],
     "ApusModels": ["ApusBase", "ApusEngine", "ApusFormats", "ApusYAML", "COpenSSL"],
@@ -20,6 +21,7 @@ import Testing
     "ApusClient": ["ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusStream"],
     "ApusServer": [
       "ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusStream", "ApusEngine", "ApusModels", "ApusAccess",
+      "ApusMetrics",
     ],
     "apus": [
       "ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusYAML", "ApusEngine", "ApusFormats", "ApusModels",
