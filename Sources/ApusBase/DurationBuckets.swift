@@ -1,8 +1,8 @@
-/// Events of one or more histograms in few buckets, whose upper bounds the caller chooses: for reading, on any
-/// thread, while others record.
+/// Events of one or more histograms in few buckets, whose upper bounds the caller chooses: for reading, on
+/// any thread, while others record.
 ///
-/// A fine bucket that spans a bound is counted above it, so that no event is told to be quicker than it was. A
-/// bound thus acts as one that is at most 1/32 lower.
+/// A fine bucket that spans a bound is counted above it, so that no event is told to be quicker than it was.
+/// A bound thus acts as one that is at most 1/32 lower.
 package struct DurationBuckets: Sendable {
   /// How many fine buckets end at or below each bound.
   private let ends: [Int]

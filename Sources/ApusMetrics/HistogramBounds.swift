@@ -1,7 +1,7 @@
 /// The upper bounds of a histogram's buckets as the label `le` has them, with infinity behind them.
 ///
-/// The texts are OpenMetrics' canonical numbers (section "Numerical Values"), in both formats, so that a series
-/// stays the same whichever a scraper asks for: `1e-06`, `0.00025`, `1.0`.
+/// The texts are OpenMetrics' canonical numbers (section "Considerations: Canonical Numbers"), in both
+/// formats, so that a series stays the same whichever a scraper asks for: `1e-06`, `0.00025`, `1.0`.
 package struct HistogramBounds: Sendable {
   /// Each with what follows it before the value.
   let texts: [[UInt8]]

@@ -12,8 +12,8 @@ extension Fleet {
     writer.sample(
       MetricLabels("version", version).with("blas_core", blasCoreName)
         .with("architecture", architectureName), 1)
-    writer.one(.reactors, UInt64(recorders.count))
-    writer.one(.draining, isDraining.load(ordering: .relaxed) ? 1 : 0)
+    writer.one(.reactors, UInt64(mailboxes.count))
+    writer.one(.draining, isDraining ? 1 : 0)
     writer.one(.requests, sum(.requests))
     writer.begin(Metric.answers.row.family)
     for code in StatusCode.allCases {

@@ -55,7 +55,9 @@ struct ProcessFacts {
   /// counting opens.
   private static func openDescriptorCount() -> UInt64 {
     var information = stat()
-    if stat("/proc/self/fd", &information) == 0, information.st_size > 0 { return UInt64(information.st_size) }
+    if stat("/proc/self/fd", &information) == 0, information.st_size > 0 {
+      return UInt64(information.st_size)
+    }
     guard let folder = opendir("/proc/self/fd") else { return 0 }
     defer { closedir(folder) }
     var names: UInt64 = 0

@@ -319,7 +319,8 @@ extension Reactor {
     guard count <= Self.labelCapacity, call.form.bodyBytes <= bodyRoom else {
       return refuse(
         frame,
-        Status(.resourceExhausted, "LABELS_TOO_MANY", "\(count) labels are too many for an answer; use top_k"),
+        Status(
+          .resourceExhausted, "LABELS_TOO_MANY", "\(count) labels are too many for an answer; use top_k"),
         model: call.modelIndex)
     }
     var call = call

@@ -153,8 +153,7 @@ extension Reactor {
   }
 
   mutating func appendStatus(_ status: Status, method: UInt16, requestID: UInt64) {
-    recorder.answered(status.code)
-    recorder.refused(reason: RefusalReason.index(of: status.reason))
+    recorder.refused(status)
     appendFrame(.answer, method: method, requestID: requestID, flags: .status) { output, arena in
       status.encode(into: output, arena: arena)
     }

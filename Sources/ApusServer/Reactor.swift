@@ -12,11 +12,11 @@ final class Fleet: Sendable {
   let recorders: [Recorder]
   let mailboxes: [Mailbox]
   let access: AccessControl
+  private let draining = Atomic<Bool>(false)
   let refusals = RefusalLog()
   let handshakes = HandshakeCounters()
   /// Wakes whoever logs refusals.
   let attention: WakeUp
-  let isDraining = Atomic<Bool>(false)
   let started: Instant
 
   init(catalog: Catalog, limits: Limits, access: AccessControl, reactors: Int) throws(SystemError) {
@@ -30,6 +30,10 @@ final class Fleet: Sendable {
     attention = try WakeUp()
     started = .now
   }
+
+  /// Whether the server has begun to end: Health says so, while calls are still answered.
+  var isDraining: Bool { draining.load(ordering: .relaxed) }
+  func announceDrain() { draining.store(true, ordering: .relaxed) }
 
   /// The reactor with the fewest connections.
   func leastLoaded() -> Int {

@@ -85,9 +85,13 @@ final class Recorder: Sendable {
     firstTransport + transport.rawValue * 4 + counter.rawValue
   }
 
-  /// One answer that is a status, by `RefusalReason.index`.
-  func refused(reason: Int) { words[Self.firstReason + reason].addFromOneThread(1) }
+  /// One answer that is a status.
+  func refused(_ status: Status) {
+    answered(status.code)
+    words[Self.firstReason + RefusalReason.index(of: status.reason)].addFromOneThread(1)
+  }
 
+  /// By `RefusalReason.index`.
   func refusals(reason: Int) -> UInt64 { words[Self.firstReason + reason].load(ordering: .relaxed) }
 
   var byteCount: Int { memory.bytes.count }

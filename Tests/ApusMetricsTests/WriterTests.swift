@@ -111,7 +111,7 @@ import Testing
     #expect(samples { $0.sample(nanoseconds: nanoseconds) } == ["apus_requests_total \(text)"])
   }
 
-  /// OpenMetrics' canonical numbers, which its section "Numerical Values" lists.
+  /// OpenMetrics' canonical numbers, which its section "Considerations: Canonical Numbers" lists.
   @Test func boundsAreCanonicalNumbers() {
     func labels(_ bounds: HistogramBounds, _ count: Int) -> [String] {
       let zeros = [UInt64](repeating: 0, count: count + 1)
