@@ -57,8 +57,9 @@ test: proto-check fuzz-corpus
 	APUS_BINARY=.build/debug/apus $(PYTHON) -m pytest -q -p no:cacheprovider clients/python
 	swift test --skip-build
 
-# nginx and HAProxy, real ones, before three servers. Debian starts both when it installs them.
+# nginx, HAProxy and Prometheus, real ones, with three servers. Debian starts them when it installs them.
 test-balancers: PACKAGES += python3-numpy python3-pytest openssl nginx libnginx-mod-stream haproxy
+test-balancers: PACKAGES += prometheus python3-prometheus-client
 test-balancers: setup
 	swift build --product apus
 	APUS_BINARY=.build/debug/apus $(PYTHON) -m pytest -q -p no:cacheprovider deploy/tests

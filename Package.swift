@@ -50,6 +50,7 @@ let package = Package(
     module("ApusTLS", ["ApusBase", "COpenSSL"]),
     module("ApusStream", ["ApusBase", "ApusIO", "ApusTLS"]),
     module("ApusYAML", ["Yams"]),
+    module("ApusMetrics", []),
     module("ApusEngine", ["ApusBase", "COpenBLAS", "CSingleThreadedBLAS"]),
     module("ApusFormats", ["ApusBase", "ApusEngine"]),
     module("ApusModels", ["ApusBase", "ApusEngine", "ApusFormats", "ApusYAML", "COpenSSL"]),
@@ -59,13 +60,14 @@ let package = Package(
       "ApusServer",
       [
         "ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusStream", "ApusEngine", "ApusModels", "ApusAccess",
+        "ApusMetrics",
       ]),
 
     // Layer 6: HTTP.
     module(
       "ApusGateway",
       [
-        "ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusServer",
+        "ApusBase", "ApusMetrics", "ApusWire", "ApusIO", "ApusTLS", "ApusServer",
         .product(name: "HTTPTypes", package: "swift-http-types"),
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HummingbirdCore", package: "hummingbird"),
@@ -98,6 +100,7 @@ let package = Package(
       swiftSettings: settings),
     tests("ApusTLSTests", ["ApusTLS", "ApusBase", "COpenSSL", "TestCertificates"]),
     tests("ApusYAMLTests", ["ApusYAML"]),
+    tests("ApusMetricsTests", ["ApusMetrics"]),
     tests("ApusAccessTests", ["ApusAccess", "ApusYAML", "ApusBase"]),
     tests("ApusEngineTests", ["ApusEngine", "ApusBase"]),
     tests("ApusFormatsTests", ["ApusFormats", "ApusEngine", "ApusBase"]),
@@ -124,8 +127,8 @@ let package = Package(
     tests(
       "ServerTests",
       [
-        "apus", "ApusCommand", "ApusServer", "ApusModels", "ApusEngine", "ApusClient", "ApusWire", "ApusIO", "ApusTLS",
-        "ApusStream", "ApusAccess", "ApusBase", "TestCertificates",
+        "apus", "ApusCommand", "ApusServer", "ApusModels", "ApusEngine", "ApusClient", "ApusWire", "ApusIO",
+        "ApusTLS", "ApusStream", "ApusAccess", "ApusMetrics", "ApusBase", "TestCertificates",
       ]),
   ]
 )

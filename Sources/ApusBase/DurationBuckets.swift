@@ -1,7 +1,7 @@
 /// How many durations fell into each bucket of a `DurationHistogram`: what Stats sends on request, so that
 /// two answers give the quantiles of the time between them.
 package struct DurationBuckets: Equatable, Sendable {
-  package static let count = DurationHistogram.wordCount - 1
+  package static let count = DurationHistogram.bucketCount
   /// One for each bucket.
   package var counts = [UInt64](repeating: 0, count: Self.count)
 

@@ -10,8 +10,9 @@ public import Synchronization
 package struct DurationHistogram: @unchecked Sendable {
   private static let subBits = 5
   private static let octaves = 36
-  /// Words of memory that one histogram takes; the last is the maximum.
-  package static let wordCount = (octaves - subBits + 1) << subBits + 1
+  static let bucketCount = (octaves - subBits + 1) << subBits
+  /// Words of memory that one histogram takes: the buckets, the maximum and the sum.
+  package static let wordCount = bucketCount + 2
 
   private let buckets: UnsafeMutablePointer<Atomic<UInt64>>
 
@@ -20,7 +21,8 @@ package struct DurationHistogram: @unchecked Sendable {
   /// Adds `count` events of the same duration.
   package func record(nanoseconds: UInt64, count: UInt64 = 1) {
     buckets[Self.index(nanoseconds)].addFromOneThread(count)
-    let maximum = Self.wordCount - 1
+    let maximum = Self.bucketCount
+    buckets[maximum + 1].addFromOneThread(nanoseconds &* count)
     if nanoseconds > buckets[maximum].load(ordering: .relaxed) {
       buckets[maximum].store(nanoseconds, ordering: .relaxed)
     }
@@ -77,5 +79,6 @@ package struct DurationSummary: Sendable {
 
 extension DurationHistogram {
   func events(inBucket index: Int) -> UInt64 { buckets[index].load(ordering: .relaxed) }
-  var maximumNanoseconds: UInt64 { buckets[Self.wordCount - 1].load(ordering: .relaxed) }
+  var maximumNanoseconds: UInt64 { buckets[Self.bucketCount].load(ordering: .relaxed) }
+  var sumNanoseconds: UInt64 { buckets[Self.bucketCount + 1].load(ordering: .relaxed) }
 }

@@ -82,6 +82,9 @@ package final class Plan: Sendable {
       single: bucketCosts[0] + rowCost, inBlock: bucketCosts[block] / Double(blockRows) + rowCost)
   }
 
+  /// Memory of weights and biases in the layouts that the kernels read, in bytes.
+  package var weightsBytes: Int { buffers.reduce(0) { $0 + $1.byteCount } }
+
   /// The bucket that a batch is cut into: the largest whose hidden rows fit, or a smaller one that costs
   /// clearly less per row.
   private static func block(hiddenWidth: Int, costs: [Double]?) -> Int {

@@ -96,4 +96,6 @@ final class BufferOwner: Sendable {
   }
 
   var floats: UnsafeMutablePointer<Float> { buffer.floats }
+
+  var byteCount: Int { buffer.bytes.count }
 }

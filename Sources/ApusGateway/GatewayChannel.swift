@@ -12,6 +12,8 @@ struct GatewayChannel: ServerChildChannel {
   /// nil: the connection is not encrypted.
   let credentials: TLSCredentials?
   let handshakeTimeout: TimeAmount
+  /// By the identity of a thread's event loop.
+  let lanes: [ObjectIdentifier: Lane]
 
   func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
     channel.eventLoop.makeCompletedFuture {
@@ -24,6 +26,9 @@ struct GatewayChannel: ServerChildChannel {
   }
 
   func handle(value: Value, logger: Logger) async {
+    let lane = lanes[ObjectIdentifier(value.channel.eventLoop)]
+    lane?.connectionOpened()
+    defer { lane?.connectionClosed() }
     await withTaskExecutorPreference(LoopExecutor(value.channel.eventLoop)) {
       await http.handle(value: value, logger: logger)
     }

@@ -1,3 +1,4 @@
+import ApusMetrics
 import ApusServer
 import ApusWire
 import Hummingbird
@@ -12,6 +13,7 @@ struct StatusRoutes {
     router.serve("/readyz", get: ready)
     router.serve("/v1/models", get: list)
     router.serve("/v1/models/{model}", get: describe)
+    router.serve("/metrics", get: metrics)
     router.serve("/openapi.json", get: { _, _ in
       Response(
         status: .ok, headers: [.contentType: "application/json"],
@@ -24,6 +26,18 @@ struct StatusRoutes {
       throw Status(.unavailable, "DRAINING", "this server is shutting down; try another")
     }
     return .text("ready\n")
+  }
+
+  /// For Prometheus. Made on another thread than HTTP's, since a text of many models takes some milliseconds.
+  @Sendable private func metrics(_ request: Request, _ context: GatewayContext) async throws -> Response {
+    let caller = try frontend.caller(request, context)
+    try frontend.lane(context).require(.read, by: caller)
+    let format = MetricsFormat(accept: request.headers[.accept] ?? "")
+    let server = frontend.server
+    let text = await Task.detached(priority: .background) { server.metrics(format) }.value
+    return Response(
+      status: .ok, headers: [.contentType: format.contentType],
+      body: ResponseBody(byteBuffer: ByteBuffer(bytes: text)))
   }
 
   @Sendable private func list(_ request: Request, _ context: GatewayContext) async throws -> Response {

@@ -96,6 +96,7 @@ struct Connection: ~Copyable {
   }
 
   var stream: ByteStream
+  let transport: TransportKind
   var ring: MirroredRing
   var phase = Phase.open
   var backlog: Backlog?
@@ -125,8 +126,9 @@ struct Connection: ~Copyable {
   var prepared = PreparedCall()
   var memory = PreparedMemory()
 
-  init(_ stream: consuming ByteStream, ring: consuming MirroredRing) {
+  init(_ stream: consuming ByteStream, over transport: TransportKind, ring: consuming MirroredRing) {
     self.stream = stream
+    self.transport = transport
     self.ring = ring
   }
 }

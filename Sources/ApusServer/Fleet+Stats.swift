@@ -5,15 +5,23 @@ import Synchronization
 
 /// Sums of all reactors' counters, read while they count.
 extension Fleet {
-  private func sum(_ counter: Counter) -> UInt64 { recorders.reduce(0) { $0 &+ $1.value(counter) } }
+  func sum(_ counter: Counter) -> UInt64 { recorders.reduce(0) { $0 &+ $1.value(counter) } }
+
+  func sum(_ counter: TransportCounter) -> UInt64 {
+    TransportKind.allCases.reduce(0) { $0 &+ sum(counter, $1) }
+  }
+
+  func sum(_ counter: TransportCounter, _ transport: TransportKind) -> UInt64 {
+    recorders.reduce(0) { $0 &+ $1.value(counter, transport) }
+  }
 
   func serverStats() -> ServerStats {
     var stats = ServerStats()
     stats.version = serverVersion
     stats.uptimeNanoseconds = Instant.now.since(started)
     stats.reactors = UInt32(mailboxes.count)
-    stats.connectionsOpen = sum(.connectionsOpen)
-    stats.connectionsTotal = sum(.connectionsTotal)
+    stats.connectionsOpen = sum(.open)
+    stats.connectionsTotal = sum(.total)
     stats.requestsTotal = sum(.requests)
     stats.receivedBytesTotal = sum(.receivedBytes)
     stats.sentBytesTotal = sum(.sentBytes)
@@ -38,9 +46,9 @@ extension Fleet {
     stats.requestsTotal = recorders.reduce(0) { $0 + $1.requests(model: index) }
     stats.rowsTotal = recorders.reduce(0) { $0 + $1.rows(model: index) }
     stats.codes = codeCounts { recorder, code in recorder.answers(model: index, code) }
-    stats.total = latency(index, stage: 0, wantBuckets)
-    stats.queue = latency(index, stage: 1, wantBuckets)
-    stats.compute = latency(index, stage: 2, wantBuckets)
+    stats.total = latency(index, .total, wantBuckets)
+    stats.queue = latency(index, .queue, wantBuckets)
+    stats.compute = latency(index, .compute, wantBuckets)
     for bucket in 0..<Recorder.batchSizes {
       let count = recorders.reduce(0) { $0 + $1.batches(model: index, bucket) }
       if count > 0 { stats.batches.append(BatchCount(rows: 1 << UInt32(bucket), count: count)) }
@@ -55,7 +63,7 @@ extension Fleet {
     }
   }
 
-  private func latency(_ index: Int, stage: Int, _ wantBuckets: Bool) -> LatencySummary {
+  private func latency(_ index: Int, _ stage: Stage, _ wantBuckets: Bool) -> LatencySummary {
     var sum = DurationSummary()
     for recorder in recorders { sum.add(recorder.histogram(index, stage)) }
     var latency = LatencySummary()

@@ -7,4 +7,6 @@ final class HandshakeCounters: Sendable {
   let resumed = Atomic<UInt64>(0)
   /// Refused, broken off, or not ended in time.
   let failed = Atomic<UInt64>(0)
+  /// Of those, the ones in which the client showed no certificate that is trusted here.
+  let untrusted = Atomic<UInt64>(0)
 }

@@ -123,7 +123,9 @@ struct Handshaker: ~Copyable {
     case .done: handOver(key)
     case .wantsRead: wait(key, place, forWriting: false)
     case .wantsWrite: wait(key, place, forWriting: true)
-    case .failed: fail(key)
+    case .failed:
+      if place.pointee.session.refusedCertificate { fleet.handshakes.untrusted.add(1, ordering: .relaxed) }
+      fail(key)
     }
   }
 

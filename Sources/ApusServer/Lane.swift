@@ -22,6 +22,18 @@ package final class Lane: Sendable {
       Workspace(recorder: fleet.recorders[index], hidden: AlignedBuffer(byteCount: 4 * floats)))
   }
 
+  /// Counts a connection of HTTP.
+  package func connectionOpened() {
+    workspace.withLock { workspace in
+      workspace.recorder.add(.open, .http, 1)
+      workspace.recorder.add(.total, .http, 1)
+    }
+  }
+
+  package func connectionClosed() {
+    workspace.withLock { workspace in workspace.recorder.add(.open, .http, 0 &- 1) }
+  }
+
   /// The versions of all models that the caller may read.
   package func models(of caller: LocalCaller) -> [ModelInfo] {
     fleet.catalog.models
@@ -132,7 +144,7 @@ extension Lane {
     } catch {
       workspace.withLock { workspace in
         workspace.recorder.add(.requests)
-        workspace.recorder.answered(error.code)
+        workspace.recorder.refused(error)
         workspace.recorder.refused(model: model.index, error.code)
       }
       throw error
@@ -165,9 +177,7 @@ extension Lane {
     answer.time.batchRows = UInt32(call.rows)
     let recorder = workspace.recorder
     recorder.add(.requests)
-    recorder.batch(
-      model: model.index, calls: 1, rows: call.rows, queue: answer.time.queue, compute: answer.time.compute,
-      total: answer.time.total)
+    recorder.batch(model: model.index, calls: 1, rows: call.rows, answer.time)
     return answer
   }
 

@@ -14,7 +14,8 @@ extension Reactor {
     let caller = fleet.access.isEnforced ? caller(descriptor, arrival.transport) : nil
     if case .tcp = arrival.transport { Address.setNoDelay(descriptor) }
     let stream = ByteStream(descriptor, session: arrival.takeSession())
-    let key = connections.insert(Connection(stream, ring: ring))
+    let kind = arrival.transport.kind
+    let key = connections.insert(Connection(stream, over: kind, ring: ring))
     slotsUsed = max(slotsUsed, key.index + 1)
     guard let connection = connections.pointer(to: key) else { return }
     connection.pointee.caller = caller
@@ -31,7 +32,8 @@ extension Reactor {
       return
     }
     recorder.add(.connectionsOpen)
-    recorder.add(.connectionsTotal)
+    recorder.add(.open, kind, 1)
+    recorder.add(.total, kind, 1)
     if draining { sayGoaway(key) }
     // The first call may have come together with the end of the handshake.
     if connections.pointer(to: key)?.pointee.stream.hasBuffered == true { unread.append(key) }
@@ -51,6 +53,16 @@ extension Reactor {
     guard !unread.isEmpty else { return [] }
     defer { unread.removeAll(keepingCapacity: true) }
     return unread
+  }
+}
+
+extension Arrival.Transport {
+  fileprivate var kind: TransportKind {
+    switch self {
+    case .unix: .unix
+    case .tcp: .tcp
+    case .tls: .tls
+    }
   }
 }
 

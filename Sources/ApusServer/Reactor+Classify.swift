@@ -14,10 +14,13 @@ extension Reactor {
     _ connection: UnsafeMutablePointer<Connection>, at now: Instant
   ) -> Int? {
     let first = pending[index]
+    var known: Int?
     do throws(Status) {
       try prepare(first, base, connection)
+      known = connection.pointee.prepared.modelIndex
       try takeCall(rows: connection.pointee.prepared.rows, connection, at: now)
     } catch {
+      if let known { recorder.refused(model: known, error.code) }
       deny(first, error, connection)
       return 1
     }
@@ -26,8 +29,7 @@ extension Reactor {
     if call.timeoutNanoseconds > 0,
       Instant.now.since(min(connection.pointee.oldest, now)) >= call.timeoutNanoseconds
     {
-      recorder.refused(model: call.modelIndex, .deadlineExceeded)
-      refuse(first, .deadlinePassed)
+      refuse(first, .deadlinePassed, model: call.modelIndex)
       return 1
     }
     if call.wantLabels {
@@ -90,7 +92,10 @@ extension Reactor {
     let request = try ClassifyRequest(decoding: metadata, bodyBytes: frame.layout.bodyBytes, arena: arena)
     try require(.classify, model: request.model.name, of: connection)
     let index = try catalog.find(request.model)
-    connection.pointee.prepared = try prepared(request, index)
+    do throws(Status) { connection.pointee.prepared = try prepared(request, index) } catch {
+      recorder.refused(model: index, error.code)
+      throw error
+    }
     guard !request.wantLabels else { return }
     let digest = request.wantDigest ? catalog.models[index].digest : []
     let none = UnsafeMutableBufferPointer<UnsafeMutablePointer<CChar>?>(start: nil, count: 0)
@@ -268,9 +273,7 @@ extension Reactor {
     for position in 0..<run {
       account.write(to: output + position * layout.frameBytes + FrameHeader.byteCount + call.prefixBytes)
     }
-    recorder.batch(
-      model: call.modelIndex, calls: run, rows: times.rows, queue: account.queue, compute: account.compute,
-      total: account.total)
+    recorder.batch(model: call.modelIndex, calls: run, rows: times.rows, account)
   }
 
   private func zeroBetweenParts(_ body: UnsafeMutableRawPointer, _ form: AnswerForm) {
@@ -288,7 +291,9 @@ extension Reactor {
   ) -> Int? {
     let frame = pending[index]
     guard let memory = MappedBuffer(byteCount: call.layout.frameBytes) else {
-      refuse(frame, Status(.resourceExhausted, "MEMORY_EXHAUSTED", "there is no memory for the answer"))
+      refuse(
+        frame, Status(.resourceExhausted, "MEMORY_EXHAUSTED", "there is no memory for the answer"),
+        model: call.modelIndex)
       return 1
     }
     let times = compute(frame, run: 1, call, plan, base, memory.baseAddress, connection, at: now)
@@ -309,8 +314,9 @@ extension Reactor {
     guard count <= Self.labelCapacity, call.form.bodyBytes <= bodyRoom else {
       return refuse(
         frame,
-        Status(.resourceExhausted, "LABELS_TOO_MANY", "\(count) labels are too many for an answer; use top_k")
-      )
+        Status(
+          .resourceExhausted, "LABELS_TOO_MANY", "\(count) labels are too many for an answer; use top_k"),
+        model: call.modelIndex)
     }
     var call = call
     let body = labelled.baseAddress
@@ -328,7 +334,8 @@ extension Reactor {
     else {
       return refuse(
         frame,
-        Status(.resourceExhausted, "LABELS_TOO_MANY", "the labels do not fit into an answer; use top_k"))
+        Status(.resourceExhausted, "LABELS_TOO_MANY", "the labels do not fit into an answer; use top_k"),
+        model: call.modelIndex)
     }
     call.prefixBytes = prefixBytes
     call.layout = FrameLayout(
@@ -346,28 +353,6 @@ extension Reactor {
       labels[position] =
         names[call.form.hasIndices ? Int(indices[position]) : position % call.form.classes]
     }
-  }
-}
-
-/// The `most` largest of `count` numbers, largest first; equal ones by index, NaN last.
-func selectBest(
-  _ values: UnsafePointer<Float>, count: Int, into best: UnsafeMutablePointer<Float>,
-  _ indices: UnsafeMutablePointer<UInt32>, most: Int
-) {
-  var kept = 0
-  for index in 0..<count {
-    let value = values[index]
-    if kept == most, !(value > best[most - 1]) && !best[most - 1].isNaN { continue }
-    if kept == most, value.isNaN { continue }
-    var place = kept < most ? kept : most - 1
-    while place > 0, value > best[place - 1] || (best[place - 1].isNaN && !value.isNaN) {
-      best[place] = best[place - 1]
-      indices[place] = indices[place - 1]
-      place -= 1
-    }
-    best[place] = value
-    indices[place] = UInt32(index)
-    if kept < most { kept += 1 }
   }
 }
 

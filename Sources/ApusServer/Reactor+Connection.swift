@@ -49,7 +49,7 @@ extension Reactor {
       recorder.add(.systemCalls)
       switch connection.pointee.stream.receive(into: space) {
       case .bytes(let count):
-        recorder.add(.receivedBytes, UInt64(count))
+        recorder.add(.receivedBytes, connection.pointee.transport, UInt64(count))
         connection.pointee.receivedBytes &+= UInt64(count)
         let now = time ?? Instant.now
         if connection.pointee.oldest == .never { connection.pointee.oldest = now }
@@ -111,7 +111,7 @@ extension Reactor {
     _ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>, at now: Instant
   ) {
     guard let frame = connection.pointee.large.take() else { return }
-    largeBytes -= frame.byteCount
+    countLarge(-frame.byteCount)
     connection.pointee.expectsLarge = true
     let (_, ending) = process(UnsafeRawBufferPointer(frame.memory.bytes), key, connection, at: now)
     _ = settle(ending, key, connection, at: now)
@@ -174,7 +174,7 @@ extension Reactor {
           .resourceExhausted, "MEMORY_EXHAUSTED", "too many large calls are under way; try again",
           retryAfterNanoseconds: 100_000_000), key, connection)
     }
-    largeBytes += frameBytes
+    countLarge(frameBytes)
     let begun = connection.pointee.ring.readable
     frame.memory.baseAddress.copyMemory(from: begun.baseAddress.unsafelyUnwrapped, byteCount: begun.count)
     recorder.add(.tensorCopies)
@@ -236,10 +236,22 @@ extension Reactor {
   private mutating func keep(
     _ backlog: consuming Backlog, _ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>
   ) {
+    recorder.add(.backlogBytes, UInt64(backlog.memory.bytes.count))
     connection.pointee.backlog = consume backlog
     recorder.add(.systemCalls)
     poller.change(connection.pointee.stream.descriptor, .writable, word: key.rawValue)
     setDeadline(connection, Instant.now.advanced(by: limits.writeTimeoutNanoseconds))
+  }
+
+  private func dropBacklog(_ connection: UnsafeMutablePointer<Connection>) {
+    guard let bytes = connection.pointee.backlog?.memory.bytes.count else { return }
+    recorder.subtract(.backlogBytes, UInt64(bytes))
+    connection.pointee.backlog = nil
+  }
+
+  private mutating func countLarge(_ bytes: Int) {
+    largeBytes += bytes
+    recorder.set(.largeFrameBytes, UInt64(largeBytes))
   }
 
   /// Sends until the kernel has no room; nil when the connection is broken.
@@ -252,12 +264,12 @@ extension Reactor {
       switch connection.pointee.stream.send(UnsafeRawBufferPointer(rebasing: bytes[sent...])) {
       case .bytes(let count): sent += count
       case .wouldBlock, .end:
-        recorder.add(.sentBytes, UInt64(sent))
+        recorder.add(.sentBytes, connection.pointee.transport, UInt64(sent))
         return sent
       case .failed: return nil
       }
     }
-    recorder.add(.sentBytes, UInt64(sent))
+    recorder.add(.sentBytes, connection.pointee.transport, UInt64(sent))
     return sent
   }
 
@@ -271,7 +283,7 @@ extension Reactor {
     connection.pointee.backlog?.sent += sent
     setDeadline(connection, Instant.now.advanced(by: limits.writeTimeoutNanoseconds))
     guard sent == rest.count else { return false }
-    connection.pointee.backlog = nil
+    dropBacklog(connection)
     poller.change(connection.pointee.stream.descriptor, .readable, word: key.rawValue)
     setDeadline(connection, .never)
     if connection.pointee.phase == .finishing { finish(key, connection) }
@@ -338,9 +350,11 @@ extension Reactor {
   mutating func close(_ key: SlotKey) {
     guard let connection = connections.pointer(to: key) else { return }
     setDeadline(connection, .never)
-    if let bytes = connection.pointee.large?.byteCount { largeBytes -= bytes }
-    connections.remove(key)
+    if let bytes = connection.pointee.large?.byteCount { countLarge(-bytes) }
+    dropBacklog(connection)
     recorder.subtract(.connectionsOpen)
+    recorder.add(.open, connection.pointee.transport, .max)
+    connections.remove(key)
     answerBytes = 0
   }
 }

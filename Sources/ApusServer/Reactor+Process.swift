@@ -12,9 +12,13 @@ extension Reactor {
     at now: Instant
   ) -> (consumed: Int, ending: Ending) {
     let (count, end, ending) = findFrames(bytes)
+    recorder.set(.inFlight, UInt64(count))
     let admitted = enter(count, connection, at: now)
     let standing = connection.pointee.standing
-    defer { leave(admitted, standing) }
+    defer {
+      leave(admitted, standing)
+      recorder.set(.inFlight, 0)
+    }
     var broken: (error: FrameError?, requestID: UInt64)?
     if case .failure(let error, let requestID) = ending { broken = (error, requestID) }
     if let reused = reusedRequestID(count) ?? watchedRequestID(count, connection) {
@@ -143,8 +147,14 @@ extension Reactor {
     appendStatus(status, method: frame.header.method, requestID: frame.header.requestID)
   }
 
+  /// The same where the model is known, whose count it is, too.
+  mutating func refuse(_ frame: Pending, _ status: Status, model: Int) {
+    recorder.refused(model: model, status.code)
+    refuse(frame, status)
+  }
+
   mutating func appendStatus(_ status: Status, method: UInt16, requestID: UInt64) {
-    recorder.answered(status.code)
+    recorder.refused(status)
     appendFrame(.answer, method: method, requestID: requestID, flags: .status) { output, arena in
       status.encode(into: output, arena: arena)
     }

@@ -126,6 +126,11 @@ struct Reactor: ~Copyable {
     labelled = AlignedBuffer(byteCount: fleet.limits.answerBufferBytes / 4 + fleet.limits.metadataBytes)
     labels = .allocate(capacity: Self.labelCapacity)
     polling = AdaptivePolling(maximumNanoseconds: spinNanoseconds)
+    recorder.set(.answerBytes, UInt64(answers.bytes.count + labelled.bytes.count))
+    recorder.set(.workspaceBytes, UInt64(workspace.bytes.count + scratch.bytes.count))
+    recorder.set(
+      .arenaBytes,
+      UInt64(limits.metadataArenaBytes + limits.callsInFlight * MemoryLayout<Pending>.stride))
   }
 
   deinit {
@@ -190,7 +195,10 @@ struct Reactor: ~Copyable {
   /// Looks for events without sleeping. The one busy connection is read directly, which saves asking epoll
   /// first; every eighth look is epoll's, so that nobody else waits.
   private mutating func poll() -> Int {
-    var end = Instant.now.advanced(by: polling.windowNanoseconds)
+    var now = Instant.now
+    var idleSince = now
+    var end = now.advanced(by: polling.windowNanoseconds)
+    defer { recorder.add(.pollingNanoseconds, now.since(idleSince)) }
     var looks = 0
     var breakNanoseconds = breakAfterTurn()
     while true {
@@ -199,7 +207,9 @@ struct Reactor: ~Copyable {
         if pollDirectly(key) {
           polling.succeeded()
           breakNanoseconds = breakAfterTurn()
-          end = Instant.now.advanced(by: polling.windowNanoseconds)
+          recorder.add(.pollingNanoseconds, now.since(idleSince))
+          idleSince = .now
+          end = idleSince.advanced(by: polling.windowNanoseconds)
         }
       } else {
         recorder.add(.systemCalls)
@@ -207,9 +217,12 @@ struct Reactor: ~Copyable {
         if count > 0 { return count }
         recorder.add(.polls)
       }
-      let now = Instant.now
+      now = .now
       if now >= end || now >= nextSweep { return 0 }
-      if breakNanoseconds > 0 { min(end, now.advanced(by: breakNanoseconds)).spin() }
+      if breakNanoseconds > 0 {
+        now = min(end, now.advanced(by: breakNanoseconds))
+        now.spin()
+      }
     }
   }
 

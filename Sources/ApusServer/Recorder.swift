@@ -4,10 +4,31 @@ import Synchronization
 
 /// What a reactor counts about itself.
 enum Counter: Int, CaseIterable {
-  case connectionsOpen, connectionsTotal, requests, receivedBytes, sentBytes, systemCalls
+  case connectionsOpen, requests, systemCalls
   case tensorCopies, tensorCopiedBytes, polls, sleeps, protocolErrors
+  /// Time spent looking for the next call, without the calls that were found.
+  case pollingNanoseconds
+  /// Requests that are read and not answered yet.
+  case inFlight
+  /// Memory that the reactor holds, by what it is for.
+  case largeFrameBytes, backlogBytes, answerBytes, workspaceBytes, arenaBytes
   /// 1 while the reactor sleeps.
   case asleep
+}
+
+/// How a connection reaches the server.
+enum TransportKind: Int, CaseIterable {
+  case unix, tcp, tls, http
+}
+
+/// What a reactor counts of its connections, apart for each transport.
+enum TransportCounter: Int, CaseIterable {
+  case open, total, receivedBytes, sentBytes
+}
+
+/// What a call's time is divided into; a histogram each.
+enum Stage: Int, CaseIterable {
+  case total, queue, compute, receive, encode
 }
 
 /// One reactor's counters: it alone writes, anyone reads, nobody locks. A model's part costs memory only once
@@ -19,10 +40,14 @@ final class Recorder: Sendable {
   private static let codeCount = 17
   /// Batches of 1, 2, 4 … 65,536 rows.
   static let batchSizes = 17
-  private static let serverWords = 64
-  /// Where the answers by code begin, behind a word for each `Counter`.
-  private static let firstCode = 32
-  private static let modelWords = 2 + codeCount + batchSizes + 3 * DurationHistogram.wordCount
+  /// Where the answers by code begin, behind a word for each `Counter`, then the counters of transports, then
+  /// the answers by reason.
+  private static let firstCode = 64
+  private static let firstTransport = 96
+  private static let firstReason = 128
+  private static let serverWords = 256
+  private static let modelWords =
+    2 + codeCount + batchSizes + Stage.allCases.count * DurationHistogram.wordCount
 
   private let memory: MappedBuffer
   private nonisolated(unsafe) let words: UnsafeMutablePointer<Atomic<UInt64>>
@@ -37,7 +62,39 @@ final class Recorder: Sendable {
   @inline(__always)
   func add(_ counter: Counter, _ value: UInt64 = 1) { words[counter.rawValue].addFromOneThread(value) }
 
-  func subtract(_ counter: Counter) { words[counter.rawValue].addFromOneThread(.max) }
+  func subtract(_ counter: Counter, _ value: UInt64 = 1) {
+    words[counter.rawValue].addFromOneThread(0 &- value)
+  }
+
+  @inline(__always)
+  func set(_ counter: Counter, _ value: UInt64) {
+    words[counter.rawValue].store(value, ordering: .relaxed)
+  }
+
+  @inline(__always)
+  func add(_ counter: TransportCounter, _ transport: TransportKind, _ value: UInt64) {
+    words[Self.place(counter, transport)].addFromOneThread(value)
+  }
+
+  func value(_ counter: TransportCounter, _ transport: TransportKind) -> UInt64 {
+    words[Self.place(counter, transport)].load(ordering: .relaxed)
+  }
+
+  @inline(__always)
+  private static func place(_ counter: TransportCounter, _ transport: TransportKind) -> Int {
+    firstTransport + transport.rawValue * 4 + counter.rawValue
+  }
+
+  /// One answer that is a status.
+  func refused(_ status: Status) {
+    answered(status.code)
+    words[Self.firstReason + RefusalReason.index(of: status.reason)].addFromOneThread(1)
+  }
+
+  /// By `RefusalReason.index`.
+  func refusals(reason: Int) -> UInt64 { words[Self.firstReason + reason].load(ordering: .relaxed) }
+
+  var byteCount: Int { memory.bytes.count }
 
   func answered(_ code: StatusCode, count: Int = 1) {
     words[Self.firstCode + Int(code.rawValue)].addFromOneThread(UInt64(count))
@@ -53,17 +110,20 @@ final class Recorder: Sendable {
   }
 
   /// One batch: so many calls of equal form, computed together.
-  func batch(model index: Int, calls: Int, rows: Int, queue: UInt64, compute: UInt64, total: UInt64) {
+  func batch(model index: Int, calls: Int, rows: Int, _ times: TimeAccount) {
     let model = model(index)
     model[0].addFromOneThread(UInt64(calls))
     model[1].addFromOneThread(UInt64(rows))
     model[2].addFromOneThread(UInt64(calls))
     let bucket = rows <= 1 ? 0 : min(Self.batchSizes - 1, Int.bitWidth - (rows - 1).leadingZeroBitCount)
     model[2 + Self.codeCount + bucket].addFromOneThread(1)
-    histogram(index, 0).record(nanoseconds: total, count: UInt64(calls))
-    histogram(index, 1).record(nanoseconds: queue, count: UInt64(calls))
-    histogram(index, 2).record(nanoseconds: compute, count: UInt64(calls))
-    answered(.ok, count: calls)
+    let calls = UInt64(calls)
+    histogram(index, .total).record(nanoseconds: times.total, count: calls)
+    histogram(index, .queue).record(nanoseconds: times.queue, count: calls)
+    histogram(index, .compute).record(nanoseconds: times.compute, count: calls)
+    histogram(index, .receive).record(nanoseconds: times.receive, count: calls)
+    histogram(index, .encode).record(nanoseconds: times.encode, count: calls)
+    answered(.ok, count: Int(calls))
   }
 
   /// One call to a model that got no result.
@@ -73,9 +133,10 @@ final class Recorder: Sendable {
     model[2 + Int(code.rawValue)].addFromOneThread(1)
   }
 
-  func histogram(_ index: Int, _ stage: Int) -> DurationHistogram {
-    DurationHistogram(
-      memory: model(index) + 2 + Self.codeCount + Self.batchSizes + stage * DurationHistogram.wordCount)
+  func histogram(_ index: Int, _ stage: Stage) -> DurationHistogram {
+    let first = 2 + Self.codeCount + Self.batchSizes
+    return DurationHistogram(
+      memory: model(index) + first + stage.rawValue * DurationHistogram.wordCount)
   }
 
   func requests(model index: Int) -> UInt64 { model(index)[0].load(ordering: .relaxed) }

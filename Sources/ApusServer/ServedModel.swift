@@ -24,7 +24,7 @@ package final class ServedModel: @unchecked Sendable {
 
   package init(
     name: String, version: UInt64, format: String, digest: [UInt8], labels: [String], aliases: [String],
-    inputShape: [Int], batchMaximum: Int, state: Result<Network, FailedModel>
+    inputShape: [Int], batchMaximum: Int, state: Result<Network, FailedModel>, planning: Planning = .measured
   ) {
     self.name = name
     self.version = version
@@ -40,7 +40,7 @@ package final class ServedModel: @unchecked Sendable {
       architecture = network.summary
       parameters = network.parameters
       let classes = network.outputs
-      plan = Plan(network)
+      plan = Plan(network, planning: planning)
       failure = nil
       labelStrings = .allocate(capacity: classes)
       for index in 0..<classes {

@@ -1,6 +1,7 @@
 package import ApusBase
 import ApusEngine
 package import ApusIO
+import Synchronization
 
 /// A running server: its sockets, a thread for each reactor, and one that shakes hands with TLS clients.
 package final class Server: Sendable {
@@ -22,13 +23,16 @@ package final class Server: Sendable {
     package init() {}
   }
 
-  private let fleet: Fleet
+  let fleet: Fleet
   package let lanes: [Lane]
   private let listeners: SharedListeners
   private let running = Joinable()
   private let encrypted: SharedListeners
   private let handshaking = Joinable()
   private let handshaker: Mailbox
+  let credentials: TLSCredentials?
+  /// Of the metrics' last text, so that the next one finds its memory.
+  let metricsBytes = Atomic<Int>(0)
 
   /// The addresses, with the ports that the kernel chose.
   package var addresses: [Address] { listeners.set.addresses + encrypted.set.addresses }
@@ -40,6 +44,7 @@ package final class Server: Sendable {
       catalog: catalog, limits: configuration.limits, access: configuration.access, reactors: threads,
       lanes: configuration.lanes)
     let fleet = fleet
+    credentials = configuration.credentials
     lanes = (0..<configuration.lanes).map { Lane(fleet: fleet, index: threads + $0) }
     warmUpBLAS(threads: threads)
     // All that a reactor needs is made before clients can come and use it up.

@@ -9,6 +9,14 @@ enum TLSSide {
   var peer: String { if case .server = self { "client" } else { "server" } }
 }
 
+/// Whether OpenSSL's last error of this thread is that the peer's certificate is missing or not trusted.
+var lastErrorRefusesCertificate: Bool {
+  let code = ERR_peek_last_error()
+  guard ERR_GET_LIB(code) == ERR_LIB_SSL else { return false }
+  let reason = ERR_GET_REASON(code)
+  return reason == SSL_R_CERTIFICATE_VERIFY_FAILED || reason == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE
+}
+
 /// What went wrong in OpenSSL's last call for `ssl`: one line, from this thread's queue of errors, which it
 /// takes out.
 func failureText(_ ssl: OpaquePointer, _ side: TLSSide) -> String {

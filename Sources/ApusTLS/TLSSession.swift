@@ -31,6 +31,8 @@ package struct TLSSession: ~Copyable, Sendable {
   private var isDrained = false
   /// Why the session is broken, in one line.
   package private(set) var failure: String?
+  /// The handshake failed because the peer showed no certificate that is trusted here.
+  package private(set) var refusedCertificate = false
 
   /// A server's side.
   package init(server context: TLSContext, transport: TLSTransport) throws(TLSError) {
@@ -79,6 +81,7 @@ extension TLSSession {
       let number = error == SSL_ERROR_WANT_READ ? box.receiveError : box.sendError
       fail(number, transportFailureText(number))
     } else {
+      refusedCertificate = lastErrorRefusesCertificate
       fail(EPROTO, failureText(owner.ssl, side))
     }
     return .failed
@@ -87,6 +90,7 @@ extension TLSSession {
   /// A ticket may outlive the certificate that it stands for: that is looked at again.
   private mutating func establish() -> TLSHandshake {
     if isResumed, let certificate = verifiedCertificate, hasExpired(certificate) {
+      refusedCertificate = true
       fail(EPROTO, "the \(side.peer)'s certificate has expired; have it renewed")
       return .failed
     }

@@ -13,6 +13,7 @@ import Testing
     "ApusTLS": ["ApusBase", "COpenSSL"],
     "ApusStream": ["ApusBase", "ApusIO", "ApusTLS"],
     "ApusYAML": ["Yams"],
+    "ApusMetrics": [],
     "ApusEngine": ["ApusBase", "COpenBLAS", "CSingleThreadedBLAS"],
     "ApusFormats": ["ApusBase", "ApusEngine"],
     "ApusModels": ["ApusBase", "ApusEngine", "ApusFormats", "ApusYAML", "COpenSSL"],
@@ -20,9 +21,10 @@ import Testing
     "ApusClient": ["ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusStream"],
     "ApusServer": [
       "ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusStream", "ApusEngine", "ApusModels", "ApusAccess",
+      "ApusMetrics",
     ],
     "ApusGateway": [
-      "ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusServer", "HTTPTypes", "Hummingbird",
+      "ApusBase", "ApusMetrics", "ApusWire", "ApusIO", "ApusTLS", "ApusServer", "HTTPTypes", "Hummingbird",
       "HummingbirdCore", "Logging", "NIOCore", "NIOPosix", "ServiceLifecycle",
     ],
     "apus": ["ApusCommand"],

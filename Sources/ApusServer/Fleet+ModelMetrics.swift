@@ -1,0 +1,83 @@
+import ApusBase
+import ApusEngine
+import ApusMetrics
+import ApusWire
+
+/// Metrics of models. A version that was never called has no histograms, so that the text grows with what is
+/// used, and names come from the models' folder alone, never from a peer.
+extension Fleet {
+  /// 1, 2.5 and 5 in each power of ten, from a microsecond to ten seconds.
+  private static let durations: [UInt64] =
+    [1000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000]
+    .flatMap { [$0, $0 * 5 / 2, $0 * 5] } + [10_000_000_000]
+  private static let durationBounds = HistogramBounds(nanoseconds: durations)
+  private static let rowBounds = HistogramBounds(
+    numbers: (0..<Recorder.batchSizes).map { 1 << UInt64($0) })
+
+  private struct Version {
+    let index: Int
+    let labels: MetricLabels
+    let isCalled: Bool
+  }
+
+  func writeModels(to writer: inout MetricsWriter) {
+    let versions = catalog.models.enumerated().map { index, model in
+      Version(
+        index: index, labels: MetricLabels("model", model.name).with("version", model.version),
+        isCalled: recorders.contains { $0.requests(model: index) > 0 })
+    }
+    writer.begin(Metric.modelReady.row.family)
+    for version in versions {
+      writer.sample(version.labels, catalog.models[version.index].plan == nil ? 0 : 1)
+    }
+    writer.begin(Metric.modelWeights.row.family)
+    for version in versions {
+      guard let plan = catalog.models[version.index].plan else { continue }
+      writer.sample(version.labels, UInt64(plan.weightsBytes))
+    }
+    writeRequests(versions, to: &writer)
+    let called = versions.filter(\.isCalled)
+    guard !called.isEmpty else { return }
+    writeDurations(called, to: &writer)
+    writeBatches(called, to: &writer)
+  }
+
+  /// OK is told from the start, so that the first call shows as an increase.
+  private func writeRequests(_ versions: [Version], to writer: inout MetricsWriter) {
+    writer.begin(Metric.modelRequests.row.family)
+    for version in versions {
+      for code in version.isCalled ? StatusCode.allCases : [.ok] {
+        let count = recorders.reduce(0) { $0 + $1.answers(model: version.index, code) }
+        if count > 0 || code == .ok { writer.sample(version.labels.with("code", code.name), count) }
+      }
+    }
+  }
+
+  private func writeDurations(_ versions: [Version], to writer: inout MetricsWriter) {
+    writer.begin(Metric.duration.row.family)
+    var buckets = CoarseBuckets(bounds: Self.durations)
+    for version in versions {
+      for stage in Stage.allCases {
+        buckets.clear()
+        for recorder in recorders where recorder.requests(model: version.index) > 0 {
+          buckets.add(recorder.histogram(version.index, stage))
+        }
+        writer.histogram(
+          version.labels.with("stage", "\(stage)"), Self.durationBounds, counts: buckets.counts,
+          sum: .nanoseconds(buckets.sumNanoseconds))
+      }
+    }
+  }
+
+  /// The last bucket also holds what is larger, of which there is none: a call has at most that many rows.
+  private func writeBatches(_ versions: [Version], to writer: inout MetricsWriter) {
+    writer.begin(Metric.batchRows.row.family)
+    for version in versions {
+      let counts = (0..<Recorder.batchSizes).map { bucket in
+        recorders.reduce(0) { $0 + $1.batches(model: version.index, bucket) }
+      }
+      let rows = recorders.reduce(0) { $0 + $1.rows(model: version.index) }
+      writer.histogram(version.labels, Self.rowBounds, counts: counts + [0], sum: .number(rows))
+    }
+  }
+}
