@@ -46,7 +46,8 @@ extension Reactor {
       }
     }
     let most = min(
-      call.rows == 1 ? model.blockRows : 1, (limits.answerBufferBytes - answerBytes) / call.layout.frameBytes)
+      call.rows == 1 && !call.holdsTexts ? model.blockRows : 1,
+      (limits.answerBufferBytes - answerBytes) / call.layout.frameBytes)
     let equal = runLength(from: index, of: count, base, most: most)
     let run = admit(run: equal, rowsPerCall: call.rows, connection, at: now)
     recorder.add(.requests, UInt64(run - 1))
@@ -92,6 +93,9 @@ extension Reactor {
     try require(.classify, model: request.model.name, of: connection)
     let index = try catalog.find(request.model)
     connection.pointee.prepared = try prepared(request, index)
+    if connection.pointee.prepared.holdsTexts {
+      try takeTexts(request.input, base + frame.offset + frame.layout.bodyOffset)
+    }
     guard !request.wantLabels else { return }
     let digest = request.wantDigest ? catalog.models[index].digest : []
     let none = UnsafeMutableBufferPointer<UnsafeMutablePointer<CChar>?>(start: nil, count: 0)
@@ -104,7 +108,7 @@ extension Reactor {
     connection.pointee.prepared.prefixBytes = prefix
     connection.pointee.prepared.layout = FrameLayout(
       metadataBytes: prefix + TimeAccount.encodedBytes, bodyBytes: connection.pointee.prepared.form.bodyBytes)
-    remember(metadata, frame, connection)
+    if !connection.pointee.prepared.holdsTexts { remember(metadata, frame, connection) }
   }
 
   private func remember(
@@ -121,12 +125,14 @@ extension Reactor {
     let model = catalog.models[index]
     guard let plan = model.plan else { throw Status(.unavailable, "MODEL_FAILED", "the model is not ready") }
     let input = request.input
-    guard input.dtype == .float32 else {
+    let holdsTexts = input.dtype == .utf8 && model.features != nil
+    guard input.dtype == .float32 || holdsTexts else {
+      let taken = model.features == nil ? "float32" : "utf8 or float32"
       throw Status(
         .invalidArgument, "DTYPE_MISMATCH",
-        "model '\(model.name)' takes float32; the call holds \(input.dtype.name)")
+        "model '\(model.name)' takes \(taken); the call holds \(input.dtype.name)")
     }
-    let rows = try rowCount(input, model, plan)
+    let rows = holdsTexts ? try textCount(input, model) : try rowCount(input, model, plan)
     let most = min(model.batchMaximum, limits.batchRows)
     guard rows <= most else {
       throw Status(
@@ -142,6 +148,7 @@ extension Reactor {
     call.wantLabels = request.wantLabels
     call.wantDigest = request.wantDigest
     call.inputOffset = input.offset
+    call.holdsTexts = holdsTexts
     call.form = AnswerForm(
       rows: rows, classes: classes, allClasses: plan.outputs, hasIndices: request.topK > 0,
       hasScores: request.wantScores, version: model.version)
@@ -186,10 +193,24 @@ extension Reactor {
     let rows = call.rows * run
     let begun = Instant.now
     let bodies = output + call.layout.bodyOffset
-    if call.form.hasIndices || call.form.hasScores {
-      computeParts(input, inputStride, rows, call, plan, bodies)
+    if call.holdsTexts {
+      computeTexts(input, call, plan, bodies)
     } else {
-      let probabilities = bodies.assumingMemoryBound(to: Float.self)
+      computeRows(input, inputStride, rows, from: 0, call, plan, bodies)
+    }
+    return Times(
+      firstByte: min(connection.pointee.oldest, now), received: now, begun: begun, computed: .now, rows: rows)
+  }
+
+  /// Fills what the answers say of `rows` inputs, the call's `firstRow` and those behind it.
+  func computeRows(
+    _ input: UnsafePointer<Float>, _ inputStride: Int, _ rows: Int, from firstRow: Int, _ call: PreparedCall,
+    _ plan: Plan, _ bodies: UnsafeMutableRawPointer
+  ) {
+    if call.form.hasIndices || call.form.hasScores {
+      computeParts(input, inputStride, rows, from: firstRow, call, plan, bodies)
+    } else {
+      let probabilities = bodies.assumingMemoryBound(to: Float.self) + firstRow * plan.outputs
       let stride = call.rows == 1 ? call.layout.frameBytes / 4 : plan.outputs
       plan.logits(
         input: input, inputStride: inputStride, rows: rows, output: probabilities, outputStride: stride,
@@ -197,15 +218,13 @@ extension Reactor {
       plan.probabilities(
         logits: probabilities, logitsStride: stride, rows: rows, output: probabilities, outputStride: stride)
     }
-    return Times(
-      firstByte: min(connection.pointee.oldest, now), received: now, begun: begun, computed: .now, rows: rows)
   }
 
   /// Scores, probabilities and the best classes, where an answer is more than its probabilities in index
   /// order.
   private func computeParts(
-    _ input: UnsafePointer<Float>, _ inputStride: Int, _ rows: Int, _ call: PreparedCall, _ plan: Plan,
-    _ bodies: UnsafeMutableRawPointer
+    _ input: UnsafePointer<Float>, _ inputStride: Int, _ rows: Int, from firstRow: Int, _ call: PreparedCall,
+    _ plan: Plan, _ bodies: UnsafeMutableRawPointer
   ) {
     let classes = plan.outputs
     var done = 0
@@ -215,7 +234,7 @@ extension Reactor {
         input: input + done * inputStride, inputStride: inputStride, rows: count, output: scratch.floats,
         outputStride: classes, workspace: workspace.floats)
       for row in 0..<count {
-        let whole = done + row
+        let whole = firstRow + done + row
         let frame = call.rows == 1 ? whole : 0
         let rowInFrame = call.rows == 1 ? 0 : whole
         let scores = scratch.floats + row * classes
@@ -351,44 +370,4 @@ extension Reactor {
         names[call.form.hasIndices ? Int(indices[position]) : position % call.form.classes]
     }
   }
-}
-
-/// The `most` largest of `count` numbers, largest first; equal ones by index, NaN last.
-func selectBest(
-  _ values: UnsafePointer<Float>, count: Int, into best: UnsafeMutablePointer<Float>,
-  _ indices: UnsafeMutablePointer<UInt32>, most: Int
-) {
-  var kept = 0
-  for index in 0..<count {
-    let value = values[index]
-    if kept == most, !(value > best[most - 1]) && !best[most - 1].isNaN { continue }
-    if kept == most, value.isNaN { continue }
-    var place = kept < most ? kept : most - 1
-    while place > 0, value > best[place - 1] || (best[place - 1].isNaN && !value.isNaN) {
-      best[place] = best[place - 1]
-      indices[place] = indices[place - 1]
-      place -= 1
-    }
-    best[place] = value
-    indices[place] = UInt32(index)
-    if kept < most { kept += 1 }
-  }
-}
-
-/// Whether two pieces of memory hold the same bytes.
-@inline(__always)
-func equal(_ left: UnsafeRawPointer, _ right: UnsafeRawPointer, _ byteCount: Int) -> Bool {
-  var offset = 0
-  while offset + 8 <= byteCount {
-    let a = left.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
-    let b = right.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
-    if a != b { return false }
-    offset += 8
-  }
-  while offset < byteCount {
-    let a = left.load(fromByteOffset: offset, as: UInt8.self)
-    if a != right.load(fromByteOffset: offset, as: UInt8.self) { return false }
-    offset += 1
-  }
-  return true
 }

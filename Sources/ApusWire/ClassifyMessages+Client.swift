@@ -20,10 +20,12 @@ package struct ClassifyOptions: Equatable, Sendable {
 
   /// Packs the `ClassifyRequest` for one input at the start of the body.
   ///
-  /// - Parameter shape: row-major, the first dimension is the batch.
+  /// - Parameters:
+  ///   - shape: row-major, the first dimension is the batch.
+  ///   - lengths: bytes of each text; empty for numbers.
   /// - Returns: bytes written, 0 when the message does not fit into `output` or the arena.
   package func encode(
-    dtype: DataType, shape: [Int], byteCount: Int, into output: UnsafeMutableRawBufferPointer,
+    dtype: DataType, shape: [Int], lengths: [Int] = [], byteCount: Int, into output: UnsafeMutableRawBufferPointer,
     arena: borrowing MetadataArena
   ) -> Int {
     arena.reset()
@@ -40,6 +42,10 @@ package struct ClassifyOptions: Equatable, Sendable {
     let list: UnsafeMutablePointer<UnsafeMutablePointer<Apus__V1__Part>?>? = arena.pointers(1)
     guard let list, let input = part(arena, Apus__V1__DataType(rawValue: dtype.rawValue), shape, 0, byteCount)
     else { return 0 }
+    if !lengths.isEmpty {
+      input.pointee.lengths = arena.numbers(lengths.map { UInt64($0) })
+      input.pointee.n_lengths = lengths.count
+    }
     list[0] = input
     message.inputs = list
     message.n_inputs = 1

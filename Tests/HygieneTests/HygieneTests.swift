@@ -15,11 +15,13 @@ import Testing
     "ApusYAML": ["Yams"],
     "ApusEngine": ["ApusBase", "COpenBLAS", "CSingleThreadedBLAS"],
     "ApusFormats": ["ApusBase", "ApusEngine"],
-    "ApusModels": ["ApusBase", "ApusEngine", "ApusFormats", "ApusYAML", "COpenSSL"],
+    "ApusFeatures": ["ApusBase"],
+    "ApusModels": ["ApusBase", "ApusEngine", "ApusFeatures", "ApusFormats", "ApusYAML", "COpenSSL"],
     "ApusAccess": ["ApusBase", "ApusYAML", "COpenSSL"],
     "ApusClient": ["ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusStream"],
     "ApusServer": [
-      "ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusStream", "ApusEngine", "ApusModels", "ApusAccess",
+      "ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusStream", "ApusEngine", "ApusFeatures", "ApusModels",
+      "ApusAccess",
     ],
     "apus": [
       "ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusYAML", "ApusEngine", "ApusFormats", "ApusModels",
