@@ -1,5 +1,6 @@
 import ApusBase
 import ApusEngine
+import ApusFeatures
 import ApusFormats
 
 /// Loads one version folder. Each file is mapped once: what is hashed is what is read.
