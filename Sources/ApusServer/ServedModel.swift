@@ -1,4 +1,4 @@
-package package import ApusEngine
+package import ApusEngine
 package import ApusFeatures
 import ApusWire
 import Glibc
