@@ -1,3 +1,4 @@
+import ApusBase
 import ApusClient
 import ApusWire
 import ArgumentParser
