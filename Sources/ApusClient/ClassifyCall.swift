@@ -96,9 +96,14 @@ public struct ClassifyCall: Equatable, Sendable {
 
   /// This call with texts for its input.
   func holding(_ texts: [String]) throws(ClientError) -> ClassifyCall {
-    guard !texts.isEmpty else { throw .invalidInput("there is no text to classify") }
+    try holding(textLengths: texts.map { $0.utf8.count })
+  }
+
+  /// This call with texts of so many bytes for its input.
+  package func holding(textLengths: [Int]) throws(ClientError) -> ClassifyCall {
+    guard !textLengths.isEmpty else { throw .invalidInput("there is no text to classify") }
     var call = self
-    call.textLengths = texts.map { $0.utf8.count }
+    call.textLengths = textLengths
     return call
   }
 

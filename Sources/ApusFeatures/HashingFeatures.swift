@@ -28,8 +28,9 @@ package struct HashingFeatures: Sendable, Equatable {
   package static let ngramsAllowed = 1...16
 
   /// The numbers must lie in what is allowed.
-  package init(dimensions: Int, analyzer: Analyzer = .word, ngrams: ClosedRange<Int> = 1...1, norm: Norm = .l2)
-  {
+  package init(
+    dimensions: Int, analyzer: Analyzer = .word, ngrams: ClosedRange<Int> = 1...1, norm: Norm = .l2
+  ) {
     precondition(Self.dimensionsAllowed.contains(dimensions))
     precondition(Self.ngramsAllowed.contains(ngrams.lowerBound))
     precondition(Self.ngramsAllowed.contains(ngrams.upperBound))

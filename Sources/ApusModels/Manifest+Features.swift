@@ -1,8 +1,8 @@
 package import ApusFeatures
 package import ApusYAML
 
-/// `features: {type: hashing, dimensions: 100, analyzer: word, ngrams: [1, 2], norm: l2}`: type and dimensions
-/// are needed, the rest is as scikit-learn's `HashingVectorizer` has it by default.
+/// `features: {type: hashing, dimensions: 100, analyzer: word, ngrams: [1, 2], norm: l2}`: type and
+/// dimensions are needed, the rest is as scikit-learn's `HashingVectorizer` has it by default.
 extension Manifest {
   private enum FeatureKind: String, CaseIterable {
     case hashing
@@ -26,7 +26,8 @@ extension Manifest {
       }
     }
     guard kind != nil, let dimensions else {
-      throw value.failure("features need a type and dimensions, for example `{type: hashing, dimensions: 100}`")
+      throw value.failure(
+        "features need a type and dimensions, for example `{type: hashing, dimensions: 100}`")
     }
     return HashingFeatures(dimensions: dimensions, analyzer: analyzer, ngrams: ngrams, norm: norm)
   }

@@ -127,10 +127,9 @@ extension Reactor {
     let input = request.input
     let holdsTexts = input.dtype == .utf8 && model.features != nil
     guard input.dtype == .float32 || holdsTexts else {
-      let taken = model.features == nil ? "float32" : "utf8 or float32"
       throw Status(
         .invalidArgument, "DTYPE_MISMATCH",
-        "model '\(model.name)' takes \(taken); the call holds \(input.dtype.name)")
+        "model '\(model.name)' takes \(model.taken); the call holds \(input.dtype.name)")
     }
     let rows = holdsTexts ? try textCount(input, model) : try rowCount(input, model, plan)
     let most = min(model.batchMaximum, limits.batchRows)
@@ -164,10 +163,9 @@ extension Reactor {
     let width = plan.inputs * 4
     let rows = input.shape.first.map { Int($0) } ?? 0
     guard input.shape.count >= 2, rows > 0, input.byteCount == rows * width else {
-      let expected = (["rows"] + model.inputShape.map { String($0) }).joined(separator: ", ")
       throw Status(
         .invalidArgument, "SHAPE_MISMATCH",
-        "model '\(model.name)' takes float32 of shape (\(expected)); the call holds \(describe(input.shape))")
+        "model '\(model.name)' takes \(model.taken); the call holds \(describe(input.shape))")
     }
     return rows
   }

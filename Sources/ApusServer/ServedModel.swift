@@ -60,6 +60,12 @@ package final class ServedModel: @unchecked Sendable {
     }
   }
 
+  /// What a call may hold, for a message.
+  var taken: String {
+    let shape = (["rows"] + inputShape.map { String($0) }).joined(separator: ", ")
+    return (features == nil ? "" : "texts (utf8), or ") + "float32 of shape (\(shape))"
+  }
+
   deinit {
     for index in 0..<(plan?.outputs ?? 0) { free(labelStrings[index]) }
     labelStrings.deallocate()

@@ -25,8 +25,8 @@ package struct ClassifyOptions: Equatable, Sendable {
   ///   - lengths: bytes of each text; empty for numbers.
   /// - Returns: bytes written, 0 when the message does not fit into `output` or the arena.
   package func encode(
-    dtype: DataType, shape: [Int], lengths: [Int] = [], byteCount: Int, into output: UnsafeMutableRawBufferPointer,
-    arena: borrowing MetadataArena
+    dtype: DataType, shape: [Int], lengths: [Int] = [], byteCount: Int,
+    into output: UnsafeMutableRawBufferPointer, arena: borrowing MetadataArena
   ) -> Int {
     arena.reset()
     var message = Apus__V1__ClassifyRequest()

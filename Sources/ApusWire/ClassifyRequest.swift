@@ -104,12 +104,17 @@ package struct InputPart {
     var sum: UInt64 = 0
     for length in lengths {
       let (next, overflow) = sum.addingReportingOverflow(length)
-      guard !overflow, next <= UInt64(byteCount) else { sum = .max; break }
+      // More than there is, for good.
+      guard !overflow, next <= UInt64(byteCount) else {
+        sum = .max
+        break
+      }
       sum = next
     }
     guard sum == UInt64(byteCount) else {
       throw Status(
-        .invalidArgument, "PART_LENGTH", "the lengths of the texts do not add up to the part's \(byteCount) bytes")
+        .invalidArgument, "PART_LENGTH",
+        "the lengths of the texts do not add up to the part's \(byteCount) bytes")
     }
   }
 

@@ -15,6 +15,7 @@ struct Classify: ParsableCommand {
         apus classify --to unix:/run/apus.sock --model digits@1 \\
           --tensor models/samples/digits.npy --json
         apus classify --to unix:/run/apus.sock --model sentiment --text "a lovely film"
+        apus classify --to unix:/run/apus.sock --model sentiment --text - < review.txt
 
       Such a file is written in Python by:
 
@@ -32,7 +33,7 @@ struct Classify: ParsableCommand {
   @Option(help: ArgumentHelp("The numbers to classify.", valueName: "file.npy"))
   var tensor: String?
 
-  @Option(help: "The text to classify, for a model that takes texts.")
+  @Option(help: "The text to classify, for a model that takes texts; - reads it from standard input.")
   var text: String?
 
   @Option(help: ArgumentHelp("Print this many classes of each row, the likeliest first.", valueName: "k"))
@@ -55,7 +56,8 @@ struct Classify: ParsableCommand {
 
   func run() throws {
     let array = try tensor.map { try readTensor($0) }
-    let (result, nanoseconds) = try connection.withClient { client in try classify(array, client) }
+    let text = try text.map { try readText($0) }
+    let (result, nanoseconds) = try connection.withClient { client in try classify(array, text, client) }
     if json {
       print(document(result))
     } else {
@@ -76,7 +78,9 @@ struct Classify: ParsableCommand {
   }
 
   /// - Returns: the result and the time from sending the call to having read its answer.
-  private func classify(_ array: NumPyFile?, _ client: SynchronousClient) throws -> (ClassifyResult, UInt64) {
+  private func classify(
+    _ array: NumPyFile?, _ text: String?, _ client: SynchronousClient
+  ) throws -> (ClassifyResult, UInt64) {
     var call = model.call(top: top ?? 0)
     if let array {
       let info = try client.getModel(model.request, timeoutNanoseconds: connection.timeoutNanoseconds)

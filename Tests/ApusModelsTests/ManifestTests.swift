@@ -1,10 +1,10 @@
 import ApusBase
 import ApusEngine
+import ApusFeatures
 import ApusFormats
 import Testing
 
-@testable import ApusFeatures
-import ApusModels
+@testable import ApusModels
 
 @Suite("model.yaml")
 struct ManifestTests {
