@@ -96,12 +96,12 @@ public struct ClassifyCall: Equatable, Sendable {
 
   /// This call with texts for its input.
   func holding(_ texts: [String]) throws(ClientError) -> ClassifyCall {
-    try holding(textLengths: texts.map { $0.utf8.count })
+    guard !texts.isEmpty else { throw .invalidInput("there is no text to classify") }
+    return holding(textLengths: texts.map { $0.utf8.count })
   }
 
-  /// This call with texts of so many bytes for its input.
-  package func holding(textLengths: [Int]) throws(ClientError) -> ClassifyCall {
-    guard !textLengths.isEmpty else { throw .invalidInput("there is no text to classify") }
+  /// This call with texts of so many bytes for its input; with none it is one of numbers.
+  package func holding(textLengths: [Int]) -> ClassifyCall {
     var call = self
     call.textLengths = textLengths
     return call

@@ -1,3 +1,4 @@
+import ApusBase
 import ApusWire
 
 /// Whether a server, or one of its models, answers calls.

@@ -67,7 +67,7 @@ private struct Load: ~Copyable {
     window = plan.inFlight(connection: index)
     var call = plan.model.call(shape: plan.input.shape)
     call.timeoutNanoseconds = plan.timeoutNanoseconds
-    self.call = try plan.input.textLengths.isEmpty ? call : call.holding(textLengths: plan.input.textLengths)
+    self.call = call.holding(textLengths: plan.input.textLengths)
     input = plan.input
     // Connections begin at different inputs.
     input.vary(call: index, by: 0.5)

@@ -34,7 +34,7 @@ struct LoadInput: Sendable {
       let words = (0..<Int.random(in: 8...24)).map { _ in
         (0..<Int.random(in: 2...9)).map { _ in UInt8.random(in: alphabet) }
       }
-      let text = words.joined(separator: [UInt8(ascii: " ")])
+      let text = Array(words.joined(separator: [UInt8(ascii: " ")]))
       letters += text
       textLengths.append(text.count)
     }

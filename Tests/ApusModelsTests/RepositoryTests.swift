@@ -1,4 +1,5 @@
 import ApusEngine
+import ApusFeatures
 import Foundation
 import Testing
 

@@ -35,7 +35,7 @@ import Testing
     let words = "ÉTÉ, ΌΔΟΣ und \u{10400}\u{10401}: a LOVELY film, not boring "
     let calls = [[words], [words, "", words + words], [String](repeating: words, count: 200)]
     for texts in calls {
-      let call = try ClassifyCall("sentiment").holding(textLengths: texts.map(\.utf8.count))
+      let call = ClassifyCall("sentiment").holding(textLengths: texts.map(\.utf8.count))
       let bytes = texts.flatMap(\.utf8)
       try connection.classify(bytes, call, calls: 300, inFlight: 1)
       try connection.classify(bytes, call, calls: 1000, inFlight: 64)
