@@ -40,8 +40,12 @@ package struct ClassifyOptions: Equatable, Sendable {
     message.want_labels = wantLabels ? 1 : 0
     message.want_digest = wantDigest ? 1 : 0
     let list: UnsafeMutablePointer<UnsafeMutablePointer<Apus__V1__Part>?>? = arena.pointers(1)
-    guard let list, let input = part(arena, Apus__V1__DataType(rawValue: dtype.rawValue), shape, 0, byteCount)
-    else { return 0 }
+    let part: UnsafeMutablePointer<Apus__V1__Part>? = arena.make { apus__v1__part__init($0) }
+    guard let list, let input = part else { return 0 }
+    input.pointee.dtype = Apus__V1__DataType(rawValue: dtype.rawValue)
+    input.pointee.shape = arena.numbers(shape.map { UInt64($0) })
+    input.pointee.n_shape = shape.count
+    input.pointee.length = UInt64(byteCount)
     if !lengths.isEmpty {
       input.pointee.lengths = arena.numbers(lengths.map { UInt64($0) })
       input.pointee.n_lengths = lengths.count

@@ -32,7 +32,7 @@ struct ManifestTests {
     expected.architecture = Architecture(type: .mlp, activation: .gelu)
     expected.output = .init(name: "logits", activation: .sigmoid)
     expected.labels = .list(["negative", "positive", "no", "3"])
-    expected.inputs = [.init(name: nil, shape: [10, 10], dataType: .float32)]
+    expected.inputs = [.init(name: nil, kind: .tensor, shape: [10, 10], dataType: .float32)]
     expected.batchMaximum = 64
     expected.maximumDelayMicroseconds = 250
     #expect(manifest == expected)

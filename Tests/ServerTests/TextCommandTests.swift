@@ -104,8 +104,8 @@ import Testing
     let file = NSTemporaryDirectory() + "apus-\(UUID().uuidString.prefix(8)).npy"
     defer { try? FileManager.default.removeItem(atPath: file) }
     let outcome = try apus([
-      "bench", "--to", server.unix, "--model", "sentiment", "--duration", "0.2", "--rows", "\(rows)", "--json",
-      "--record", file,
+      "bench", "--to", server.unix, "--model", "sentiment", "--duration", "0.2", "--rows", "\(rows)",
+      "--json", "--record", file,
     ])
     try #require(outcome.status == 0 && outcome.errors.isEmpty, "\(outcome)")
     struct Measured: Decodable {
