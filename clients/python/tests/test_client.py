@@ -87,12 +87,12 @@ def test_texts():
     def script(peer):
         _, id, metadata, body = peer.request()
         # model "m", a UTF8 [1] of 5 bytes, which are the only text's, labels wanted
-        assert metadata == bytes.fromhex("0a016d 2209 080b 120101 2005 2a0105 4001")
+        assert metadata == bytes.fromhex("0a016d 220a 080b 120101 2005 2a0105 4001")
         assert body == "été".encode()
         peer.send(one_class(id, 1.0))
         _, id, metadata, body = peer.request()
         # a UTF8 [3] of 3 bytes: 1, 0 and 2
-        assert metadata == bytes.fromhex("0a016d 220b 080b 120103 2003 2a03010002")
+        assert metadata == bytes.fromhex("0a016d 220c 080b 120103 2003 2a03010002")
         assert body == b"abc"
         # 3 rows of 1 class
         peer.send(answer(CLASSIFY, id, bytes.fromhex("0803 1001 1a08 0801 12020301 200c 3801"),
