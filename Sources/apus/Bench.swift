@@ -8,6 +8,7 @@ import Glibc
 
 struct Bench: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "bench",
     abstract: "Measure latency and throughput of Classify.",
     discussion: """
       Closed loop: --concurrency calls in flight, each answered call followed by the next.

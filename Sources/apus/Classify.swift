@@ -5,6 +5,7 @@ import ArgumentParser
 
 struct Classify: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "classify",
     abstract: "Classify the rows of a NumPy file, or a text.",
     discussion: """
       An array of the shape of one input is one row, an array of one dimension more a batch. \
