@@ -6,7 +6,7 @@ PACKAGES := libprotobuf-c-dev protobuf-c-compiler libopenblas-dev libssl-dev pkg
 SWIFT_RELEASE := swift build -c release --static-swift-stdlib
 
 help:
-	@echo "make run     serve two models and classify a digit (ONCE=1: then stop)"
+	@echo "make run     serve three models and classify a digit (ONCE=1: then stop)"
 	@echo "make test    build and run every test"
 	@echo "make test-balancers   nginx and HAProxy before three servers"
 	@echo "make sanitize-thread, sanitize-address   the Swift tests under a sanitizer"
@@ -96,7 +96,7 @@ sslyze: build
 	@[ -x .build/sslyze/bin/sslyze ] || { /usr/bin/python3 -m venv .build/sslyze && .build/sslyze/bin/pip install -q sslyze==6.3.1; }
 	.build/sslyze/bin/python Tests/Sslyze/scan.py .build/release/apus models/repository
 
-FUZZ_TARGETS := pytorch safetensors tls wire
+FUZZ_TARGETS := pytorch safetensors text tls wire
 FUZZ_SECONDS ?= 60
 
 # A crash hangs in Swift's backtracer unless backtraces are off.

@@ -53,14 +53,15 @@ let package = Package(
     module("ApusMetrics", []),
     module("ApusEngine", ["ApusBase", "COpenBLAS", "CSingleThreadedBLAS"]),
     module("ApusFormats", ["ApusBase", "ApusEngine"]),
-    module("ApusModels", ["ApusBase", "ApusEngine", "ApusFormats", "ApusYAML", "COpenSSL"]),
+    module("ApusFeatures", ["ApusBase"]),
+    module("ApusModels", ["ApusBase", "ApusEngine", "ApusFeatures", "ApusFormats", "ApusYAML", "COpenSSL"]),
     module("ApusAccess", ["ApusBase", "ApusYAML", "COpenSSL"]),
     module("ApusClient", ["ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusStream"]),
     module(
       "ApusServer",
       [
-        "ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusStream", "ApusEngine", "ApusModels", "ApusAccess",
-        "ApusMetrics",
+        "ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusStream", "ApusEngine", "ApusFeatures",
+        "ApusModels", "ApusAccess", "ApusMetrics",
       ]),
 
     // Layer 6: HTTP.
@@ -104,7 +105,8 @@ let package = Package(
     tests("ApusAccessTests", ["ApusAccess", "ApusYAML", "ApusBase"]),
     tests("ApusEngineTests", ["ApusEngine", "ApusBase"]),
     tests("ApusFormatsTests", ["ApusFormats", "ApusEngine", "ApusBase"]),
-    tests("ApusModelsTests", ["ApusModels", "ApusFormats", "ApusEngine", "ApusBase"]),
+    tests("ApusFeaturesTests", ["ApusFeatures", "ApusBase"]),
+    tests("ApusModelsTests", ["ApusFeatures", "ApusModels", "ApusFormats", "ApusEngine", "ApusBase"]),
     tests("ApusClientTests", ["ApusClient", "ApusWire", "ApusIO", "ApusBase"]),
     tests(
       "ConfigurationTests",

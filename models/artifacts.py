@@ -1,4 +1,4 @@
-"""What both training scripts share: reproducible PyTorch, the version folder, samples with their answers."""
+"""What the training scripts share: reproducible PyTorch, the version folder, samples with their answers."""
 
 import json
 from pathlib import Path

@@ -26,6 +26,8 @@ public struct ClassifyCall: Equatable, Sendable {
   public var shape: [Int] = []
   /// The type of the numbers that are sent.
   public var elementType = ElementType.float32
+  /// Bytes of each text, where the input is texts.
+  var textLengths: [Int] = []
 
   /// - Parameters:
   ///   - model: name of the model.
@@ -90,8 +92,24 @@ public struct ClassifyCall: Equatable, Sendable {
     return call
   }
 
+  var dataType: DataType { textLengths.isEmpty ? elementType.dataType : .utf8 }
+
+  /// This call with texts for its input.
+  func holding(_ texts: [String]) throws(ClientError) -> ClassifyCall {
+    guard !texts.isEmpty else { throw .invalidInput("there is no text to classify") }
+    return holding(textLengths: texts.map { $0.utf8.count })
+  }
+
+  /// This call with texts of so many bytes for its input; with none it is one of numbers.
+  package func holding(textLengths: [Int]) -> ClassifyCall {
+    var call = self
+    call.textLengths = textLengths
+    return call
+  }
+
   /// The shape as it is sent for an input of so many bytes.
   func wireShape(byteCount: Int) throws(ClientError) -> [Int] {
+    if !textLengths.isEmpty { return [textLengths.count] }
     let elementBytes = elementType.dataType.byteCount
     if shape.isEmpty {
       guard byteCount % elementBytes == 0 else {

@@ -1,3 +1,4 @@
+import ApusBase
 import ApusWire
 
 /// Whether a server, or one of its models, answers calls.
@@ -33,8 +34,10 @@ public struct ModelDescription: Equatable, Sendable {
   public let architecture: String
   /// Numbers that training set.
   public let parameters: UInt64
-  /// Dimensions of one input, without the batch; empty where only a list was asked for.
+  /// Dimensions of one input, without the batch; empty where only a list was asked for, and for texts.
   public let inputShape: [Int]
+  /// Whether it classifies texts; false where only a list was asked for.
+  public let takesTexts: Bool
   /// The classes' names, in index order; empty where only a list was asked for, or when the model has none.
   public let labels: [String]
 
@@ -49,6 +52,7 @@ public struct ModelDescription: Equatable, Sendable {
     architecture = info.architecture
     parameters = info.parameters
     inputShape = info.inputs.first?.shape.dropFirst().map { Int($0) } ?? []
+    takesTexts = info.inputs.first?.dtype == .utf8
     labels = info.labels
   }
 }

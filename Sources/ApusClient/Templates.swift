@@ -43,7 +43,8 @@ struct RequestTemplate: ~Copyable {
     }
     let shape = try call.wireShape(byteCount: byteCount)
     let metadataBytes = call.options.encode(
-      dtype: call.elementType.dataType, shape: shape, byteCount: byteCount, into: metadata, arena: arena)
+      dtype: call.dataType, shape: shape, lengths: call.textLengths, byteCount: byteCount, into: metadata,
+      arena: arena)
     guard metadataBytes > 0 else {
       throw .invalidInput("its description takes more than the \(metadataLimit) bytes that a frame may have")
     }

@@ -1,7 +1,8 @@
 package import ArgumentParser
 import Glibc
 
-/// The command line: each subcommand is a file of its own.
+/// The command line: each subcommand is a file of its own. Each says its name: the parser would find it from
+/// the type's by looking through all that the process knows about types, which is slow at every start.
 package struct Apus: ParsableCommand {
   package static let configuration = CommandConfiguration(
     commandName: "apus",

@@ -5,6 +5,7 @@ import Glibc
 
 struct Auth: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "auth",
     abstract: "Make tokens for callers, and explain what a policy allows.",
     discussion: """
       These read and edit a policy file; no server is asked. docs/access.md describes the file.
@@ -37,6 +38,7 @@ func unixSeconds() -> Int64 { Int64(time(nil)) }
 extension AuthToken {
   struct Create: ParsableCommand {
     static let configuration = CommandConfiguration(
+      commandName: "create",
       abstract: "Add a token to a policy and print it, once and alone.",
       discussion: """
         The policy keeps only the token's SHA-256. A policy file that does not exist yet is made, for its \
@@ -112,6 +114,7 @@ extension AuthToken {
 extension AuthToken {
   struct List: ParsableCommand {
     static let configuration = CommandConfiguration(
+      commandName: "list",
       abstract: "List the tokens of a policy: until when each is valid, and whether an entry names it.")
 
     @OptionGroup var policy: PolicyOption
@@ -152,6 +155,7 @@ extension Policy.TokenListing {
 extension AuthToken {
   struct Revoke: ParsableCommand {
     static let configuration = CommandConfiguration(
+      commandName: "revoke",
       abstract: "Remove a token from a policy. Entries that name it stay, and name nobody.")
 
     @Argument(help: "The token's name.") var name: String

@@ -8,6 +8,7 @@ import Glibc
 
 struct Bench: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "bench",
     abstract: "Measure latency and throughput of Classify.",
     discussion: """
       Closed loop: --concurrency calls in flight, each answered call followed by the next.
@@ -48,7 +49,8 @@ struct Bench: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Send this array, of one input or a batch. Default: random numbers, other ones in each call.",
+      "Send this array, of one input or a batch. Default: random numbers, or random words for a model of "
+        + "texts, other ones in each call.",
       valueName: "file.npy"))
   var tensor: String?
 
@@ -115,8 +117,9 @@ struct Bench: ParsableCommand {
       try $0.getModel(model.request, timeoutNanoseconds: connection.timeoutNanoseconds)
     }
     guard let array else {
+      guard info.inputs.first?.dtype != .utf8 else { return LoadInput(randomTexts: rows ?? 1) }
       let oneInput = info.inputs.first?.shape.dropFirst().map { Int($0) } ?? []
-      return .random(rows: rows ?? 1, shape: oneInput)
+      return LoadInput(randomRows: rows ?? 1, shape: oneInput)
     }
     let shape = model.batchShape(of: array.shape, info)
     let rowsPerCall = rows ?? shape[0]
@@ -124,7 +127,7 @@ struct Bench: ParsableCommand {
       throw failure(
         "--rows \(rowsPerCall) does not divide the \(shape[0]) rows of \(tensor ?? "the array")", status: 2)
     }
-    return LoadInput(values: array.values, shape: [rowsPerCall] + shape.dropFirst(), isVaried: false)
+    return LoadInput(values: array.values, shape: [rowsPerCall] + shape.dropFirst())
   }
 
   private func write(_ outcome: LoadOutcome, to path: String) throws {

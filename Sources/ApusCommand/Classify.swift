@@ -5,7 +5,8 @@ import ArgumentParser
 
 struct Classify: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Classify the rows of a NumPy file.",
+    commandName: "classify",
+    abstract: "Classify the rows of a NumPy file, or a text.",
     discussion: """
       An array of the shape of one input is one row, an array of one dimension more a batch. \
       8x8 images are drawn in the terminal.
@@ -14,6 +15,8 @@ struct Classify: ParsableCommand {
           --tensor models/samples/digit.npy --top 3
         apus classify --to unix:/run/apus.sock --model digits@1 \\
           --tensor models/samples/digits.npy --json
+        apus classify --to unix:/run/apus.sock --model sentiment --text "a lovely film"
+        apus classify --to unix:/run/apus.sock --model sentiment --text - < review.txt
 
       Such a file is written in Python by:
 
@@ -29,7 +32,10 @@ struct Classify: ParsableCommand {
   var model: ModelReference
 
   @Option(help: ArgumentHelp("The numbers to classify.", valueName: "file.npy"))
-  var tensor: String
+  var tensor: String?
+
+  @Option(help: "The text to classify, for a model that takes texts; - reads it from standard input.")
+  var text: String?
 
   @Option(help: ArgumentHelp("Print this many classes of each row, the likeliest first.", valueName: "k"))
   var top: Int?
@@ -44,15 +50,19 @@ struct Classify: ParsableCommand {
     if let top, !(1...1_000_000).contains(top) {
       throw ValidationError("--top takes a positive number of classes")
     }
+    guard (tensor == nil) != (text == nil) else {
+      throw ValidationError("say what to classify: --tensor FILE.npy or --text TEXT, one of them")
+    }
   }
 
   func run() throws {
-    let array = try readTensor(tensor)
-    let (result, nanoseconds) = try connection.withClient { client in try classify(array, client) }
+    let array = try tensor.map { try readTensor($0) }
+    let text = try text.map { try readText($0) }
+    let (result, nanoseconds) = try connection.withClient { client in try classify(array, text, client) }
     if json {
       print(document(result))
     } else {
-      Report(result: result, values: array.values, top: top ?? 5, showScores: scores).print()
+      Report(result: result, values: array?.values ?? [], top: top ?? 5, showScores: scores).print()
       printTime(result, nanoseconds)
     }
   }
@@ -69,16 +79,25 @@ struct Classify: ParsableCommand {
   }
 
   /// - Returns: the result and the time from sending the call to having read its answer.
-  private func classify(_ array: NumPyFile, _ client: SynchronousClient) throws -> (ClassifyResult, UInt64) {
-    let info = try client.getModel(model.request, timeoutNanoseconds: connection.timeoutNanoseconds)
-    var call = model.call(top: top ?? 0, shape: model.batchShape(of: array.shape, info))
+  private func classify(
+    _ array: NumPyFile?, _ text: String?, _ client: SynchronousClient
+  ) throws -> (ClassifyResult, UInt64) {
+    var call = model.call(top: top ?? 0)
+    if let array {
+      let info = try client.getModel(model.request, timeoutNanoseconds: connection.timeoutNanoseconds)
+      call.shape = model.batchShape(of: array.shape, info)
+    }
     call.timeoutNanoseconds = connection.timeoutNanoseconds
     call.wantScores = scores
     call.wantLabels = true
     call.wantDigest = true
     var result = ClassifyResult()
     let start = Instant.now
-    try client.classify(array.values, call, into: &result)
+    if let array {
+      try client.classify(array.values, call, into: &result)
+    } else {
+      try client.classify(texts: [text ?? ""], call, into: &result)
+    }
     return (result, Instant.now.since(start))
   }
 

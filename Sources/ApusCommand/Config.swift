@@ -3,6 +3,7 @@ import Glibc
 
 struct Config: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "config",
     abstract: "Check a server's configuration, or print it.",
     discussion: """
       A value comes from a flag of apus serve, else from a variable APUS_…, else from the file, else it is \

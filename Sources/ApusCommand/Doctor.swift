@@ -6,6 +6,7 @@ import Glibc
 
 struct Doctor: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "doctor",
     abstract: "Look at what this machine gives a server, and say what to change.",
     discussion: """
       Limits, processor, kernel settings, folders and files. Run it as the user who serves. Each line begins \

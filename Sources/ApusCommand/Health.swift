@@ -6,6 +6,7 @@ import Synchronization
 
 struct Health: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "health",
     abstract: "Say whether a server, or one of its models, answers calls.",
     discussion: """
       The exit status is 0 while calls are answered and 1 otherwise, so that it can be a liveness check:

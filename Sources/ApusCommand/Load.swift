@@ -5,26 +5,6 @@ import ApusWire
 import Histogram
 import Synchronization
 
-/// The numbers that calls send.
-struct LoadInput: Sendable {
-  /// One call's numbers, or those of several calls, one after another.
-  var values: [Float]
-  /// Of one call, the rows first.
-  var shape: [Int]
-  /// A number changes from call to call, so that nothing could answer from memory.
-  var isVaried: Bool
-
-  /// Random numbers from -1 to 1.
-  static func random(rows: Int, shape: [Int]) -> LoadInput {
-    let count = shape.reduce(rows, *)
-    return LoadInput(
-      values: (0..<count).map { _ in Float.random(in: -1..<1) }, shape: [rows] + shape, isVaried: true)
-  }
-
-  /// Numbers of one call.
-  var callCount: Int { shape.reduce(1, *) }
-}
-
 /// What `apus bench` does.
 struct LoadPlan: Sendable {
   let address: Address
@@ -69,7 +49,7 @@ private struct Load: ~Copyable {
   private let call: ClassifyCall
   private var connection: ClientConnection
   private var input: LoadInput
-  /// Where the next call's numbers begin.
+  /// Which of the input's calls comes next.
   private var position = 0
   /// When each call in flight was due, by its id; ids ascend, so their low bits are a place.
   private var due = [Instant](repeating: .never, count: 4096)
@@ -87,10 +67,10 @@ private struct Load: ~Copyable {
     window = plan.inFlight(connection: index)
     var call = plan.model.call(shape: plan.input.shape)
     call.timeoutNanoseconds = plan.timeoutNanoseconds
-    self.call = call
+    self.call = call.holding(textLengths: plan.input.textLengths)
     input = plan.input
-    // Connections begin at different numbers.
-    if input.isVaried { input.values[index % input.values.count] += 0.5 }
+    // Connections begin at different inputs.
+    input.vary(call: index, by: 0.5)
     connection = try ClientConnection(
       plan.address, security: plan.security, spinNanoseconds: plan.spinNanoseconds)
   }
@@ -147,20 +127,17 @@ private struct Load: ~Copyable {
 
   /// - Returns: whether the connection took the call.
   private mutating func submit(due time: Instant) throws(ClientError) -> Bool {
-    let count = input.callCount
-    if input.isVaried { input.values[outcome.calls % count] += 0.000_1 }
+    input.vary(call: outcome.calls, by: 0.000_1)
     var failure: ClientError?
-    let id = input.values.withUnsafeBytes { bytes -> UInt64? in
-      let numbers = UnsafeRawBufferPointer(rebasing: bytes[(position * 4)..<((position + count) * 4)])
-      do throws(ClientError) { return try connection.submit(call, numbers) } catch {
+    let id = input.withBytes(ofCallAt: position) { bytes -> UInt64? in
+      do throws(ClientError) { return try connection.submit(call, bytes) } catch {
         failure = error
         return nil
       }
     }
     if let failure { throw failure }
     guard let id else { return false }
-    position += count
-    if position == input.values.count { position = 0 }
+    position = (position + 1) % input.calls
     due[Int(id % UInt64(due.count))] = time
     inFlight += 1
     return true

@@ -24,6 +24,6 @@ func loadCatalog(_ path: String, _ log: Logger) throws -> Catalog {
       return ServedModel(
         name: version.name, version: version.version, format: version.format, digest: version.digest,
         labels: version.labels, aliases: version.aliases, inputShape: version.inputShape,
-        batchMaximum: version.batchMaximum, state: state)
+        features: version.features, batchMaximum: version.batchMaximum, state: state)
     })
 }

@@ -1,3 +1,4 @@
+import ApusBase
 import ApusClient
 import ApusWire
 import ArgumentParser
@@ -45,7 +46,8 @@ struct ModelReference: Equatable {
   /// The shape to send for an array of `arrayShape`, rows first: an array of as many dimensions as one input
   /// is a batch of one. A shape that does not fit the model stays as it is: the server says what is wrong.
   func batchShape(of arrayShape: [Int], _ model: ModelInfo) -> [Int] {
-    let inputRank = model.inputs.first.map { max($0.shape.count - 1, 0) } ?? 1
+    // A model of texts also takes the vectors that it would make of them.
+    let inputRank = model.inputs.first.map { $0.dtype == .utf8 ? 1 : max($0.shape.count - 1, 0) } ?? 1
     return arrayShape.count == inputRank ? [1] + arrayShape : arrayShape
   }
 }

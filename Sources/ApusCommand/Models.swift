@@ -4,6 +4,7 @@ import ArgumentParser
 
 struct Models: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "models",
     abstract: "List the models of a server, each version with its state.",
     discussion: """
       A version that was refused is listed as failed, with the reason:

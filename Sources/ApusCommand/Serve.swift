@@ -9,6 +9,7 @@ import Logging
 
 struct Serve: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "serve",
     abstract: "Serve the models of a folder until SIGTERM or Ctrl-C.",
     discussion: """
       The folder holds NAME/VERSION/ with one model file (.pth or .safetensors) and an optional model.yaml:

@@ -4,6 +4,7 @@ import ArgumentParser
 
 struct Stats: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "stats",
     abstract: "Show a server's counters and the latency of its models.",
     discussion: """
       Everything counts from the start of the server. A total runs from a request's first byte to just \

@@ -7,6 +7,7 @@ import Glibc
 
 struct Top: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "top",
     abstract: "Show live what a server does: calls, errors and latency by model.",
     discussion: """
       Rates and percentiles are those of the last interval, the busiest model first; percentiles are at most \

@@ -54,7 +54,7 @@ struct ClassifyRoutes {
     guard let input = body.input else {
       throw Problem.badRequest("INPUTS_MISSING", "the body has no 'inputs'")
     }
-    let (values, rows) = try input.rows(for: model)
+    let (values, rows) = try input.rows(for: model, lane)
     var call = LocalCall(values: values, rows: rows, begun: begun, received: received)
     call.topK = body.topK
     call.wantsScores = body.wantsScores
@@ -136,7 +136,7 @@ struct ClassifyRoutes {
     guard let input else {
       throw Problem.badRequest("INPUTS_MISSING", "the body has no 'text'")
     }
-    let (values, rows) = try input.rows(for: model)
+    let (values, rows) = try input.rows(for: model, lane)
     let call = LocalCall(values: values, rows: rows, begun: begun, received: received)
     let answer = try lane.classify(call, with: model, by: caller)
     var text = JSONText(capacity: 16 + answer.probabilities.count * 16)

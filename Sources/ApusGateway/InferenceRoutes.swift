@@ -101,7 +101,7 @@ struct InferenceRoutes {
       try InferenceRequest(&scanner)
     }
     let outputs = try Self.outputs(inference)
-    let (values, rows) = try Self.rows(inference, &bytes, model)
+    let (values, rows) = try Self.rows(inference, &bytes, model, lane)
     var call = LocalCall(values: values, rows: rows, begun: begun, received: received)
     call.wantsScores = outputs.contains { $0.name == "scores" }
     call.timeoutNanoseconds = UInt64(min(max(0, inference.timeoutMicroseconds), 1e15) * 1e3)
@@ -133,13 +133,13 @@ struct InferenceRoutes {
   }
 
   private static func rows(
-    _ inference: InferenceRequest, _ binary: inout ByteBuffer, _ model: LocalModel
+    _ inference: InferenceRequest, _ binary: inout ByteBuffer, _ model: LocalModel, _ lane: Lane
   ) throws(Status) -> (values: [Float], rows: Int) {
     guard inference.inputs.count == 1, inference.inputs[0].name == "input" else {
       throw Status(
         .invalidArgument, "INPUT_UNKNOWN", "model '\(model.served.name)' takes one input, named 'input'")
     }
-    let result = try inference.inputs[0].input(&binary).rows(for: model)
+    let result = try inference.inputs[0].input(&binary).rows(for: model, lane)
     guard binary.readableBytes == 0 else {
       throw Status(
         .invalidArgument, "TENSOR_MISMATCH", "\(binary.readableBytes) bytes follow the input's own")

@@ -75,7 +75,7 @@ extension Input {
   /// The rows that a model takes: a single input, or a batch of them.
   ///
   /// - Throws: INVALID_ARGUMENT that says what would fit.
-  func rows(for model: LocalModel) throws(Status) -> (values: [Float], rows: Int) {
+  func rows(for model: LocalModel, _ lane: Lane) throws(Status) -> (values: [Float], rows: Int) {
     switch self {
     case .numbers(let values, let shape):
       let wanted = model.served.inputShape
@@ -85,7 +85,7 @@ extension Input {
         throw Self.misfit(model, "numbers of shape \(Self.text(shape))")
       }
       return (values, shape[0])
-    case .texts: throw Self.misfit(model, "text")
+    case .texts(let texts): return (try lane.rows(of: texts, for: model), texts.count)
     }
   }
 

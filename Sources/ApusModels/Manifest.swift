@@ -1,5 +1,6 @@
 package import ApusBase
 package import ApusEngine
+package import ApusFeatures
 package import ApusFormats
 import ApusYAML
 
@@ -18,9 +19,14 @@ package struct Manifest: Sendable, Equatable {
     package var activation: OutputActivation?
   }
 
+  package enum InputKind: String, Sendable, CaseIterable {
+    case tensor, text
+  }
+
   package struct Input: Sendable, Equatable {
     package var name: String?
-    /// Of one input, without the batch.
+    package var kind: InputKind?
+    /// Of one input, without the batch; empty for a text.
     package var shape: [Int]
     package var dataType: DataType
   }
@@ -29,6 +35,8 @@ package struct Manifest: Sendable, Equatable {
   package var output: Output?
   package var labels: Labels?
   package var inputs: [Input] = []
+  /// How a text becomes the model's numbers.
+  package var features: HashingFeatures?
   /// Rows computed together at most.
   package var batchMaximum = Limits().batchRows
   /// How long a request may wait for others, in microseconds.
@@ -55,8 +63,8 @@ extension Manifest {
       case "output": output = try Self.output(value)
       case "labels": labels = try Self.labels(value)
       case "input": inputs = try Self.inputs(value)
-      case "batch": try readBatch(value)
-      default: throw value.failure("features (for inputs of text) are not supported; remove them")
+      case "features": features = try Self.features(value)
+      default: try readBatch(value)
       }
     }
   }
@@ -115,11 +123,7 @@ extension Manifest {
     for (key, value) in try value.fields("input", known: ["name", "kind", "shape", "dtype"]) {
       switch key {
       case "name": input.name = try value.text("input.name")
-      case "kind":
-        let kind = try value.text("input.kind")
-        guard kind == "tensor" else {
-          throw value.failure("input.kind \(kind) is not supported; it must be tensor")
-        }
+      case "kind": input.kind = try value.choice("input.kind", of: InputKind.self)
       case "shape": shape = try Self.shape(value)
       default:
         let name = try value.text("input.dtype")
@@ -129,6 +133,10 @@ extension Manifest {
         }
         input.dataType = type
       }
+    }
+    guard input.kind != .text else {
+      guard shape == nil else { throw value.failure("an input of kind text has no shape; remove it") }
+      return input
     }
     guard let shape else { throw value.failure("input needs a shape, for example `shape: [100]`") }
     input.shape = shape

@@ -1,4 +1,5 @@
 package import ApusEngine
+package import ApusFeatures
 
 /// One version of a model, as a folder `DIR/NAME/VERSION/` gave it.
 package struct ModelVersion: Sendable {
@@ -26,6 +27,8 @@ package struct ModelVersion: Sendable {
   package var outputName: String?
   /// Of one input, without the batch.
   package var inputShape: [Int] = []
+  /// How a text becomes an input; nil for a model of tensors alone.
+  package var features: HashingFeatures?
   /// Rows computed together at most.
   package var batchMaximum = 0
   /// How long a request may wait for others, in microseconds.

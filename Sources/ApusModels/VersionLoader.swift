@@ -1,5 +1,6 @@
 import ApusBase
 import ApusEngine
+import ApusFeatures
 import ApusFormats
 
 /// Loads one version folder. Each file is mapped once: what is hashed is what is read.
@@ -135,7 +136,10 @@ struct VersionLoader {
     guard manifest.inputs.count <= 1 else {
       throw ModelError("model.yaml lists \(manifest.inputs.count) inputs but the model takes 1")
     }
-    result.inputShape = manifest.inputs.first?.shape ?? [network.inputs]
+    try checkFeatures(manifest, network)
+    result.features = manifest.features
+    let shape = manifest.inputs.first?.shape ?? []
+    result.inputShape = shape.isEmpty ? [network.inputs] : shape
     let numbers = result.inputShape.reduce(1, *)
     guard numbers == network.inputs else {
       let shape = result.inputShape.map(String.init).joined(separator: ", ")
@@ -149,6 +153,21 @@ struct VersionLoader {
     result.outputName = manifest.output?.name
     result.batchMaximum = manifest.batchMaximum
     result.maximumDelayMicroseconds = manifest.maximumDelayMicroseconds
+  }
+
+  private func checkFeatures(_ manifest: Manifest, _ network: Network) throws(ModelError) {
+    let kind = manifest.inputs.first?.kind
+    guard let features = manifest.features else {
+      guard kind != .text else {
+        throw ModelError("input.kind is text, but model.yaml has no features that make numbers of it")
+      }
+      return
+    }
+    guard kind != .tensor else { throw ModelError("features make numbers of texts; input.kind must be text") }
+    guard features.dimensions == network.inputs else {
+      throw ModelError(
+        "features.dimensions is \(features.dimensions) but the model takes \(network.inputs) numbers")
+    }
   }
 
   private func readLabels(_ manifest: Manifest) throws(ModelError) -> [String] {

@@ -14,6 +14,8 @@ struct PreparedCall {
   var wantDigest = false
   /// Of the numbers, from the start of the body.
   var inputOffset = 0
+  /// The input is texts, whose ends are in the reactor's `texts`; such a call is prepared each time.
+  var holdsTexts = false
   var form = AnswerForm(rows: 0, classes: 0, allClasses: 0, hasIndices: false, hasScores: false, version: 0)
   /// Metadata of the answer before its time account.
   var prefixBytes = 0

@@ -1,6 +1,7 @@
 import ApusAccess
 package import ApusBase
 import ApusEngine
+import ApusFeatures
 package import ApusWire
 
 /// The way for one thread inside the process to call models: by the same admission, limits and counters as a
@@ -73,6 +74,37 @@ package final class Lane: Sendable {
       }
     }
     return try found.get()
+  }
+}
+
+extension Lane {
+  /// The rows that a model makes of texts.
+  ///
+  /// - Throws: INVALID_ARGUMENT where the model takes none, or not so many.
+  package func rows(of texts: [String], for model: LocalModel) throws(Status) -> [Float] {
+    guard let features = model.served.features, !texts.isEmpty else {
+      throw Status(
+        .invalidArgument, "SHAPE_MISMATCH", "model '\(model.served.name)' takes \(model.served.taken)")
+    }
+    let most = min(model.served.batchMaximum, fleet.limits.batchRows)
+    guard texts.count <= most else {
+      throw .batchTooLarge(model.served.name, most: most, rows: texts.count)
+    }
+    guard texts.count * model.inputs * 4 <= fleet.limits.slabBytes else {
+      throw Status(
+        .resourceExhausted, "BODY_LIMIT", "the texts become too many numbers; send fewer of them")
+    }
+    let scratch = FeatureScratch()
+    var values = [Float](repeating: 0, count: texts.count * model.inputs)
+    values.withUnsafeMutableBufferPointer { values in
+      guard let rows = values.baseAddress else { return }
+      for (row, text) in texts.enumerated() {
+        Array(text.utf8).withUnsafeBytes {
+          _ = features.vector(of: $0, into: rows + row * model.inputs, scratch: scratch)
+        }
+      }
+    }
+    return values
   }
 }
 

@@ -109,11 +109,10 @@ extension Reactor {
 
   /// Asks whether the caller may do this with a model. What exists is not told: the policy is asked first.
   func require(
-    _ permissions: Permission..., model: UnsafeRawBufferPointer,
-    of connection: UnsafeMutablePointer<Connection>
+    _ permission: Permission, model: UnsafeRawBufferPointer, of connection: UnsafeMutablePointer<Connection>
   ) throws(Status) {
-    guard let standing = connection.pointee.standing else { return }
-    for permission in permissions where standing.grants.allows(permission, model: model) { return }
+    guard let standing = connection.pointee.standing, !standing.grants.allows(permission, model: model)
+    else { return }
     throw standing.denial
   }
 

@@ -47,7 +47,8 @@ extension Reactor {
       }
     }
     let most = min(
-      call.rows == 1 ? model.blockRows : 1, (limits.answerBufferBytes - answerBytes) / call.layout.frameBytes)
+      call.rows == 1 && !call.holdsTexts ? model.blockRows : 1,
+      (limits.answerBufferBytes - answerBytes) / call.layout.frameBytes)
     let equal = runLength(from: index, of: count, base, most: most)
     let run = admit(run: equal, rowsPerCall: call.rows, connection, at: now)
     recorder.add(.requests, UInt64(run - 1))
@@ -92,7 +93,12 @@ extension Reactor {
     let request = try ClassifyRequest(decoding: metadata, bodyBytes: frame.layout.bodyBytes, arena: arena)
     try require(.classify, model: request.model.name, of: connection)
     let index = try catalog.find(request.model)
-    do throws(Status) { connection.pointee.prepared = try prepared(request, index) } catch {
+    do throws(Status) {
+      connection.pointee.prepared = try prepared(request, index)
+      if connection.pointee.prepared.holdsTexts {
+        try takeTexts(request.input, base + frame.offset + frame.layout.bodyOffset)
+      }
+    } catch {
       recorder.refused(model: index, error.code)
       throw error
     }
@@ -108,7 +114,7 @@ extension Reactor {
     connection.pointee.prepared.prefixBytes = prefix
     connection.pointee.prepared.layout = FrameLayout(
       metadataBytes: prefix + TimeAccount.encodedBytes, bodyBytes: connection.pointee.prepared.form.bodyBytes)
-    remember(metadata, frame, connection)
+    if !connection.pointee.prepared.holdsTexts { remember(metadata, frame, connection) }
   }
 
   private func remember(
@@ -125,12 +131,13 @@ extension Reactor {
     let model = catalog.models[index]
     guard let plan = model.plan else { throw Status(.unavailable, "MODEL_FAILED", "the model is not ready") }
     let input = request.input
-    guard input.dtype == .float32 else {
+    let holdsTexts = input.dtype == .utf8 && model.features != nil
+    guard input.dtype == .float32 || holdsTexts else {
       throw Status(
         .invalidArgument, "DTYPE_MISMATCH",
-        "model '\(model.name)' takes float32; the call holds \(input.dtype.name)")
+        "model '\(model.name)' takes \(model.taken); the call holds \(input.dtype.name)")
     }
-    let rows = try rowCount(input, model, plan)
+    let rows = holdsTexts ? try textCount(input, model) : try rowCount(input, model, plan)
     let most = min(model.batchMaximum, limits.batchRows)
     guard rows <= most else {
       throw .batchTooLarge(model.name, most: most, rows: rows)
@@ -144,6 +151,7 @@ extension Reactor {
     call.wantLabels = request.wantLabels
     call.wantDigest = request.wantDigest
     call.inputOffset = input.offset
+    call.holdsTexts = holdsTexts
     call.form = AnswerForm(
       rows: rows, classes: classes, allClasses: plan.outputs, hasIndices: request.topK > 0,
       hasScores: request.wantScores, version: model.version)
@@ -158,10 +166,9 @@ extension Reactor {
     let width = plan.inputs * 4
     let rows = input.shape.first.map { Int($0) } ?? 0
     guard input.shape.count >= 2, rows > 0, input.byteCount == rows * width else {
-      let expected = (["rows"] + model.inputShape.map { String($0) }).joined(separator: ", ")
       throw Status(
         .invalidArgument, "SHAPE_MISMATCH",
-        "model '\(model.name)' takes float32 of shape (\(expected)); the call holds \(describe(input.shape))")
+        "model '\(model.name)' takes \(model.taken); the call holds \(describe(input.shape))")
     }
     return rows
   }
@@ -187,10 +194,24 @@ extension Reactor {
     let rows = call.rows * run
     let begun = Instant.now
     let bodies = output + call.layout.bodyOffset
-    if call.form.hasIndices || call.form.hasScores {
-      computeParts(input, inputStride, rows, call, plan, bodies)
+    if call.holdsTexts {
+      computeTexts(input, call, plan, bodies)
     } else {
-      let probabilities = bodies.assumingMemoryBound(to: Float.self)
+      computeRows(input, inputStride, rows, from: 0, call, plan, bodies)
+    }
+    return Times(
+      firstByte: min(connection.pointee.oldest, now), received: now, begun: begun, computed: .now, rows: rows)
+  }
+
+  /// Fills what the answers say of `rows` inputs, the call's `firstRow` and those behind it.
+  func computeRows(
+    _ input: UnsafePointer<Float>, _ inputStride: Int, _ rows: Int, from firstRow: Int, _ call: PreparedCall,
+    _ plan: Plan, _ bodies: UnsafeMutableRawPointer
+  ) {
+    if call.form.hasIndices || call.form.hasScores {
+      computeParts(input, inputStride, rows, from: firstRow, call, plan, bodies)
+    } else {
+      let probabilities = bodies.assumingMemoryBound(to: Float.self) + firstRow * plan.outputs
       let stride = call.rows == 1 ? call.layout.frameBytes / 4 : plan.outputs
       plan.logits(
         input: input, inputStride: inputStride, rows: rows, output: probabilities, outputStride: stride,
@@ -198,15 +219,13 @@ extension Reactor {
       plan.probabilities(
         logits: probabilities, logitsStride: stride, rows: rows, output: probabilities, outputStride: stride)
     }
-    return Times(
-      firstByte: min(connection.pointee.oldest, now), received: now, begun: begun, computed: .now, rows: rows)
   }
 
   /// Scores, probabilities and the best classes, where an answer is more than its probabilities in index
   /// order.
   private func computeParts(
-    _ input: UnsafePointer<Float>, _ inputStride: Int, _ rows: Int, _ call: PreparedCall, _ plan: Plan,
-    _ bodies: UnsafeMutableRawPointer
+    _ input: UnsafePointer<Float>, _ inputStride: Int, _ rows: Int, from firstRow: Int, _ call: PreparedCall,
+    _ plan: Plan, _ bodies: UnsafeMutableRawPointer
   ) {
     let classes = plan.outputs
     var done = 0
@@ -216,7 +235,7 @@ extension Reactor {
         input: input + done * inputStride, inputStride: inputStride, rows: count, output: scratch.floats,
         outputStride: classes, workspace: workspace.floats)
       for row in 0..<count {
-        let whole = done + row
+        let whole = firstRow + done + row
         let frame = call.rows == 1 ? whole : 0
         let rowInFrame = call.rows == 1 ? 0 : whole
         let scores = scratch.floats + row * classes
@@ -354,22 +373,4 @@ extension Reactor {
         names[call.form.hasIndices ? Int(indices[position]) : position % call.form.classes]
     }
   }
-}
-
-/// Whether two pieces of memory hold the same bytes.
-@inline(__always)
-func equal(_ left: UnsafeRawPointer, _ right: UnsafeRawPointer, _ byteCount: Int) -> Bool {
-  var offset = 0
-  while offset + 8 <= byteCount {
-    let a = left.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
-    let b = right.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
-    if a != b { return false }
-    offset += 8
-  }
-  while offset < byteCount {
-    let a = left.load(fromByteOffset: offset, as: UInt8.self)
-    if a != right.load(fromByteOffset: offset, as: UInt8.self) { return false }
-    offset += 1
-  }
-  return true
 }

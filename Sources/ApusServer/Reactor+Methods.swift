@@ -100,7 +100,11 @@ extension Reactor {
       throw Status(.notFound, "MODEL_NOT_FOUND", "there is no model '\(request.model)' of that version here")
     }
     var info = model.info
-    info.inputs = [TensorInfo(name: "", dtype: .float32, shape: [-1] + model.inputShape.map { Int64($0) })]
+    info.inputs = [
+      model.features == nil
+        ? TensorInfo(name: "", dtype: .float32, shape: [-1] + model.inputShape.map { Int64($0) })
+        : TensorInfo(name: "", dtype: .utf8, shape: [-1])
+    ]
     info.outputs = [TensorInfo(name: "", dtype: .float32, shape: [-1, Int64(model.plan?.outputs ?? 0)])]
     info.labels = model.labels
     succeed(frame) { output, arena in

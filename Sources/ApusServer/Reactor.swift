@@ -76,6 +76,7 @@ struct Reactor: ~Copyable {
   let workspace: AlignedBuffer
   /// Probabilities of one block of rows, where they do not go straight into the answer.
   let scratch: AlignedBuffer
+  let texts: TextRows
   /// Body and then metadata of an answer with labels, while it is made.
   let labelled: AlignedBuffer
   let labels: UnsafeMutableBufferPointer<UnsafeMutablePointer<CChar>?>
@@ -123,6 +124,7 @@ struct Reactor: ~Copyable {
     let plans = fleet.catalog.models.compactMap(\.plan)
     workspace = AlignedBuffer(byteCount: 4 * (plans.map(\.workspaceFloats).max() ?? 0))
     scratch = AlignedBuffer(byteCount: 4 * (plans.map { $0.outputs * $0.blockRows }.max() ?? 0))
+    texts = TextRows(fleet.catalog, limits)
     labelled = AlignedBuffer(byteCount: fleet.limits.answerBufferBytes / 4 + fleet.limits.metadataBytes)
     labels = .allocate(capacity: Self.labelCapacity)
     polling = AdaptivePolling(maximumNanoseconds: spinNanoseconds)

@@ -1,4 +1,5 @@
 package import ApusEngine
+package import ApusFeatures
 import ApusWire
 import Glibc
 
@@ -15,6 +16,8 @@ package final class ServedModel: @unchecked Sendable {
   package let batchMaximum: Int
   /// Without the batch dimension.
   package let inputShape: [Int]
+  /// How a text becomes an input; nil for a model of tensors alone.
+  package let features: HashingFeatures?
   /// Why it failed; nil when it is ready.
   package let failure: String?
   let plan: Plan?
@@ -24,7 +27,8 @@ package final class ServedModel: @unchecked Sendable {
 
   package init(
     name: String, version: UInt64, format: String, digest: [UInt8], labels: [String], aliases: [String],
-    inputShape: [Int], batchMaximum: Int, state: Result<Network, FailedModel>, planning: Planning = .measured
+    inputShape: [Int], features: HashingFeatures? = nil, batchMaximum: Int,
+    state: Result<Network, FailedModel>, planning: Planning = .measured
   ) {
     self.name = name
     self.version = version
@@ -33,6 +37,7 @@ package final class ServedModel: @unchecked Sendable {
     self.labels = labels
     self.aliases = aliases
     self.inputShape = inputShape
+    self.features = features
     self.batchMaximum = batchMaximum
     nameBytes = Array(name.utf8)
     switch state {
@@ -53,6 +58,12 @@ package final class ServedModel: @unchecked Sendable {
       failure = failed.reason
       labelStrings = .allocate(capacity: 0)
     }
+  }
+
+  /// What a call may hold, for a message.
+  var taken: String {
+    let shape = (["rows"] + inputShape.map { String($0) }).joined(separator: ", ")
+    return (features == nil ? "" : "texts (utf8), or ") + "float32 of shape (\(shape))"
   }
 
   deinit {

@@ -50,32 +50,39 @@ package func encodeClassifyAnswer(
   response.classes = UInt32(form.classes)
   response.version = form.version
   response.probabilities = part(
-    arena, APUS__V1__DATA_TYPE__DATA_TYPE_FLOAT32, [form.rows, form.classes], 0, form.probabilitiesBytes)
+    arena, APUS__V1__DATA_TYPE__DATA_TYPE_FLOAT32, (form.rows, form.classes), 0, form.probabilitiesBytes)
   if form.hasIndices {
     response.indices = part(
-      arena, APUS__V1__DATA_TYPE__DATA_TYPE_UINT32, [form.rows, form.classes], form.indicesOffset,
+      arena, APUS__V1__DATA_TYPE__DATA_TYPE_UINT32, (form.rows, form.classes), form.indicesOffset,
       form.probabilitiesBytes)
   }
   if form.hasScores {
     response.scores = part(
-      arena, APUS__V1__DATA_TYPE__DATA_TYPE_FLOAT32, [form.rows, form.allClasses], form.scoresOffset,
+      arena, APUS__V1__DATA_TYPE__DATA_TYPE_FLOAT32, (form.rows, form.allClasses), form.scoresOffset,
       form.rows * form.allClasses * 4)
   }
   if !digest.isEmpty { response.digest = arena.binary(digest) }
   response.labels = labels.baseAddress
   response.n_labels = labels.count
-  guard apus__v1__classify_response__get_packed_size(&response) <= output.count else { return nil }
+  guard !arena.isExhausted, apus__v1__classify_response__get_packed_size(&response) <= output.count
+  else { return nil }
   return apus__v1__classify_response__pack(&response, output.baseAddress?.assumingMemoryBound(to: UInt8.self))
 }
 
-func part(
-  _ arena: borrowing MetadataArena, _ dtype: Apus__V1__DataType, _ shape: [Int], _ offset: Int,
-  _ byteCount: Int
+/// A matrix of an answer. It takes no memory but the arena's.
+private func part(
+  _ arena: borrowing MetadataArena, _ dtype: Apus__V1__DataType, _ shape: (rows: Int, columns: Int),
+  _ offset: Int, _ byteCount: Int
 ) -> UnsafeMutablePointer<Apus__V1__Part>? {
   let part: UnsafeMutablePointer<Apus__V1__Part>? = arena.make { apus__v1__part__init($0) }
   part?.pointee.dtype = dtype
-  part?.pointee.shape = arena.numbers(shape.map { UInt64($0) })
-  part?.pointee.n_shape = shape.count
+  if let place = arena.allocate(2 * MemoryLayout<UInt64>.stride) {
+    let numbers = place.bindMemory(to: UInt64.self, capacity: 2)
+    numbers[0] = UInt64(shape.rows)
+    numbers[1] = UInt64(shape.columns)
+    part?.pointee.shape = numbers
+    part?.pointee.n_shape = 2
+  }
   part?.pointee.offset = UInt64(offset)
   part?.pointee.length = UInt64(byteCount)
   return part

@@ -20,11 +20,13 @@ package struct ClassifyOptions: Equatable, Sendable {
 
   /// Packs the `ClassifyRequest` for one input at the start of the body.
   ///
-  /// - Parameter shape: row-major, the first dimension is the batch.
+  /// - Parameters:
+  ///   - shape: row-major, the first dimension is the batch.
+  ///   - lengths: bytes of each text; empty for numbers.
   /// - Returns: bytes written, 0 when the message does not fit into `output` or the arena.
   package func encode(
-    dtype: DataType, shape: [Int], byteCount: Int, into output: UnsafeMutableRawBufferPointer,
-    arena: borrowing MetadataArena
+    dtype: DataType, shape: [Int], lengths: [Int] = [], byteCount: Int,
+    into output: UnsafeMutableRawBufferPointer, arena: borrowing MetadataArena
   ) -> Int {
     arena.reset()
     var message = Apus__V1__ClassifyRequest()
@@ -38,8 +40,16 @@ package struct ClassifyOptions: Equatable, Sendable {
     message.want_labels = wantLabels ? 1 : 0
     message.want_digest = wantDigest ? 1 : 0
     let list: UnsafeMutablePointer<UnsafeMutablePointer<Apus__V1__Part>?>? = arena.pointers(1)
-    guard let list, let input = part(arena, Apus__V1__DataType(rawValue: dtype.rawValue), shape, 0, byteCount)
-    else { return 0 }
+    let part: UnsafeMutablePointer<Apus__V1__Part>? = arena.make { apus__v1__part__init($0) }
+    guard let list, let input = part else { return 0 }
+    input.pointee.dtype = Apus__V1__DataType(rawValue: dtype.rawValue)
+    input.pointee.shape = arena.numbers(shape.map { UInt64($0) })
+    input.pointee.n_shape = shape.count
+    input.pointee.length = UInt64(byteCount)
+    if !lengths.isEmpty {
+      input.pointee.lengths = arena.numbers(lengths.map { UInt64($0) })
+      input.pointee.n_lengths = lengths.count
+    }
     list[0] = input
     message.inputs = list
     message.n_inputs = 1

@@ -68,6 +68,9 @@ package struct InputPart {
   /// From the start of the body; a multiple of 64.
   package let offset: Int
   package let byteCount: Int
+  /// Bytes of each text, one behind the other; their sum is `byteCount`. Empty for numbers. Valid until the
+  /// arena is reset.
+  package let lengths: UnsafeBufferPointer<UInt64>
 
   init(_ part: Apus__V1__Part, bodyBytes: Int) throws(Status) {
     guard let dtype = DataType(rawValue: UInt32(part.dtype.rawValue)) else {
@@ -89,10 +92,36 @@ package struct InputPart {
     shape = UnsafeBufferPointer(start: part.shape, count: part.n_shape)
     offset = Int(part.offset)
     byteCount = Int(part.length)
+    lengths = UnsafeBufferPointer(start: part.lengths, count: part.n_lengths)
     guard dtype.byteCount == 0 || part.n_lengths == 0 else {
       throw Status(.invalidArgument, "LENGTHS_NOT_ALLOWED", "only texts and byte strings have lengths")
     }
-    if dtype.byteCount > 0 { try checkLength() }
+    if dtype.byteCount > 0 { try checkLength() } else { try checkLengths() }
+  }
+
+  /// Texts have a shape of one dimension and a length each, and fill the part.
+  private func checkLengths() throws(Status) {
+    guard shape.count == 1, shape[0] == UInt64(lengths.count) else {
+      throw Status(
+        .invalidArgument, "SHAPE_MISMATCH",
+        "texts have the shape (rows) and a length each; the call holds the shape \(describe(shape)) and "
+          + "\(lengths.count) lengths")
+    }
+    var sum: UInt64 = 0
+    for length in lengths {
+      let (next, overflow) = sum.addingReportingOverflow(length)
+      // More than there is, for good.
+      guard !overflow, next <= UInt64(byteCount) else {
+        sum = .max
+        break
+      }
+      sum = next
+    }
+    guard sum == UInt64(byteCount) else {
+      throw Status(
+        .invalidArgument, "PART_LENGTH",
+        "the lengths of the texts do not add up to the part's \(byteCount) bytes")
+    }
   }
 
   private func checkLength() throws(Status) {

@@ -28,7 +28,9 @@ package struct YAMLValue {
       throw YAMLError("\(source): too many aliases (*name); write the values out")
     }
     do {
-      guard let node = try Yams.compose(yaml: text) else { return nil }
+      // Without rules for the types of scalars, which nothing here asks for: they are regular expressions,
+      // whose compilation is slow at every start.
+      guard let node = try Yams.compose(yaml: text, .basic) else { return nil }
       self.init(node, source)
     } catch let error as YamlError {
       throw Self.failure(error, source)

@@ -1,5 +1,6 @@
 import ApusBase
 import ApusEngine
+import ApusFeatures
 import ApusFormats
 import Testing
 
@@ -31,7 +32,7 @@ struct ManifestTests {
     expected.architecture = Architecture(type: .mlp, activation: .gelu)
     expected.output = .init(name: "logits", activation: .sigmoid)
     expected.labels = .list(["negative", "positive", "no", "3"])
-    expected.inputs = [.init(name: nil, shape: [10, 10], dataType: .float32)]
+    expected.inputs = [.init(name: nil, kind: .tensor, shape: [10, 10], dataType: .float32)]
     expected.batchMaximum = 64
     expected.maximumDelayMicroseconds = 250
     #expect(manifest == expected)
@@ -82,8 +83,19 @@ struct ManifestTests {
       ("input: {shape: [67108864, 67108864, 67108864, 67108864]}", ["larger than a call may be"]),
       ("input: {dtype: float32}", ["needs a shape"]),
       ("input: {shape: [1], dtype: f32}", ["f32", "float32"]),
-      ("input: {kind: text}", ["kind text is not supported"]),
-      ("features: {type: hashing}", ["line 1", "features", "not supported"]),
+      ("input: {kind: image}", ["input.kind is image", "tensor, text"]),
+      ("input: {kind: text, shape: [100]}", ["kind text has no shape"]),
+      ("features: {type: hashing}", ["line 1", "need a type and dimensions"]),
+      ("features: {dimensions: 8}", ["need a type and dimensions"]),
+      ("features: {type: tfidf, dimensions: 8}", ["features.type is tfidf", "hashing"]),
+      ("features: {type: hashing, dimensions: 0}", ["features.dimensions", "from 1 to 1048576"]),
+      ("features: {type: hashing, dimensions: 1048577}", ["features.dimensions", "from 1 to 1048576"]),
+      ("features: {type: hashing, dimensions: 8, analyzer: words}", ["features.analyzer", "char_wb"]),
+      ("features: {type: hashing, dimensions: 8, ngrams: 2}", ["list of two lengths"]),
+      ("features: {type: hashing, dimensions: 8, ngrams: [2, 1]}", ["in order"]),
+      ("features: {type: hashing, dimensions: 8, ngrams: [1, 17]}", ["from 1 to 16"]),
+      ("features: {type: hashing, dimensions: 8, norm: max}", ["features.norm is max", "l1, l2, none"]),
+      ("features: {type: hashing, dimensions: 8, ngram: [1, 2]}", ["did you mean ngrams?"]),
       ("batch: {max: 0}", ["batch.max", "from 1 to"]),
       ("batch: {max_delay_us: -1}", ["batch.max_delay_us"]),
       ("batch: {maximum: 3}", ["unknown key maximum", "max, max_delay_us"]),
@@ -99,6 +111,20 @@ struct ManifestTests {
     let text = message(yaml)
     for part in parts { #expect(text.contains(part), "\(text)") }
     #expect(text.hasPrefix("model.yaml") && !text.contains("\n"), "\(text)")
+  }
+
+  @Test func featuresAreRead() throws {
+    let whole = try Manifest(
+      yaml: """
+        input: {kind: text}
+        features: {type: hashing, dimensions: 100, analyzer: char_wb, ngrams: [2, 3], norm: l1}
+        """)
+    #expect(
+      whole.features
+        == HashingFeatures(dimensions: 100, analyzer: .charInWords, ngrams: 2...3, norm: .l1))
+    #expect(whole.inputs.first?.kind == .text)
+    let short = try Manifest(yaml: "features: {type: hashing, dimensions: 7}")
+    #expect(short.features == HashingFeatures(dimensions: 7, analyzer: .word, ngrams: 1...1, norm: .l2))
   }
 
   @Test("Deep nesting and aliases that multiply are refused quickly")

@@ -1,4 +1,5 @@
 import ApusEngine
+import ApusFeatures
 import Foundation
 import Testing
 
@@ -86,6 +87,27 @@ struct RepositoryTests {
     #expect(
       try reason([("model.yaml", "labls: 3")])?.contains("model.yaml line 1: unknown key labls") == true)
     #expect(try reason([("model.yml", "")])?.contains("rename it to model.yaml") == true)
+  }
+
+  @Test("Features make the model's numbers, and need an input of texts")
+  func features() throws {
+    func reason(_ yaml: String) throws -> String? { try self.reason([("model.yaml", yaml)]) }
+    #expect(
+      try reason("input: {kind: text}")
+        == "input.kind is text, but model.yaml has no features that make numbers of it")
+    #expect(
+      try reason("features: {type: hashing, dimensions: 99}")
+        == "features.dimensions is 99 but the model takes 100 numbers")
+    #expect(
+      try reason("features: {type: hashing, dimensions: 100}\ninput: {shape: [100]}\n") == nil,
+      "the shape is the vector's")
+    #expect(
+      try reason("features: {type: hashing, dimensions: 100}\ninput: {kind: tensor, shape: [100]}")
+        == "features make numbers of texts; input.kind must be text")
+    let repository = try TemporaryRepository().copy(classifier, to: "m/1/model.pth")
+    try repository.write("m/1/model.yaml", "features: {type: hashing, dimensions: 100}\ninput: {kind: text}")
+    let model = try #require(try repository.load().first)
+    #expect(model.features?.dimensions == 100 && model.inputShape == [100] && model.reason == nil)
   }
 
   @Test("Files of labels: missing, outside, empty, with an empty line, not UTF-8")

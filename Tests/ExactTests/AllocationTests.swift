@@ -26,6 +26,28 @@ import Testing
     #expect(growth(interposer.taken, since: before) == [:])
   }
 
+  /// Texts are checked, hashed and computed in memory that was there before: one in a call and several, with
+  /// letters whose lower case is looked up, and longer than a receive.
+  @Test func serverTakesNoMemoryForTexts() throws {
+    let interposer = try Interposer()
+    let server = try ServedRepository(["--threads", "1"], environment: interposer.environment)
+    var connection = try ClientConnection(Address(server.address))
+    let words = "ÉTÉ, ΌΔΟΣ und \u{10400}\u{10401}: a LOVELY film, not boring "
+    let calls = [[words], [words, "", words + words], [String](repeating: words, count: 200)]
+    for (texts, count) in zip(calls, [1000, 1000, 50]) {
+      let call = ClassifyCall("sentiment").holding(textLengths: texts.map(\.utf8.count))
+      let bytes = texts.flatMap(\.utf8)
+      try connection.classify(bytes, call, calls: count / 2, inFlight: 1)
+      let inFlight = min(64, (1 << 18) / bytes.count)
+      try connection.classify(bytes, call, calls: count, inFlight: inFlight)
+      let before = interposer.taken
+      try #require(before["malloc", default: 0] > 0, "nothing is counted")
+      try connection.classify(bytes, call, calls: count, inFlight: 1)
+      try connection.classify(bytes, call, calls: 2 * count, inFlight: inFlight)
+      #expect(growth(interposer.taken, since: before) == [:], "\(texts.count) texts")
+    }
+  }
+
   /// OpenSSL takes a few bytes for each record, and our code none. A policy is in force and is asked.
   @Test func serverTakesNoMemoryForEncryptedCalls() throws {
     let interposer = try Interposer()

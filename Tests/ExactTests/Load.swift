@@ -7,13 +7,15 @@ import Testing
 extension ClientConnection {
   init(_ address: Address) throws { try self.init(address, limits: Limits(), spinNanoseconds: 0) }
 
-  /// Submits one call.
-  mutating func submit(_ call: ClassifyCall, _ input: [Float]) throws -> UInt64 {
+  /// Submits one call; its input is numbers, or the bytes of texts.
+  mutating func submit<Element: BitwiseCopyable>(_ call: ClassifyCall, _ input: [Element]) throws -> UInt64 {
     try #require(try input.withUnsafeBytes { try submit(call, $0) }, "there is no room for the call")
   }
 
   /// Makes so many equal calls, `inFlight` at a time, and takes all answers.
-  mutating func classify(_ input: [Float], _ call: ClassifyCall, calls: Int, inFlight: Int) throws {
+  mutating func classify<Element: BitwiseCopyable>(
+    _ input: [Element], _ call: ClassifyCall, calls: Int, inFlight: Int
+  ) throws {
     var submitted = 0
     var answered = 0
     while answered < calls {

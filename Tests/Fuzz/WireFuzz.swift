@@ -154,6 +154,11 @@ private func check(_ input: InputPart, bodyBytes: Int) {
     let elements = input.shape.reduce(UInt64(1)) { $0 * $1 }
     precondition(
       elements * UInt64(input.dtype.byteCount) == UInt64(input.byteCount), "the bytes that its shape takes")
+    precondition(input.lengths.isEmpty, "numbers have no lengths")
+  } else {
+    precondition(Array(input.shape) == [UInt64(input.lengths.count)], "a length for each text")
+    precondition(input.lengths.allSatisfy { $0 <= UInt64(bodyBytes) }, "each inside the body")
+    precondition(input.lengths.reduce(0, +) == UInt64(input.byteCount), "the texts fill the part")
   }
   precondition(!describe(input.shape).isEmpty)
 }

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Builds a libFuzzer target with the address sanitizer: Tests/Fuzz/build.sh TARGET [FOLDER]
 #
-# TARGET is pytorch, safetensors, tls or wire; the program is FOLDER/TARGET (default .build/fuzz). Then, for example:
+# TARGET is pytorch, safetensors, text, tls or wire; the program is FOLDER/TARGET (default .build/fuzz). Then, for example:
 #   SWIFT_BACKTRACE=enable=no .build/fuzz/pytorch -max_total_time=60 -rss_limit_mb=512 NEW Tests/Fuzz/corpus/pytorch
 # NEW is a folder for what the run finds. Without backtraces off, a crash hangs in Swift's backtracer.
 set -euo pipefail
 
-target=${1:?usage: Tests/Fuzz/build.sh pytorch|safetensors|tls|wire [FOLDER]}
+target=${1:?usage: Tests/Fuzz/build.sh pytorch|safetensors|text|tls|wire [FOLDER]}
 root=$(cd "$(dirname "$0")/../.." && pwd)
 out=${2:-$root/.build/fuzz}
 mkdir -p "$out"
@@ -54,6 +54,12 @@ case $target in
     swift_module ApusFormats
     if [ "$target" = pytorch ]; then program PyTorchFuzz.swift; else program SafetensorsFuzz.swift; fi
     ;;
+  text)
+    c_module CLinux "$root/Sources/CLinux/clinux.c"
+    swift_module ApusBase
+    swift_module ApusFeatures
+    program TextFuzz.swift
+    ;;
   tls)
     # The sessions' tests have the transport in memory that the target needs.
     flags+=(-enable-testing -I "$root/Sources/COpenSSL")
@@ -72,7 +78,7 @@ case $target in
     program WireFuzz.swift -lprotobuf-c
     ;;
   *)
-    echo "unknown target $target; there are pytorch, safetensors, tls and wire" >&2
+    echo "unknown target $target; there are pytorch, safetensors, text, tls and wire" >&2
     exit 2
     ;;
 esac

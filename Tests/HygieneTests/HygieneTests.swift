@@ -16,12 +16,13 @@ import Testing
     "ApusMetrics": [],
     "ApusEngine": ["ApusBase", "COpenBLAS", "CSingleThreadedBLAS"],
     "ApusFormats": ["ApusBase", "ApusEngine"],
-    "ApusModels": ["ApusBase", "ApusEngine", "ApusFormats", "ApusYAML", "COpenSSL"],
+    "ApusFeatures": ["ApusBase"],
+    "ApusModels": ["ApusBase", "ApusEngine", "ApusFeatures", "ApusFormats", "ApusYAML", "COpenSSL"],
     "ApusAccess": ["ApusBase", "ApusYAML", "COpenSSL"],
     "ApusClient": ["ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusStream"],
     "ApusServer": [
-      "ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusStream", "ApusEngine", "ApusModels", "ApusAccess",
-      "ApusMetrics",
+      "ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusStream", "ApusEngine", "ApusFeatures", "ApusModels",
+      "ApusAccess", "ApusMetrics",
     ],
     "ApusGateway": [
       "ApusBase", "ApusMetrics", "ApusWire", "ApusIO", "ApusTLS", "ApusServer", "HTTPTypes", "Hummingbird",

@@ -38,7 +38,7 @@ import Testing
     #expect(try client.health().isServing)
     #expect(try client.health("nobody").status == "SERVICE_UNKNOWN")
     let names = try client.models(timeout: .seconds(30)).map(\.name)
-    #expect(names == ["digits", "textclassifier"])
+    #expect(names == ["digits", "sentiment", "textclassifier"])
     let digits = try client.model("digits")
     #expect(digits.state == "ready" && digits.inputShape == [64] && digits.labels.count == 10)
     #expect(digits.digest.count == 32)

@@ -18,7 +18,7 @@ final class ServerProcess {
   /// Starts the server and waits until it listens.
   ///
   /// - Parameters:
-  ///   - models: the folder to serve; nil: the two models of the project.
+  ///   - models: the folder to serve; nil: the models of the project.
   ///   - socket: where to listen; nil: in a folder of its own.
   ///   - descriptors: how many the process may have open; nil: as this one.
   init(

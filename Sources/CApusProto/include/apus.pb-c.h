@@ -202,7 +202,7 @@ struct  Apus__V1__Part
    */
   uint64_t length;
   /*
-   * bytes of each text; only for UTF8 and BYTES
+   * bytes of each text, one for each row; only for UTF8 and BYTES
    */
   size_t n_lengths;
   uint64_t *lengths;

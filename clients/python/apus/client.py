@@ -6,8 +6,8 @@ import itertools
 import math
 import threading
 import time
-from collections.abc import Iterable, Iterator
-from typing import Any, Callable, Optional, TypeVar
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Callable, Optional, TypeVar, Union
 
 from . import messages, tensors, wire
 from .connection import Address, Connection, parse_address, remaining
@@ -72,15 +72,24 @@ class Client:
             self._connection.close()
             self._connection = None
 
-    def classify(self, model: str, array: Any, top: int = 0, version: Optional[int] = None,
+    def classify(self, model: str, array: Any = None, top: int = 0, version: Optional[int] = None,
                  alias: Optional[str] = None, scores: bool = False, labels: bool = True,
-                 timeout: Optional[float] = None) -> Classification:
+                 timeout: Optional[float] = None, *,
+                 text: Union[str, Sequence[str], None] = None) -> Classification:
         """Classifies one input, an array of one dimension, or a batch, whose first dimension is the rows.
+
+        Models of texts take `text` instead: one str, or a list of them, a row each.
 
         `top` keeps the most probable classes; 0 gives every class in the order of its index. `version` or
         `alias` choose a version of the model, `scores` asks for the raw outputs, `labels` for the names.
         """
-        return self.classify_many(model, [array], top, version, alias, scores, labels, timeout)[0]
+        if (array is None) == (text is None):
+            raise ValueError("give an array or text=, one of them")
+        if text is None:
+            return self.classify_many(model, [array], top, version, alias, scores, labels, timeout)[0]
+        texts, single = tensors.as_texts(text)
+        inputs = [(tensors.part_of_texts(texts), b"".join(texts), len(texts), single)]
+        return self._classify(model, inputs, top, version, alias, scores, labels, timeout, 1)[0]
 
     def classify_many(self, model: str, arrays: Iterable[Any], top: int = 0, version: Optional[int] = None,
                       alias: Optional[str] = None, scores: bool = False, labels: bool = True,
@@ -89,18 +98,27 @@ class Client:
 
         `timeout` is for all of them together. The first call that fails raises, and no further ones are sent.
         """
+        inputs = []
+        for array in arrays:
+            values, single = tensors.as_input(array)
+            inputs.append((tensors.part_of(values), values.tobytes(), len(values), single))
+        return self._classify(model, inputs, top, version, alias, scores, labels, timeout, window)
+
+    def _classify(self, model: str, inputs: list[tuple[messages.Part, bytes, int, bool]], top: int,
+                  version: Optional[int], alias: Optional[str], scores: bool, labels: bool,
+                  timeout: Optional[float], window: int) -> list[Classification]:
+        """A call for each input: its part, the body, its rows and whether it is one row and no batch."""
         check_choice(version, alias)
         if top < 0 or window < 1:
             raise ValueError(f"top is {top} and window {window}: they must be at least 0 and 1")
         calls: list[Call] = []
         asked: list[tensors.Asked] = []
-        for array in arrays:
-            values, single = tensors.as_input(array)
+        for part, body, rows, single in inputs:
             request = messages.ClassifyRequest(
-                model=model, version=version or 0, alias=alias or "", inputs=[tensors.part_of(values)],
+                model=model, version=version or 0, alias=alias or "", inputs=[part],
                 top_k=top, want_scores=scores, want_labels=labels)
-            calls.append(Call(Method.CLASSIFY, request, values.tobytes()))
-            asked.append(tensors.Asked(len(values), single, top, labels, scores))
+            calls.append(Call(Method.CLASSIFY, request, body))
+            asked.append(tensors.Asked(rows, single, top, labels, scores))
         return self._run(calls, timeout, window, lambda: [
             tensors.read_classification(bytes(call.metadata), call.body, wanted)
             for call, wanted in zip(calls, asked)])

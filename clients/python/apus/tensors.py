@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Optional, Union
 
@@ -64,6 +65,24 @@ def part_of(values: np.ndarray) -> Part:
     """What the metadata says of an array that is the whole body."""
     data_type = DATA_TYPES[values.dtype.newbyteorder("=")]
     return Part(dtype=data_type, shape=list(values.shape), offset=0, length=values.nbytes)
+
+
+def as_texts(text: Union[str, Sequence[str]]) -> tuple[list[bytes], bool]:
+    """The texts in UTF-8, and whether it was one text rather than a batch."""
+    single = isinstance(text, str)
+    texts = [text] if single else list(text)
+    if not texts:
+        raise ValueError("there is no text to classify")
+    for one in texts:
+        if not isinstance(one, str):
+            raise TypeError(f"a text is a str, not {type(one).__name__}")
+    return [one.encode() for one in texts], single
+
+
+def part_of_texts(texts: list[bytes]) -> Part:
+    """What the metadata says of texts that are the whole body, one behind the other."""
+    lengths = [len(text) for text in texts]
+    return Part(dtype=DataType.UTF8, shape=[len(texts)], offset=0, length=sum(lengths), lengths=lengths)
 
 
 class Asked(NamedTuple):

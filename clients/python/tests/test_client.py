@@ -83,6 +83,42 @@ def test_a_batch_of_every_class():
     assert result.labels is None and result.scores is None
 
 
+def test_texts():
+    def script(peer):
+        _, id, metadata, body = peer.request()
+        # model "m", a UTF8 [1] of 5 bytes, which are the only text's, labels wanted
+        assert metadata == bytes.fromhex("0a016d 220a 080b 120101 2005 2a0105 4001")
+        assert body == "été".encode()
+        peer.send(one_class(id, 1.0))
+        _, id, metadata, body = peer.request()
+        # a UTF8 [3] of 3 bytes: 1, 0 and 2
+        assert metadata == bytes.fromhex("0a016d 220c 080b 120103 2003 2a03010002")
+        assert body == b"abc"
+        # 3 rows of 1 class
+        peer.send(answer(CLASSIFY, id, bytes.fromhex("0803 1001 1a08 0801 12020301 200c 3801"),
+                         struct.pack("<3f", 0.5, 0.25, 0.75)))
+
+    with serving(script) as server, apus.Client(server.address, timeout=None) as client:
+        result = client.classify("m", text="été")
+        assert result.probabilities.tolist() == [1.0] and result.indices.tolist() == [0]
+        result = client.classify("m", text=["a", "", "bc"], labels=False)
+        assert result.probabilities.tolist() == [[0.5], [0.25], [0.75]]
+
+
+def test_texts_that_cannot_be_sent():
+    client = apus.Client("unix:/nonexistent")
+    for inputs in ({}, {"array": [1.0], "text": "a"}):
+        with pytest.raises(ValueError, match="an array or text=, one of them"):
+            client.classify("m", **inputs)
+    with pytest.raises(ValueError, match="no text"):
+        client.classify("m", text=[])
+    for text in (3, b"a", ["a", None], [b"a"]):
+        with pytest.raises(TypeError):
+            client.classify("m", text=text)
+    with pytest.raises(ValueError, match="surrogates"):
+        client.classify("m", text="\ud800")
+
+
 def test_labels_of_a_model_without_them_are_the_indices():
     def script(peer):
         _, id, _, _ = peer.request()

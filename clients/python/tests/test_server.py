@@ -158,6 +158,39 @@ def test_a_wrong_shape(client, shape):
     assert client.health().status is apus.ServingStatus.SERVING
 
 
+def reviews():
+    return json.loads((MODELS / "samples" / "reviews.expected.json").read_text(encoding="utf-8"))
+
+
+def test_texts(client):
+    expected = reviews()
+    texts, probabilities = expected["texts"], np.array(expected["probabilities"])
+    assert len(texts) == 200
+    for text, row in zip(texts[:20], probabilities):
+        result = client.classify("sentiment", text=text)
+        assert difference(result.probabilities, row) <= TOLERANCE
+        assert result.labels == expected["labels"]
+    result = client.classify("sentiment", text=texts, top=1)
+    assert difference(result.probabilities, probabilities.max(axis=1, keepdims=True)) <= TOLERANCE
+    assert result.labels == [[expected["labels"][row.argmax()]] for row in probabilities]
+    assert client.classify("sentiment", text=["", ""]).probabilities.shape == (2, 2)
+
+
+def test_a_model_of_texts(client):
+    sentiment = client.get_model("sentiment")
+    assert sentiment.inputs[0].dtype is apus.DataType.UTF8 and sentiment.inputs[0].shape == [-1]
+    vectors = np.zeros((3, 1024), np.float32)
+    empty = client.classify("sentiment", text=["", "", ""])
+    assert np.array_equal(client.classify("sentiment", vectors).probabilities, empty.probabilities)
+    for call, fits in (
+            (lambda: client.classify("digits", text="three"), r"float32 of shape \(rows, 64\)"),
+            (lambda: client.classify("sentiment", [1.0]), r"texts \(utf8\), or float32 of shape \(rows, 1024\)")):
+        with pytest.raises(apus.StatusError, match=fits) as caught:
+            call()
+        assert caught.value.code is apus.Code.INVALID_ARGUMENT
+    assert client.health().status is apus.ServingStatus.SERVING
+
+
 def test_health(client):
     assert client.health().status is apus.ServingStatus.SERVING
     assert client.health("digits").status is apus.ServingStatus.SERVING
@@ -165,7 +198,8 @@ def test_health(client):
 
 def test_models(client):
     models = client.models()
-    assert [(model.name, model.version) for model in models] == [("digits", 1), ("textclassifier", 1)]
+    assert [(model.name, model.version) for model in models] == [
+        ("digits", 1), ("sentiment", 1), ("textclassifier", 1)]
     for model in models:
         assert model.state is apus.ModelState.READY
         assert len(model.digest) == 32

@@ -19,3 +19,21 @@ func selectBest(
     if kept < most { kept += 1 }
   }
 }
+
+/// Whether two pieces of memory hold the same bytes.
+@inline(__always)
+func equal(_ left: UnsafeRawPointer, _ right: UnsafeRawPointer, _ byteCount: Int) -> Bool {
+  var offset = 0
+  while offset + 8 <= byteCount {
+    let a = left.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+    let b = right.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+    if a != b { return false }
+    offset += 8
+  }
+  while offset < byteCount {
+    let a = left.load(fromByteOffset: offset, as: UInt8.self)
+    if a != right.load(fromByteOffset: offset, as: UInt8.self) { return false }
+    offset += 1
+  }
+  return true
+}
