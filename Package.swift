@@ -44,6 +44,7 @@ let package = Package(
     module("ApusIO", ["ApusBase", "CLinux"]),
     module("ApusTLS", ["ApusBase", "COpenSSL"]),
     module("ApusStream", ["ApusBase", "ApusIO", "ApusTLS"]),
+    module("ApusLog", ["ApusBase", "ApusWire", "ApusIO"]),
     module("ApusYAML", ["Yams"]),
     module("ApusEngine", ["ApusBase", "COpenBLAS", "CSingleThreadedBLAS"]),
     module("ApusFormats", ["ApusBase", "ApusEngine"]),
@@ -54,6 +55,7 @@ let package = Package(
       "ApusServer",
       [
         "ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusStream", "ApusEngine", "ApusModels", "ApusAccess",
+        "ApusLog",
       ]),
 
     // Layer 7: the command line.
@@ -61,7 +63,7 @@ let package = Package(
       name: "apus",
       dependencies: [
         "ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusYAML", "ApusEngine", "ApusFormats", "ApusModels",
-        "ApusAccess", "ApusClient", "ApusServer",
+        "ApusAccess", "ApusClient", "ApusServer", "ApusLog",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Histogram", package: "hdrhistogram-swift"),
         .product(name: "Logging", package: "swift-log"),
@@ -100,6 +102,9 @@ let package = Package(
     // `apus` as a service: passed sockets, what the manager is told, units, `apus doctor`.
     .testTarget(
       name: "ServiceTests", dependencies: ["apus"], exclude: ["manager.py"], swiftSettings: settings),
+    // Lines, rings, the access log of a real server, `apus logs`.
+    tests(
+      "LogTests", ["apus", "ApusLog", "ApusClient", "ApusWire", "ApusIO", "ApusBase"]),
     // Starts the `apus` that was built beside it; a server whose limits must be short runs in the test's own process.
     tests(
       "ServerTests",

@@ -1,5 +1,6 @@
 import ApusBase
 import ApusIO
+import ApusLog
 import ApusStream
 import ApusWire
 
@@ -12,6 +13,7 @@ struct PreparedCall {
   var timeoutNanoseconds: UInt64 = 0
   var wantLabels = false
   var wantDigest = false
+  var trace = TraceParent.none
   /// Of the numbers, from the start of the body.
   var inputOffset = 0
   var form = AnswerForm(rows: 0, classes: 0, allClasses: 0, hasIndices: false, hasScores: false, version: 0)
@@ -97,6 +99,9 @@ struct Connection: ~Copyable {
 
   var stream: ByteStream
   var ring: MirroredRing
+  /// For the access log: no other connection of this process has the same number.
+  var serial: UInt64 = 0
+  var transport = AccessTransport.unix
   var phase = Phase.open
   var backlog: Backlog?
   var large: LargeFrame?

@@ -1,6 +1,7 @@
 import ApusAccess
 import ApusBase
 import ApusEngine
+import ApusLog
 import ApusWire
 
 /// Classify: a run of equal requests is one matrix as it lies in the receive ring, read there by BLAS, and
@@ -28,7 +29,8 @@ extension Reactor {
     {
       recorder.refused(model: call.modelIndex, .deadlineExceeded)
       refuse(
-        first, Status(.deadlineExceeded, "DEADLINE_EXCEEDED", "the call's time was over before it began"))
+        first, Status(.deadlineExceeded, "DEADLINE_EXCEEDED", "the call's time was over before it began"),
+        connection)
       return 1
     }
     if call.wantLabels {
@@ -52,7 +54,7 @@ extension Reactor {
     recorder.add(.requests, UInt64(run - 1))
     let output = answers.baseAddress + answerBytes
     let times = compute(first, run: run, call, model, base, output, connection, at: now)
-    finishAnswers(index, run, call, output, times, connection.pointee.memory.answer)
+    finishAnswers(index, run, call, output, times, connection.pointee.memory.answer, connection)
     answerBytes += run * call.layout.frameBytes
     return run
   }
@@ -85,12 +87,15 @@ extension Reactor {
       connection.pointee.memory.bodyBytes == frame.layout.bodyBytes,
       equal(connection.pointee.memory.request, metadata.baseAddress.unsafelyUnwrapped, metadata.count)
     {
+      named = NamedCall(connection.pointee.prepared)
       return
     }
     connection.pointee.memory.requestBytes = -1
     let request = try ClassifyRequest(decoding: metadata, bodyBytes: frame.layout.bodyBytes, arena: arena)
     try require(.classify, model: request.model.name, of: connection)
+    named.trace = request.trace
     let index = try catalog.find(request.model)
+    named.model = Int32(truncatingIfNeeded: index)
     connection.pointee.prepared = try prepared(request, index)
     guard !request.wantLabels else { return }
     let digest = request.wantDigest ? catalog.models[index].digest : []
@@ -141,6 +146,7 @@ extension Reactor {
     call.timeoutNanoseconds = request.timeoutNanoseconds
     call.wantLabels = request.wantLabels
     call.wantDigest = request.wantDigest
+    call.trace = request.trace
     call.inputOffset = input.offset
     call.form = AnswerForm(
       rows: rows, classes: classes, allClasses: plan.outputs, hasIndices: request.topK > 0,
@@ -244,7 +250,7 @@ extension Reactor {
   /// Writes header, metadata and padding around the bodies, and the account of where the time went.
   private mutating func finishAnswers(
     _ index: Int, _ run: Int, _ call: PreparedCall, _ output: UnsafeMutableRawPointer, _ times: Times,
-    _ prefix: UnsafeMutableRawBufferPointer
+    _ prefix: UnsafeMutableRawBufferPointer, _ connection: UnsafeMutablePointer<Connection>
   ) {
     let layout = call.layout
     let metadataEnd = FrameHeader.byteCount + layout.metadataBytes
@@ -275,6 +281,9 @@ extension Reactor {
     recorder.batch(
       model: call.modelIndex, calls: run, rows: times.rows, queue: account.queue, compute: account.compute,
       total: account.total)
+    if account.total >= accessRing.threshold {
+      logAnswers(index, run, call, account, written, connection.pointee)
+    }
   }
 
   private func zeroBetweenParts(_ body: UnsafeMutableRawPointer, _ form: AnswerForm) {
@@ -292,11 +301,13 @@ extension Reactor {
   ) -> Int? {
     let frame = pending[index]
     guard let memory = MappedBuffer(byteCount: call.layout.frameBytes) else {
-      refuse(frame, Status(.resourceExhausted, "MEMORY_EXHAUSTED", "there is no memory for the answer"))
+      refuse(
+        frame, Status(.resourceExhausted, "MEMORY_EXHAUSTED", "there is no memory for the answer"),
+        connection)
       return 1
     }
     let times = compute(frame, run: 1, call, plan, base, memory.baseAddress, connection, at: now)
-    finishAnswers(index, 1, call, memory.baseAddress, times, connection.pointee.memory.answer)
+    finishAnswers(index, 1, call, memory.baseAddress, times, connection.pointee.memory.answer, connection)
     return send(memory, byteCount: call.layout.frameBytes, key, connection) ? 1 : nil
   }
 
@@ -313,8 +324,8 @@ extension Reactor {
     guard count <= Self.labelCapacity, call.form.bodyBytes <= bodyRoom else {
       return refuse(
         frame,
-        Status(.resourceExhausted, "LABELS_TOO_MANY", "\(count) labels are too many for an answer; use top_k")
-      )
+        Status(.resourceExhausted, "LABELS_TOO_MANY", "\(count) labels are too many for an answer; use top_k"),
+        connection)
     }
     var call = call
     let body = labelled.baseAddress
@@ -332,14 +343,15 @@ extension Reactor {
     else {
       return refuse(
         frame,
-        Status(.resourceExhausted, "LABELS_TOO_MANY", "the labels do not fit into an answer; use top_k"))
+        Status(.resourceExhausted, "LABELS_TOO_MANY", "the labels do not fit into an answer; use top_k"),
+        connection)
     }
     call.prefixBytes = prefixBytes
     call.layout = FrameLayout(
       metadataBytes: prefixBytes + TimeAccount.encodedBytes, bodyBytes: call.form.bodyBytes)
     let output = answers.baseAddress + answerBytes
     (output + call.layout.bodyOffset).copyMemory(from: body, byteCount: call.form.bodyBytes)
-    finishAnswers(index, 1, call, output, times, prefix)
+    finishAnswers(index, 1, call, output, times, prefix, connection)
     answerBytes += call.layout.frameBytes
   }
 

@@ -1,6 +1,7 @@
 package import ApusBase
 import ApusEngine
 package import ApusIO
+package import ApusLog
 
 /// A running server: its sockets, a thread for each reactor, and one that shakes hands with TLS clients.
 package final class Server: Sendable {
@@ -16,6 +17,8 @@ package final class Server: Sendable {
     /// For the addresses that are encrypted.
     package var credentials: TLSCredentials?
     package var access = AccessControl(nil)
+    /// nil: calls are not logged. It is started and, after the drain, stopped by whoever made it.
+    package var accessLog: AccessLog?
 
     package init() {}
   }
@@ -34,7 +37,8 @@ package final class Server: Sendable {
   package init(catalog: Catalog, _ configuration: Configuration) throws(SystemError) {
     let threads = max(1, configuration.threads)
     fleet = try Fleet(
-      catalog: catalog, limits: configuration.limits, access: configuration.access, reactors: threads)
+      catalog: catalog, limits: configuration.limits, access: configuration.access,
+      accessLog: configuration.accessLog, reactors: threads)
     warmUpBLAS(threads: threads)
     // All that a reactor needs is made before clients can come and use it up.
     var reactors: [Locked<Reactor?>] = []

@@ -34,6 +34,9 @@ struct Classify: ParsableCommand {
   @Option(help: ArgumentHelp("Print this many classes of each row, the likeliest first.", valueName: "k"))
   var top: Int?
 
+  @Option(help: ArgumentHelp("The trace that the call belongs to: W3C traceparent.", valueName: "text"))
+  var traceParent: String?
+
   @Flag(help: "Print the model's raw outputs too.")
   var scores = false
 
@@ -43,6 +46,9 @@ struct Classify: ParsableCommand {
   func validate() throws {
     if let top, !(1...1_000_000).contains(top) {
       throw ValidationError("--top takes a positive number of classes")
+    }
+    if let traceParent, TraceParent(traceParent) == nil {
+      throw ValidationError("--trace-parent takes 00-TRACE-SPAN-FLAGS in lower-case hexadecimal")
     }
   }
 
@@ -73,6 +79,7 @@ struct Classify: ParsableCommand {
     let info = try client.getModel(model.request, timeoutNanoseconds: connection.timeoutNanoseconds)
     var call = model.call(top: top ?? 0, shape: model.batchShape(of: array.shape, info))
     call.timeoutNanoseconds = connection.timeoutNanoseconds
+    call.traceParent = traceParent ?? ""
     call.wantScores = scores
     call.wantLabels = true
     call.wantDigest = true

@@ -137,11 +137,12 @@ import Testing
 
   @Test func namesFollowOneRule() {
     let keys = ConfigurationKey.allCases
-    #expect(keys.count == 21 && Set(keys.map(\.variable)).count == 21)
+    #expect(keys.count == 26 && Set(keys.map(\.variable)).count == 26)
     for key in keys {
       #expect(key.variable == "APUS_" + key.rawValue.uppercased().replacing(".", with: "_"))
       #expect(key.flag.map { $0.hasPrefix("--") } ?? true)
     }
-    #expect(ConfigurationKey.sections == ["tls", "limits"])
+    #expect(ConfigurationKey.sections(in: nil) == ["tls", "limits", "log"])
+    #expect(ConfigurationKey.sections(in: "log") == ["access"])
   }
 }

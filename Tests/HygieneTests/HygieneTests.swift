@@ -12,6 +12,7 @@ import Testing
     "ApusIO": ["ApusBase", "CLinux"],
     "ApusTLS": ["ApusBase", "COpenSSL"],
     "ApusStream": ["ApusBase", "ApusIO", "ApusTLS"],
+    "ApusLog": ["ApusBase", "ApusWire", "ApusIO"],
     "ApusYAML": ["Yams"],
     "ApusEngine": ["ApusBase", "COpenBLAS", "CSingleThreadedBLAS"],
     "ApusFormats": ["ApusBase", "ApusEngine"],
@@ -20,10 +21,11 @@ import Testing
     "ApusClient": ["ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusStream"],
     "ApusServer": [
       "ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusStream", "ApusEngine", "ApusModels", "ApusAccess",
+      "ApusLog",
     ],
     "apus": [
       "ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusYAML", "ApusEngine", "ApusFormats", "ApusModels",
-      "ApusAccess", "ApusClient", "ApusServer",
+      "ApusAccess", "ApusClient", "ApusServer", "ApusLog",
       "ArgumentParser", "CLinux", "Histogram", "Logging",
     ],
   ]
