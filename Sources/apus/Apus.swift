@@ -18,7 +18,7 @@ import Glibc
     version: "0.1.0",
     subcommands: [
       Serve.self, Classify.self, Health.self, Stats.self, Models.self, Bench.self, Config.self, Auth.self,
-      Doctor.self,
+      Doctor.self, Logs.self,
     ])
 
   /// Like `ParsableCommand.main`, with 2 instead of 64 for wrong usage, and every error in one line.

@@ -73,17 +73,21 @@ class Client:
 
     def classify(self, model: str, array: Any, top: int = 0, version: Optional[int] = None,
                  alias: Optional[str] = None, scores: bool = False, labels: bool = True,
-                 timeout: Optional[float] = None) -> Classification:
+                 timeout: Optional[float] = None, trace_parent: str = "") -> Classification:
         """Classifies one input, an array of one dimension, or a batch, whose first dimension is the rows.
 
         `top` keeps the most probable classes; 0 gives every class in the order of its index. `version` or
         `alias` choose a version of the model, `scores` asks for the raw outputs, `labels` for the names.
+        `trace_parent` is the trace that the call belongs to, as W3C Trace Context writes it in `traceparent`;
+        the server puts it into its access log, and ignores a malformed one.
         """
-        return self.classify_many(model, [array], top, version, alias, scores, labels, timeout)[0]
+        return self.classify_many(
+            model, [array], top, version, alias, scores, labels, timeout, trace_parent=trace_parent)[0]
 
     def classify_many(self, model: str, arrays: Iterable[Any], top: int = 0, version: Optional[int] = None,
                       alias: Optional[str] = None, scores: bool = False, labels: bool = True,
-                      timeout: Optional[float] = None, window: int = 64) -> list[Classification]:
+                      timeout: Optional[float] = None, window: int = 64,
+                      trace_parent: str = "") -> list[Classification]:
         """Makes a call for each array, up to `window` at the same time, and gives the answers in order.
 
         `timeout` is for all of them together. The first call that fails raises, and no further ones are sent.
@@ -97,7 +101,7 @@ class Client:
             values, single = tensors.as_input(array)
             request = messages.ClassifyRequest(
                 model=model, version=version or 0, alias=alias or "", inputs=[tensors.part_of(values)],
-                top_k=top, want_scores=scores, want_labels=labels)
+                top_k=top, want_scores=scores, want_labels=labels, trace_parent=trace_parent.encode())
             calls.append(Call(Method.CLASSIFY, request, values.tobytes()))
             asked.append(tensors.Asked(len(values), single, top, labels, scores))
         return self._run(calls, timeout, window, lambda: [
