@@ -53,9 +53,9 @@ struct AccessLines {
     line.number("connection", record.connection)
     line.number("request", record.requestID)
     if !record.identity.isEmpty { line.text("identity", record.identity.text) }
-    if !record.trace.isNone {
-      line.hexadecimal("trace_id", record.trace.traceHigh, record.trace.traceLow)
-      line.hexadecimal("parent_id", record.trace.parent)
+    if record.hasTrace {
+      line.hexadecimal("trace_id", record.traceHigh, record.traceLow)
+      line.hexadecimal("parent_id", record.parentSpan)
     }
     line.end()
     line.newline()
@@ -99,15 +99,11 @@ struct AccessLines {
       add(key, "\(value)")
     }
     if !record.identity.isEmpty { add("identity", record.identity.text) }
-    if !record.trace.isNone { add("trace_id", record.trace.traceText) }
+    if record.hasTrace { add("trace_id", Self.padded(record.traceHigh) + Self.padded(record.traceLow)) }
     return fields
   }
-}
 
-extension TraceParent {
-  /// 32 hexadecimal digits.
-  var traceText: String { Self.padded(traceHigh) + Self.padded(traceLow) }
-
+  /// 16 hexadecimal digits.
   private static func padded(_ value: UInt64) -> String {
     let digits = String(value, radix: 16)
     return String(repeating: "0", count: 16 - digits.count) + digits

@@ -60,7 +60,10 @@ package struct AccessRecord: Sendable {
   package var totalNanoseconds: UInt64 = 0
   /// Of the request, with header and padding.
   package var requestBytes: UInt64 = 0
-  package var trace = TraceParent.none
+  /// The trace id and the span that called; 0: no trace.
+  package var traceHigh: UInt64 = 0
+  package var traceLow: UInt64 = 0
+  package var parentSpan: UInt64 = 0
   /// In the catalog; -1: no model, or one that is not there.
   package var model: Int32 = -1
   package var rows: UInt32 = 0
@@ -75,4 +78,10 @@ package struct AccessRecord: Sendable {
   package var identity = BoundedText<48>()
 
   package init() {}
+
+  package mutating func setTrace(_ trace: TraceParent) {
+    (traceHigh, traceLow, parentSpan) = (trace.traceHigh, trace.traceLow, trace.parent)
+  }
+
+  var hasTrace: Bool { traceHigh | traceLow != 0 }
 }

@@ -33,7 +33,7 @@ extension Reactor {
     record.encodeNanoseconds = account.encode
     record.totalNanoseconds = account.total
     record.requestBytes = UInt64(pending[index].layout.frameBytes)
-    record.trace = call.trace
+    record.setTrace(call.trace)
     record.model = Int32(truncatingIfNeeded: call.modelIndex)
     record.rows = UInt32(truncatingIfNeeded: call.rows)
     record.batchRows = account.batchRows
@@ -74,7 +74,7 @@ extension Reactor {
     record.code = UInt8(truncatingIfNeeded: code.rawValue)
     record.reason = BoundedText(reason)
     record.model = named.model
-    record.trace = named.trace
+    record.setTrace(named.trace)
     if named.model >= 0 { record.version = catalog.models[Int(named.model)].version }
     setCaller(of: &record, connection)
     accessRing.append(record)

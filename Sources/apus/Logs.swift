@@ -83,45 +83,62 @@ struct Logs: ParsableCommand {
   func run() throws {
     // A reader that ends early, such as head, ends this too.
     signal(SIGPIPE, SIG_DFL)
-    let filter = try filter()
-    var summed = LogSummary()
-    var skipped = 0
-    let isColoured = LogStyle(format: "text", descriptor: STDOUT_FILENO) == .text(isColoured: true)
-    var output = LogPrinter()
-    let isSummary = summary
-    let isJSON = json
-    func take(_ line: UnsafeRawBufferPointer) {
-      guard let entry = LogEntry(line) else {
-        skipped += 1
-        return
-      }
-      guard filter.wants(entry) else { return }
-      if isSummary { return summed.add(entry) }
-      if isJSON { output.add(line) } else { output.add(entry.text(isColoured: isColoured)) }
-    }
+    let taker = LogTaker(try filter(), isSummary: summary, isJSON: json)
     do throws(SystemError) {
       var lines = try LogLines(file)
-      while try readOn(&lines, take, &output) {}
-      lines.finish(take)
-      skipped += lines.longLines
+      while try readOn(&lines, taker) {}
+      lines.finish(taker.take)
+      taker.skipped += lines.longLines
     } catch { throw failure("\(error)") }
-    output.flush()
-    if summary {
-      if json { print(summed.json(skipped: skipped)) } else { summed.print(skipped: skipped) }
-    } else if skipped > 0 {
-      printError("apus: \(skipped) lines are no log lines and were skipped")
-    }
+    taker.end()
   }
 
   /// Reads a piece; false at the end, which never comes while a file is followed.
-  private func readOn(
-    _ lines: inout LogLines, _ take: (UnsafeRawBufferPointer) -> Void, _ output: inout LogPrinter
-  ) throws(SystemError) -> Bool {
-    if try lines.read(take) { return true }
+  private func readOn(_ lines: inout LogLines, _ taker: LogTaker) throws(SystemError) -> Bool {
+    if try lines.read(taker.take) { return true }
     guard follow, file != "-" else { return false }
-    output.flush()
+    taker.flush()
     if !lines.followRename() { usleep(100_000) }
     return true
+  }
+}
+
+/// What becomes of the lines that are read.
+final class LogTaker {
+  private let filter: LogFilter
+  private let isSummary: Bool
+  private let isJSON: Bool
+  private let isColoured = LogStyle(format: "text", descriptor: STDOUT_FILENO) == .text(isColoured: true)
+  private var output = LogPrinter()
+  private var summary = LogSummary()
+  /// Lines that are none.
+  var skipped = 0
+
+  init(_ filter: LogFilter, isSummary: Bool, isJSON: Bool) {
+    self.filter = filter
+    self.isSummary = isSummary
+    self.isJSON = isJSON
+  }
+
+  func take(_ line: UnsafeRawBufferPointer) {
+    guard let entry = LogEntry(line) else {
+      skipped += 1
+      return
+    }
+    guard filter.wants(entry) else { return }
+    if isSummary { return summary.add(entry) }
+    if isJSON { output.add(line) } else { output.add(entry.text(isColoured: isColoured)) }
+  }
+
+  func flush() { output.flush() }
+
+  func end() {
+    output.flush()
+    if isSummary {
+      if isJSON { print(summary.json(skipped: skipped)) } else { summary.print(skipped: skipped) }
+    } else if skipped > 0 {
+      printError("apus: \(skipped) lines are no log lines and were skipped")
+    }
   }
 }
 

@@ -47,7 +47,10 @@ struct ServeLog {
   /// Reads the configuration again.
   private let configured: () throws(ConfigurationError) -> ServeConfiguration
 
-  init(_ told: ServeConfiguration, _ configured: @escaping () throws(ConfigurationError) -> ServeConfiguration) {
+  init(
+    _ told: ServeConfiguration,
+    _ configured: @escaping () throws(ConfigurationError) -> ServeConfiguration
+  ) {
     let output = LogOutput(style: LogStyle(format: told.logFormat), level: told.logLevel)
     self.output = output
     self.configured = configured

@@ -72,14 +72,14 @@ import Testing
       "1: 2\n",
       [
         " line 1: unknown key 1 in the configuration; there are listen, models, threads, spin_us, "
-          + "insecure, socket_mode, policy, tls, limits"
+          + "insecure, socket_mode, policy, tls, limits, log"
       ]
     ),
     (
       "- a\n",
       [
         " line 1: the configuration must be a map of listen, models, threads, spin_us, insecure, "
-          + "socket_mode, policy, tls, limits"
+          + "socket_mode, policy, tls, limits, log"
       ]
     ),
     (

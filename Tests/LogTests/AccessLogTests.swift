@@ -93,7 +93,8 @@ import Testing
     (call.rows, call.batchRows, call.requestBytes, call.connection) = (5, 6, 448, 8)
     call.transport = .tls
     call.identity = BoundedText("token:\"\n" + String(repeating: "é", count: 40))
-    call.trace = try #require(TraceParent("00-0bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"))
+    let trace = TraceParent("00-0bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+    call.setTrace(try #require(trace))
     var refused = record(8, model: -1)
     refused.code = UInt8(StatusCode.notFound.rawValue)
     refused.reason = BoundedText("MODEL_NOT_FOUND")

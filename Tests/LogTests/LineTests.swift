@@ -7,10 +7,13 @@ import Testing
   /// Texts with which a caller might try to forge a line, or a terminal's contents.
   static let hostile = [
     "plain", "a\nb", "a\r\n{\"level\":\"error\"}", "\"},{\"level\":\"error\"", "\\", "\\u000a", "\u{0}\u{1F}",
-    "\u{7F}\u{9B}31m", "\u{1B}[31mred", "\u{2028}\u{2029}\u{85}", "schön 🐦 日本", "\u{202E}right to left", "",
+    "\u{7F}\u{9B}31m",
+    "\u{1B}[31mred", "\u{2028}\u{2029}\u{85}", "schön 🐦 日本", "\u{202E}right to left", "",
   ]
 
-  private func output(_ style: LogStyle, level: LogLevel = .info, _ body: (LogOutput) -> Void) throws -> String {
+  private func output(
+    _ style: LogStyle, level: LogLevel = .info, _ body: (LogOutput) -> Void
+  ) throws -> String {
     let folder = try Folder()
     let path = try folder.write("", "log")
     let descriptor = open(path, O_WRONLY | O_APPEND)
@@ -48,7 +51,8 @@ import Testing
   }
 
   @Test func coloursAreForTerminalsAlone() throws {
-    #expect(try output(.text(isColoured: true)) { $0.write(.error, "x", logger: "apus") }.contains("\u{1B}[1;31m"))
+    let coloured = try output(.text(isColoured: true)) { $0.write(.error, "x", logger: "apus") }
+    #expect(coloured.contains("\u{1B}[1;31m"))
     let null = open("/dev/null", O_WRONLY)
     defer { close(null) }
     #expect(LogStyle(format: "auto", descriptor: null) == .json)
@@ -70,7 +74,9 @@ import Testing
     #expect(steps.map(\.lessVerbose) == [.debug, .info, .notice, .warning, .error, .error])
   }
 
-  @Test(arguments: [0, 951_782_399_999_999, 951_782_400_000_000, 1_764_001_417_123_456, 253_402_300_799_999_999])
+  @Test(arguments: [
+    0, 951_782_399_999_999, 951_782_400_000_000, 1_764_001_417_123_456, 253_402_300_799_999_999,
+  ])
   func timesAreWhatFoundationSays(_ microseconds: Int64) throws {
     var bytes: [UInt8] = []
     var time = LogTime()

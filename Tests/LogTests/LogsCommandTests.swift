@@ -12,8 +12,9 @@ import Testing
   ) -> String {
     let time = String(format: "2026-11-24T16:%02d:%02d.000000Z", second / 60, second % 60)
     let level = code == "OK" ? "info" : "warning"
-    return #"{"time":"\#(time)","level":"\#(level)","message":"call","logger":"apus.access","method":"classify","#
-      + #""model":"\#(model)","version":1,"code":"\#(code)","rows":1,"receive_ns":1,"queue_ns":20,"#
+    return #"{"time":"\#(time)","level":"\#(level)","message":"call","logger":"apus.access","#
+      + #""method":"classify","model":"\#(model)","version":1,"code":"\#(code)","rows":1,"receive_ns":1,"#
+      + #""queue_ns":20,"#
       + #""compute_ns":300,"encode_ns":4,"total_ns":\#(total),"request":\#(second)\#(more)}"#
   }
 
@@ -24,7 +25,7 @@ import Testing
     lines.append(call(8, "digits", "NOT_FOUND", total: 500, #","reason":"VERSION_NOT_FOUND""#))
     lines.append(call(9, "digits", "NOT_FOUND", total: 500, #","reason":"VERSION_NOT_FOUND""#))
     lines.append("not a line")
-    lines.append(#"{"time":"2026-11-24T16:00:10.000000Z","level":"info","message":"drained","logger":"apus"}"#)
+    lines.append(#"{"time":"2026-11-24T16:00:10.000000Z","level":"info","message":"drained"}"#)
     lines.append(#"{"time":"2026-11-24T16:00:10.000000Z","level":"warning","message":"m","dropped":7}"#)
     lines.append(call(60, "textclassifier", "OK", total: 9_000_000, #","trace_id":"\#(Self.trace)""#))
     lines.append(call(120, "textclassifier", "OK", total: 100, #","identity":"token:shop""#))
@@ -45,7 +46,8 @@ import Testing
     #expect(try logs(["--identity", "token:shop"]) == [120])
     #expect(try logs(["--trace", Self.trace.uppercased()]) == [60])
     #expect(try logs(["--slower-than", "0.006"]) == [6, 7, 60])
-    #expect(try logs(["--since", "2026-11-24T16:00:07Z", "--until", "2026-11-24T16:01:00Z"]) == [7, 8, 9, -1, -1])
+    let minute = try logs(["--since", "2026-11-24T16:00:07Z", "--until", "2026-11-24T16:01:00Z"])
+    #expect(minute == [7, 8, 9, -1, -1])
     #expect(try logs(["--since", "2026-11-24T17:01:00+01:00", "--model", "textclassifier"]) == [60, 120])
     #expect(try logs(["--until", "2026-11-24"]) == [])
     #expect(try logs(["--model", "digits", "--code", "OK", "--slower-than", "0.0075"]) == [7])
@@ -64,8 +66,8 @@ import Testing
   @Test func linesForPeopleTellWhereTheTimeWent() throws {
     let found = try run(["logs", "-", "--slower-than", "1"], input: fixture)
     #expect(
-      found.output == "2026-11-24T16:01:00.000000Z INFO    classify textclassifier@1 OK 9.0 ms (receive 1 ns, "
-        + "queue 20 ns, compute 300 ns, encode 4 ns) trace \(Self.trace)\n")
+      found.output == "2026-11-24T16:01:00.000000Z INFO    classify textclassifier@1 OK 9.0 ms "
+        + "(receive 1 ns, queue 20 ns, compute 300 ns, encode 4 ns) trace \(Self.trace)\n")
     let message = try run(["logs", "-", "--since", "2026-11-24T16:00:10Z", "--until", "2026-11-24T16:00:11Z"],
       input: fixture)
     #expect(message.output.contains("16:00:10.000000Z INFO    drained\n"))
@@ -91,7 +93,8 @@ import Testing
     #expect(failures.first?["reason"] as? String == "VERSION_NOT_FOUND")
     let slowest = try #require(summary["slowest"] as? [[String: Any]])
     #expect(slowest.count == 10 && slowest.first?["total_ns"] as? Int == 9_000_000)
-    #expect(slowest.map { $0["total_ns"] as? Int ?? 0 } == slowest.map { $0["total_ns"] as? Int ?? 0 }.sorted(by: >))
+    let times = slowest.map { $0["total_ns"] as? Int ?? 0 }
+    #expect(times == times.sorted(by: >))
     let rate = try #require(summary["rate"] as? [String: Any])
     let rows = try #require(rate["rows"] as? [[String: Any]])
     #expect(rate["step_s"] as? Int == 10)
@@ -102,7 +105,7 @@ import Testing
   @Test func theSummaryForPeopleHasAllParts() throws {
     let text = try run(["logs", "-", "--summary"], input: fixture).output
     #expect(text.hasPrefix("12 calls, 2 of them errors; 3 lines skipped, 7 not logged\n"))
-    for part in ["MODEL", "SLOWEST", "VERSION_NOT_FOUND", "CALLS A SECOND, in steps of 10.0 s", "█", Self.trace] {
+    for part in ["MODEL", "SLOWEST", "VERSION_NOT_FOUND", "A SECOND, in steps of 10.0 s", "█", Self.trace] {
       #expect(text.contains(part), "\(part) in \(text)")
     }
     #expect(try run(["logs", "--summary"], input: "").output.hasPrefix("0 calls"))
