@@ -67,8 +67,8 @@ package struct WakeUp: ~Copyable, Sendable {
   package func drain() { _ = clinux_eventfd_drain(descriptor.number) }
 }
 
-/// The signals that a server acts upon, as a descriptor. Made before any other thread, which then inherits the
-/// mask; SIGPIPE is ignored.
+/// The signals that a server acts upon, as a descriptor. Made before any other thread, which then inherits
+/// the mask; SIGPIPE is ignored.
 package struct SignalSource: ~Copyable, Sendable {
   package let descriptor: Descriptor
 
