@@ -147,7 +147,8 @@ import Testing
     process.standardOutput = FileHandle(forWritingAtPath: try folder.write("", "out"))
     try process.run()
     defer {
-      process.terminate()
+      // The thread that starts it may block every other signal, and so does the child then.
+      kill(process.processIdentifier, SIGKILL)
       process.waitUntilExit()
     }
     func requests() throws -> [Int] { try folder.lines("out").compactMap { $0["request"] as? Int } }
