@@ -70,12 +70,12 @@ struct AccessLines {
   private static let call = quoted("call")
   private static let slowCall = quoted("slow call")
   private static let logger = quoted("apus.access")
-  private static let methods = [Method.hello, .classify, .health, .stats, .listModels, .getModel]
-    .map { ($0.rawValue, quoted("\($0)")) }
-  private static let unknownMethod = quoted("unknown")
+  private static let classify = quoted("\(Method.classify)")
 
+  /// Calls of other methods are rare.
   private static func method(_ number: UInt16) -> [UInt8] {
-    methods.first { $0.0 == number }?.1 ?? unknownMethod
+    if number == Method.classify.rawValue { return classify }
+    return quoted(Method(rawValue: number).map { "\($0)" } ?? "unknown")
   }
 
   /// The stages of a slow call, for the server's own log.
