@@ -49,6 +49,7 @@ let package = Package(
     module("ApusIO", ["ApusBase", "CLinux"]),
     module("ApusTLS", ["ApusBase", "COpenSSL"]),
     module("ApusStream", ["ApusBase", "ApusIO", "ApusTLS"]),
+    module("ApusLog", ["ApusBase", "ApusWire", "ApusIO"]),
     module("ApusYAML", ["Yams"]),
     module("ApusMetrics", []),
     module("ApusEngine", ["ApusBase", "COpenBLAS", "CSingleThreadedBLAS"]),
@@ -61,7 +62,7 @@ let package = Package(
       "ApusServer",
       [
         "ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusStream", "ApusEngine", "ApusFeatures",
-        "ApusModels", "ApusAccess", "ApusMetrics",
+        "ApusModels", "ApusAccess", "ApusMetrics", "ApusLog",
       ]),
 
     // Layer 6: HTTP.
@@ -83,7 +84,7 @@ let package = Package(
       "ApusCommand",
       [
         "ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusYAML", "ApusEngine", "ApusFormats", "ApusModels",
-        "ApusAccess", "ApusClient", "ApusServer",
+        "ApusAccess", "ApusClient", "ApusServer", "ApusLog",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Histogram", package: "hdrhistogram-swift"),
         .product(name: "Logging", package: "swift-log"),
@@ -125,6 +126,9 @@ let package = Package(
     // `apus` as a service: passed sockets, what the manager is told, units, `apus doctor`.
     .testTarget(
       name: "ServiceTests", dependencies: ["apus", "ApusCommand"], exclude: ["manager.py"], swiftSettings: settings),
+    // Lines, rings, the access log of a real server, `apus logs`.
+    tests(
+      "LogTests", ["apus", "ApusCommand", "ApusLog", "ApusClient", "ApusWire", "ApusIO", "ApusBase"]),
     // Starts the `apus` that was built beside it; a server whose limits must be short runs in the test's own process.
     tests(
       "ServerTests",

@@ -39,11 +39,12 @@ public final class ApusClient: Sendable {
   ///   - input: the numbers.
   ///   - top: how many classes to answer, the likeliest first; 0: every class, in index order.
   ///   - timeout: how long to wait for the answer.
+  ///   - traceParent: W3C `traceparent`, the trace that the call belongs to.
   /// - Throws: `ClientError`; `cancelled` when the task is.
   public func classify(
-    _ model: String, _ input: [Float], top: Int = 0, timeout: Duration? = nil
+    _ model: String, _ input: [Float], top: Int = 0, timeout: Duration? = nil, traceParent: String = ""
   ) async throws(ClientError) -> ClassifyResult {
-    var call = ClassifyCall(model, top: top)
+    var call = ClassifyCall(model, top: top, traceParent: traceParent)
     call.wantLabels = true
     if let timeout { call.timeoutNanoseconds = timeout.wholeNanoseconds }
     return try await classify(input, call)

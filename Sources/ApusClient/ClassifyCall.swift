@@ -33,9 +33,11 @@ public struct ClassifyCall: Equatable, Sendable {
   ///   - model: name of the model.
   ///   - top: how many classes to answer per row, the likeliest first; 0: every class, in index order.
   ///   - shape: of the input, the batch first; empty: all numbers are one row.
-  public init(_ model: String, top: Int = 0, shape: [Int] = []) {
+  ///   - traceParent: W3C `traceparent`, the trace that the call belongs to; empty: none.
+  public init(_ model: String, top: Int = 0, shape: [Int] = [], traceParent: String = "") {
     options = ClassifyOptions(model: model)
     options.topK = UInt32(clamping: top)
+    options.traceParent = traceParent
     self.shape = shape
   }
 
@@ -78,6 +80,13 @@ public struct ClassifyCall: Equatable, Sendable {
   public var wantDigest: Bool {
     get { options.wantDigest }
     set { options.wantDigest = newValue }
+  }
+
+  /// The trace that the call belongs to, as W3C Trace Context writes it in `traceparent`; empty: none. The
+  /// server puts it into its access log, and ignores a malformed one.
+  public var traceParent: String {
+    get { options.traceParent }
+    set { options.traceParent = newValue }
   }
 
   /// This call with the time that is left of its time-out, rounded up to a sixteenth of it: calls in steady

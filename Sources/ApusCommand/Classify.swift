@@ -40,6 +40,9 @@ struct Classify: ParsableCommand {
   @Option(help: ArgumentHelp("Print this many classes of each row, the likeliest first.", valueName: "k"))
   var top: Int?
 
+  @Option(help: ArgumentHelp("The trace that the call belongs to: W3C traceparent.", valueName: "text"))
+  var traceParent: String?
+
   @Flag(help: "Print the model's raw outputs too.")
   var scores = false
 
@@ -52,6 +55,9 @@ struct Classify: ParsableCommand {
     }
     guard (tensor == nil) != (text == nil) else {
       throw ValidationError("say what to classify: --tensor FILE.npy or --text TEXT, one of them")
+    }
+    if let traceParent, TraceParent(traceParent) == nil {
+      throw ValidationError("--trace-parent takes 00-TRACE-SPAN-FLAGS in lower-case hexadecimal")
     }
   }
 
@@ -88,6 +94,7 @@ struct Classify: ParsableCommand {
       call.shape = model.batchShape(of: array.shape, info)
     }
     call.timeoutNanoseconds = connection.timeoutNanoseconds
+    call.traceParent = traceParent ?? ""
     call.wantScores = scores
     call.wantLabels = true
     call.wantDigest = true

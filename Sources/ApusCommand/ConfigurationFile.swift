@@ -20,7 +20,7 @@ extension ConfigurationLayer {
   /// Reads the file's own map or one that is a level deeper.
   private mutating func readMap(_ map: YAMLValue, _ path: String, section: String?) {
     let keys = ConfigurationKey.allCases.filter { $0.section == section }
-    let sections = section == nil ? ConfigurationKey.sections : []
+    let sections = ConfigurationKey.sections(in: section)
     let known = keys.map(\.lastName) + sections
     let name = section ?? "the configuration"
     if map.isNull { return }
@@ -31,7 +31,7 @@ extension ConfigurationLayer {
       do throws(YAMLError) {
         let text = try key.text("a key of \(name)")
         if sections.contains(text) {
-          readMap(value, path, section: text)
+          readMap(value, path, section: section.map { "\($0).\(text)" } ?? text)
         } else if let known = keys.first(where: { $0.lastName == text }) {
           try read(value, known, path)
         } else {
@@ -46,7 +46,7 @@ extension ConfigurationLayer {
 
   /// Which key somebody meant who wrote this one into a map, and where that belongs; nil if none is near.
   private static func place(of text: String, in section: String?) -> String? {
-    let sections = section == nil ? ConfigurationKey.sections : []
+    let sections = ConfigurationKey.sections(in: section)
     // Those of this map come first, and win where others are as near.
     let here = ConfigurationKey.allCases.filter { $0.section == section }.map { ($0.lastName, $0.lastName) }
     let elsewhere = ConfigurationKey.allCases.filter { $0.section != section }.flatMap { key in
@@ -78,9 +78,16 @@ extension ConfigurationLayer {
 }
 
 extension ConfigurationKey {
-  /// The maps that the file's own map holds, in the order of the keys.
-  static var sections: [String] {
-    allCases.compactMap(\.section).reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
+  /// The maps that a map holds, in the order of the keys.
+  ///
+  /// - Parameter section: nil: the file's own map.
+  static func sections(in section: String?) -> [String] {
+    let prefix = section.map { $0 + "." } ?? ""
+    return allCases.filter { $0.rawValue.hasPrefix(prefix) }.reduce(into: []) { names, key in
+      let rest = key.rawValue.dropFirst(prefix.count).split(separator: ".")
+      guard rest.count > 1, let name = rest.first.map(String.init), !names.contains(name) else { return }
+      names.append(name)
+    }
   }
 }
 

@@ -23,6 +23,8 @@ enum ConfigurationForm: Equatable, Sendable {
   case httpAddresses
   case file
   case folder
+  /// A file to be written, or `-` for standard error.
+  case output
   case number(ClosedRange<Int>)
   case truth
   case mode
@@ -39,6 +41,7 @@ enum ConfigurationForm: Equatable, Sendable {
     case .addresses, .httpAddresses: "one or more addresses"
     case .file: "the path of a file"
     case .folder: "the path of a folder"
+    case .output: "the path of a file, or - for standard error"
     case .number(let range): "a number from \(range.lowerBound) to \(range.upperBound)"
     case .truth: "true or false"
     case .mode: "three or four octal digits from 0000 to 0777"
@@ -73,6 +76,8 @@ extension ConfigurationForm {
     switch self {
     case .file, .folder:
       if !text.utf8.contains(0) { return .path(absolute(text, in: folder)) }
+    case .output:
+      if !text.utf8.contains(0) { return .path(text == "-" ? text : absolute(text, in: folder)) }
     case .number(let range):
       if let number = Int(text), range.contains(number) { return .number(number) }
     case .truth:

@@ -1,5 +1,6 @@
 import ApusBase
 import ApusIO
+import ApusLog
 import CLinux
 
 /// Every key of the configuration, by its name in `apus.yaml`: a dot stands for a level.
@@ -28,6 +29,11 @@ enum ConfigurationKey: String, CaseIterable, Sendable {
   case writeTimeout = "limits.write_timeout_ms"
   case drain = "limits.drain_ms"
   case slabBytes = "limits.slab_bytes"
+  case logFormat = "log.format"
+  case logLevel = "log.level"
+  case logSlow = "log.slow_ms"
+  case accessPath = "log.access.path"
+  case accessPerSecond = "log.access.max_per_second"
 
   /// `APUS_TLS_CERT` for `tls.cert`.
   var variable: String {
@@ -42,14 +48,14 @@ enum ConfigurationKey: String, CaseIterable, Sendable {
     case .tlsCertificate: "--tls-cert"
     case .tlsKey: "--tls-key"
     case .tlsClientCA: "--tls-client-ca"
+    case .logFormat: "--log-format"
+    case .logLevel: "--log-level"
     default: nil
     }
   }
 
-  /// The map of the file that holds it, and its name there.
-  var section: String? {
-    rawValue.contains(".") ? rawValue.split(separator: ".").first.map(String.init) : nil
-  }
+  /// The map of the file that holds it, dots between the levels, and its name there; nil: the file's own map.
+  var section: String? { rawValue.lastIndex(of: ".").map { String(rawValue[..<$0]) } }
   var lastName: String { rawValue.split(separator: ".").last.map(String.init) ?? rawValue }
 }
 
@@ -147,6 +153,24 @@ extension ConfigurationKey {
       Row(
         .number(1 << 20...1 << 40), .number(limits.slabBytes),
         "Bytes of all large calls that one thread holds at one time.")
+    case .logFormat:
+      Row(
+        .choice(["json", "text", "auto"]), .text("auto"),
+        "How the server's own lines are written; `auto` is text on a terminal and JSON elsewhere.")
+    case .logLevel:
+      Row(
+        .choice(LogLevel.choices.map(\.name)), .text("info"),
+        "Lines of this level and above are written; SIGHUP reads it again, SIGUSR1 and SIGUSR2 change it.")
+    case .logSlow:
+      Row(
+        .number(0...3_600_000), .number(0),
+        "Calls that take longer, in milliseconds, are logged as warnings; 0: none is slow.")
+    case .accessPath:
+      Row(.output, nil, "The access log, a line for each call; without it calls are not logged.")
+    case .accessPerSecond:
+      Row(
+        .number(1...1_000_000), .number(10_000),
+        "Lines of the access log a second at most; calls beyond are counted.")
     }
   }
 

@@ -6,11 +6,14 @@ extension ServeConfiguration {
   /// after each value stands where it comes from.
   var yaml: String {
     var text = ""
-    var section: String?
+    var open: [Substring] = []
     for key in ConfigurationKey.allCases {
-      if key.section != section, let name = key.section { text += "\(name):\n" }
-      section = key.section
-      let indentation = section == nil ? "" : "  "
+      let maps = key.section?.split(separator: ".") ?? []
+      for depth in maps.indices where depth >= open.count || maps[...depth] != open[...depth] {
+        text += String(repeating: "  ", count: depth) + "\(maps[depth]):\n"
+      }
+      open = maps
+      let indentation = String(repeating: "  ", count: maps.count)
       guard let value = self[key].value else {
         text += "\(indentation)# \(key.lastName): not set\n"
         continue
@@ -23,15 +26,18 @@ extension ServeConfiguration {
   /// The values as the file would nest them, null for one that is not set, and beside them where each comes
   /// from.
   var json: JSON {
-    let keys = ConfigurationKey.allCases
-    let sections = ConfigurationKey.sections.map { section in
-      JSON.Member(key: section, value: .object(keys.filter { $0.section == section }.map(member)))
+    let sources = ConfigurationKey.allCases.map {
+      JSON.Member(key: $0.rawValue, value: .string(source(of: $0)))
     }
-    let sources = keys.map { JSON.Member(key: $0.rawValue, value: .string(source(of: $0))) }
-    return [
-      "configuration": .object(keys.filter { $0.section == nil }.map(member) + sections),
-      "sources": .object(sources),
-    ]
+    return ["configuration": json(section: nil), "sources": .object(sources)]
+  }
+
+  private func json(section: String?) -> JSON {
+    let keys = ConfigurationKey.allCases.filter { $0.section == section }
+    let maps = ConfigurationKey.sections(in: section).map { name in
+      JSON.Member(key: name, value: json(section: section.map { "\($0).\(name)" } ?? name))
+    }
+    return .object(keys.map(member) + maps)
   }
 
   private func member(_ key: ConfigurationKey) -> JSON.Member {
@@ -53,6 +59,7 @@ extension ConfigurationValue {
   /// With paths that do not depend on the working directory.
   fileprivate var absolute: Self {
     switch self {
+    case .path("-"): self
     case .path(let path): .path(ApusCommand.absolute(path, in: workingDirectory()))
     case .addresses(let addresses): .addresses(addresses.map(\.absolute))
     default: self

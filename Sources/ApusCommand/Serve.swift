@@ -72,13 +72,21 @@ struct Serve: ParsableCommand {
   @Option(help: ArgumentHelp("The policy: who may do what.", valueName: "file"))
   var policy: String?
 
+  @Option(help: ArgumentHelp("How lines are logged: auto, json or text.", valueName: "format"))
+  var logFormat: String?
+
+  @Option(
+    help: ArgumentHelp("The least level that is logged: trace, debug, info, notice, warning or error.",
+      valueName: "level"))
+  var logLevel: String?
+
   /// The texts that were given, by key.
   var flags: [(key: ConfigurationKey, texts: [String])] {
     [
       (.listen, listen), (.http, http), (.models, texts(models)), (.threads, texts(threads)),
       (.spinMicroseconds, texts(spinUs)), (.insecure, insecure ? ["true"] : []),
       (.tlsCertificate, texts(tlsCert)), (.tlsKey, texts(tlsKey)), (.tlsClientCA, texts(tlsClientCa)),
-      (.policy, texts(policy)),
+      (.policy, texts(policy)), (.logFormat, texts(logFormat)), (.logLevel, texts(logLevel)),
     ]
   }
 
@@ -93,7 +101,10 @@ struct Serve: ParsableCommand {
     do throws(ConfigurationError) { sockets = try told.adopt(passed) } catch {
       throw failure(error.description, status: 2)
     }
-    let log = Logger(label: "apus") { StreamLogHandler.standardError(label: $0) }
+    var logs = ServeLog(told) { [self] () throws(ConfigurationError) in
+      try ServeConfiguration(file: config, flags: flags, environment: environmentVariables())
+    }
+    let log = logs.log
     _ = clinux_raise_descriptor_limit()
     do {
       // Before any thread starts, so that all inherit the mask.
@@ -110,6 +121,8 @@ struct Serve: ParsableCommand {
       configuration.credentials = security.credentials
       configuration.access = security.access
       configuration.lanes = told.http.isEmpty ? 0 : told.httpThreads
+      try logs.startAccess(told.accessLog, catalog)
+      configuration.accessLog = logs.access
       // Reading arguments and models went through far more code and heap than serving does.
       clinux_release_memory()
       let server = try Server(catalog: catalog, configuration)
@@ -118,7 +131,7 @@ struct Serve: ParsableCommand {
       let manager = ServiceManager()
       let failed = catalog.models.count { $0.failure != nil }
       manager.ready(models: catalog.models.count - failed, failed: failed)
-      var loop = ServeLoop(server: server, security: security, manager: manager, log: log)
+      var loop = ServeLoop(server: server, security: security, manager: manager, logs: logs)
       loop.run(signals)
       manager.stopping()
       if let gateway {
@@ -126,6 +139,7 @@ struct Serve: ParsableCommand {
         gateway.drain()
       }
       server.drain()
+      logs.stop()
       log.info("drained")
     } catch let error as SystemError {
       throw CommandFailure("\(error)")

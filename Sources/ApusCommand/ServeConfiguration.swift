@@ -1,5 +1,6 @@
 import ApusBase
 import ApusIO
+import ApusLog
 
 /// What `apus serve` is told by flags, the environment and the file, in this order of precedence, and where
 /// each value comes from.
@@ -69,6 +70,19 @@ extension ServeConfiguration {
       certificate: certificate, key: key, clientCA: path(.tlsClientCA), minimumVersion: minimumVersion)
   }
 
+  /// `auto`, `json` or `text`.
+  var logFormat: String { text(.logFormat) ?? "auto" }
+  var logLevel: LogLevel { text(.logLevel).flatMap { LogLevel(name: $0) } ?? .info }
+
+  /// What is logged of each call.
+  var accessLog: AccessLog.Settings {
+    var settings = AccessLog.Settings()
+    settings.path = path(.accessPath)
+    settings.maximumPerSecond = number(.accessPerSecond)
+    settings.slowNanoseconds = nanoseconds(.logSlow)
+    return settings
+  }
+
   /// The policy file, if there is one.
   var policy: String? { path(.policy) }
 
@@ -89,6 +103,10 @@ extension ServeConfiguration {
 
   private func path(_ key: ConfigurationKey) -> String? {
     if case .path(let path) = self[key].value { path } else { nil }
+  }
+
+  private func text(_ key: ConfigurationKey) -> String? {
+    if case .text(let text) = self[key].value { text } else { nil }
   }
 
   private func number(_ key: ConfigurationKey) -> Int {

@@ -11,16 +11,18 @@ struct ServeLoop: ~Copyable {
   let server: Server
   let security: ServeSecurity
   let manager: ServiceManager
-  let log: Logger
+  let logs: ServeLog
+  private let log: Logger
   /// Refusals are logged once a second at most, so that no flood of them fills the log.
   private var quietUntil = Instant(nanoseconds: 0)
   private var watchdog = Watchdog()
 
-  init(server: Server, security: ServeSecurity, manager: ServiceManager, log: Logger) {
+  init(server: Server, security: ServeSecurity, manager: ServiceManager, logs: ServeLog) {
     self.server = server
     self.security = security
     self.manager = manager
-    self.log = log
+    self.logs = logs
+    log = logs.log
   }
 
   /// Returns after SIGTERM or SIGINT.
@@ -36,7 +38,10 @@ struct ServeLoop: ~Copyable {
       case SIGHUP:
         manager.reloading()
         security.reload(always: true)
+        logs.reload()
         manager.reloaded()
+      case SIGUSR1: logs.beMoreVerbose()
+      case SIGUSR2: logs.beLessVerbose()
       case 0:
         security.reload()
         if !isQuiet { logRefusals() }

@@ -37,8 +37,8 @@ package final class HTTPGateway: Sendable {
     let group = MultiThreadedEventLoopGroup(numberOfThreads: settings.threads)
     let frontend = Frontend(server: server, group: group, settings)
     let latches = settings.addresses.map { _ in Latch<Int?>() }
-    var log = log
-    log.logLevel = max(log.logLevel, .error)
+    // What it has to say about single connections is in the access log and the metrics.
+    let log = Logger(label: log.label) { _ in SwiftLogNoOpLogHandler() }
     let applications = zip(settings.addresses, latches).map { address, latch in
       makeApplication(address, frontend, settings, group, log) { latch.open($0) }
     }

@@ -67,8 +67,8 @@ package struct WakeUp: ~Copyable, Sendable {
   package func drain() { _ = clinux_eventfd_drain(descriptor.number) }
 }
 
-/// The signals that end or reload a process, as a descriptor. Made before any other thread, which then
-/// inherits the mask; SIGPIPE is ignored.
+/// The signals that a server acts upon, as a descriptor. Made before any other thread, which then inherits
+/// the mask; SIGPIPE is ignored.
 package struct SignalSource: ~Copyable, Sendable {
   package let descriptor: Descriptor
 
@@ -76,8 +76,8 @@ package struct SignalSource: ~Copyable, Sendable {
     descriptor = Descriptor(owning: try check(clinux_signal_descriptor(), "create a signalfd"))
   }
 
-  /// Waits for SIGINT, SIGTERM or SIGHUP and gives its number, or 0 when the time has passed or `other`, if
-  /// it is a descriptor, can be read.
+  /// Waits for SIGINT, SIGTERM, SIGHUP, SIGUSR1 or SIGUSR2 and gives its number, or 0 when the time has
+  /// passed or `other`, if it is a descriptor, can be read.
   package func wait(timeoutMilliseconds: Int32 = -1, orReadable other: Int32 = -1) -> Int32 {
     var entries = (
       pollfd(fd: descriptor.number, events: Int16(POLLIN), revents: 0),

@@ -12,6 +12,7 @@ struct PreparedCall {
   var timeoutNanoseconds: UInt64 = 0
   var wantLabels = false
   var wantDigest = false
+  var trace = TraceParent.none
   /// Of the numbers, from the start of the body.
   var inputOffset = 0
   /// The input is texts, whose ends are in the reactor's `texts`; such a call is prepared each time.
@@ -100,6 +101,8 @@ struct Connection: ~Copyable {
   var stream: ByteStream
   let transport: TransportKind
   var ring: MirroredRing
+  /// For the access log: no other connection of this process has the same number.
+  var serial: UInt64 = 0
   var phase = Phase.open
   var backlog: Backlog?
   var large: LargeFrame?

@@ -2,6 +2,7 @@ import ApusAccess
 package import ApusBase
 import ApusEngine
 import ApusFeatures
+import ApusLog
 package import ApusWire
 
 /// The way for one thread inside the process to call models: by the same admission, limits and counters as a
@@ -13,6 +14,7 @@ package final class Lane: Sendable {
   private struct Workspace: ~Copyable {
     let recorder: Recorder
     let hidden: AlignedBuffer
+    let accessRing: AccessRing
   }
 
   init(fleet: Fleet, index: Int) {
@@ -20,7 +22,9 @@ package final class Lane: Sendable {
     let plans = fleet.catalog.models.compactMap(\.plan)
     let floats = plans.map(\.workspaceFloats).max() ?? 0
     workspace = Locked(
-      Workspace(recorder: fleet.recorders[index], hidden: AlignedBuffer(byteCount: 4 * floats)))
+      Workspace(
+        recorder: fleet.recorders[index], hidden: AlignedBuffer(byteCount: 4 * floats),
+        accessRing: fleet.accessLog?.newRing() ?? .disabled))
   }
 
   /// Counts a connection of HTTP.
@@ -135,11 +139,45 @@ package struct LocalCall: Sendable {
   package var begun: Instant
   package var received: Instant
 
+  /// Of the whole request.
+  package var requestBytes = 0
+  package var isEncrypted = false
+  /// The trace that the call belongs to.
+  package var trace = TraceParent.none
+
   package init(values: [Float], rows: Int, begun: Instant, received: Instant) {
     self.values = values
     self.rows = rows
     self.begun = begun
     self.received = received
+  }
+}
+
+extension LocalCall {
+  /// What the access log tells of it, but for how it ended.
+  fileprivate func record(of model: LocalModel, _ caller: LocalCaller) -> AccessRecord {
+    var record = AccessRecord()
+    record.end = .now
+    record.method = Method.classify.rawValue
+    record.model = Int32(truncatingIfNeeded: model.index)
+    record.version = model.served.version
+    record.rows = UInt32(truncatingIfNeeded: rows)
+    record.requestBytes = UInt64(requestBytes)
+    record.transport = isEncrypted ? .https : .http
+    record.setTrace(trace)
+    if !caller.name.isEmpty { record.identity = BoundedText(caller.name) }
+    return record
+  }
+}
+
+extension AccessRecord {
+  fileprivate mutating func setTimes(_ time: TimeAccount) {
+    receiveNanoseconds = time.receive
+    queueNanoseconds = time.queue
+    computeNanoseconds = time.compute
+    encodeNanoseconds = time.encode
+    totalNanoseconds = time.total
+    batchRows = time.batchRows
   }
 }
 
@@ -171,13 +209,26 @@ extension Lane {
     do throws(Status) {
       try check(call, model)
       return try admitting(caller, rows: call.rows) { () throws(Status) in
-        try workspace.withLock { workspace throws(Status) in try compute(call, model, &workspace) }
+        try workspace.withLock { workspace throws(Status) in
+          let answer = try compute(call, model, &workspace)
+          if answer.time.total >= workspace.accessRing.threshold {
+            var record = call.record(of: model, caller)
+            record.setTimes(answer.time)
+            workspace.accessRing.append(record)
+          }
+          return answer
+        }
       }
     } catch {
       workspace.withLock { workspace in
         workspace.recorder.add(.requests)
         workspace.recorder.refused(error)
         workspace.recorder.refused(model: model.index, error.code)
+        var record = call.record(of: model, caller)
+        record.totalNanoseconds = record.end.since(call.begun)
+        record.code = UInt8(truncatingIfNeeded: error.code.rawValue)
+        record.reason = BoundedText(error.reason)
+        if record.totalNanoseconds >= workspace.accessRing.threshold { workspace.accessRing.append(record) }
       }
       throw error
     }

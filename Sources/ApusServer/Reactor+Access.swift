@@ -147,7 +147,7 @@ extension Reactor {
     guard let standing = connection.pointee.standing else { return }
     let status = standing.denial
     note(status, method: Method.hello.rawValue, connection)
-    appendStatus(status, method: Method.hello.rawValue, requestID: 0)
+    appendStatus(status, method: Method.hello.rawValue, requestID: 0, connection)
     if flush(key, connection) { finish(key, connection) }
   }
 
@@ -158,7 +158,7 @@ extension Reactor {
     _ frame: Pending, _ status: Status, _ connection: UnsafeMutablePointer<Connection>
   ) {
     note(status, method: frame.header.method, connection)
-    refuse(frame, status)
+    refuse(frame, status, connection)
   }
 
   func note(

@@ -18,6 +18,8 @@ extension Reactor {
     let key = connections.insert(Connection(stream, over: kind, ring: ring))
     slotsUsed = max(slotsUsed, key.index + 1)
     guard let connection = connections.pointer(to: key) else { return }
+    connectionsAdopted += 1
+    connection.pointee.serial = connectionsAdopted * UInt64(fleet.recorders.count) + UInt64(index)
     connection.pointee.caller = caller
     connection.pointee.standing = caller.flatMap { fleet.access.standing(of: $0) }
     if connection.pointee.standing?.grants.isEmpty == true {

@@ -1,6 +1,7 @@
 import ApusAccess
 import ApusBase
 import ApusEngine
+import ApusLog
 import ApusWire
 
 /// Classify: a run of equal requests is one matrix as it lies in the receive ring, read there by BLAS, and
@@ -29,7 +30,7 @@ extension Reactor {
     if call.timeoutNanoseconds > 0,
       Instant.now.since(min(connection.pointee.oldest, now)) >= call.timeoutNanoseconds
     {
-      refuse(first, .deadlinePassed, model: call.modelIndex)
+      refuse(first, .deadlinePassed, connection, model: call.modelIndex)
       return 1
     }
     if call.wantLabels {
@@ -54,7 +55,7 @@ extension Reactor {
     recorder.add(.requests, UInt64(run - 1))
     let output = answers.baseAddress + answerBytes
     let times = compute(first, run: run, call, model, base, output, connection, at: now)
-    finishAnswers(index, run, call, output, times, connection.pointee.memory.answer)
+    finishAnswers(index, run, call, output, times, connection.pointee.memory.answer, connection)
     answerBytes += run * call.layout.frameBytes
     return run
   }
@@ -87,12 +88,15 @@ extension Reactor {
       connection.pointee.memory.bodyBytes == frame.layout.bodyBytes,
       equal(connection.pointee.memory.request, metadata.baseAddress.unsafelyUnwrapped, metadata.count)
     {
+      named = NamedCall(connection.pointee.prepared)
       return
     }
     connection.pointee.memory.requestBytes = -1
     let request = try ClassifyRequest(decoding: metadata, bodyBytes: frame.layout.bodyBytes, arena: arena)
     try require(.classify, model: request.model.name, of: connection)
+    named.trace = request.trace
     let index = try catalog.find(request.model)
+    named.model = Int32(truncatingIfNeeded: index)
     do throws(Status) {
       connection.pointee.prepared = try prepared(request, index)
       if connection.pointee.prepared.holdsTexts {
@@ -150,6 +154,7 @@ extension Reactor {
     call.timeoutNanoseconds = request.timeoutNanoseconds
     call.wantLabels = request.wantLabels
     call.wantDigest = request.wantDigest
+    call.trace = request.trace
     call.inputOffset = input.offset
     call.holdsTexts = holdsTexts
     call.form = AnswerForm(
@@ -264,7 +269,7 @@ extension Reactor {
   /// Writes header, metadata and padding around the bodies, and the account of where the time went.
   private mutating func finishAnswers(
     _ index: Int, _ run: Int, _ call: PreparedCall, _ output: UnsafeMutableRawPointer, _ times: Times,
-    _ prefix: UnsafeMutableRawBufferPointer
+    _ prefix: UnsafeMutableRawBufferPointer, _ connection: UnsafeMutablePointer<Connection>
   ) {
     let layout = call.layout
     let metadataEnd = FrameHeader.byteCount + layout.metadataBytes
@@ -293,6 +298,9 @@ extension Reactor {
       account.write(to: output + position * layout.frameBytes + FrameHeader.byteCount + call.prefixBytes)
     }
     recorder.batch(model: call.modelIndex, calls: run, rows: times.rows, account)
+    if account.total >= accessRing.threshold {
+      logAnswers(index, run, call, account, written, connection.pointee)
+    }
   }
 
   private func zeroBetweenParts(_ body: UnsafeMutableRawPointer, _ form: AnswerForm) {
@@ -312,11 +320,11 @@ extension Reactor {
     guard let memory = MappedBuffer(byteCount: call.layout.frameBytes) else {
       refuse(
         frame, Status(.resourceExhausted, "MEMORY_EXHAUSTED", "there is no memory for the answer"),
-        model: call.modelIndex)
+        connection, model: call.modelIndex)
       return 1
     }
     let times = compute(frame, run: 1, call, plan, base, memory.baseAddress, connection, at: now)
-    finishAnswers(index, 1, call, memory.baseAddress, times, connection.pointee.memory.answer)
+    finishAnswers(index, 1, call, memory.baseAddress, times, connection.pointee.memory.answer, connection)
     return send(memory, byteCount: call.layout.frameBytes, key, connection) ? 1 : nil
   }
 
@@ -335,7 +343,7 @@ extension Reactor {
         frame,
         Status(
           .resourceExhausted, "LABELS_TOO_MANY", "\(count) labels are too many for an answer; use top_k"),
-        model: call.modelIndex)
+        connection, model: call.modelIndex)
     }
     var call = call
     let body = labelled.baseAddress
@@ -354,14 +362,14 @@ extension Reactor {
       return refuse(
         frame,
         Status(.resourceExhausted, "LABELS_TOO_MANY", "the labels do not fit into an answer; use top_k"),
-        model: call.modelIndex)
+        connection, model: call.modelIndex)
     }
     call.prefixBytes = prefixBytes
     call.layout = FrameLayout(
       metadataBytes: prefixBytes + TimeAccount.encodedBytes, bodyBytes: call.form.bodyBytes)
     let output = answers.baseAddress + answerBytes
     (output + call.layout.bodyOffset).copyMemory(from: body, byteCount: call.form.bodyBytes)
-    finishAnswers(index, 1, call, output, times, prefix)
+    finishAnswers(index, 1, call, output, times, prefix, connection)
     answerBytes += call.layout.frameBytes
   }
 

@@ -191,7 +191,8 @@ extension Reactor {
   ) -> Bool {
     let header = FrameHeader(reading: connection.pointee.ring.readable.baseAddress.unsafelyUnwrapped)
     note(status, method: header.method, connection)
-    appendStatus(status, method: header.method, requestID: header.requestID)
+    named = NamedCall()
+    appendStatus(status, method: header.method, requestID: header.requestID, connection)
     if flush(key, connection) { finish(key, connection) }
     return false
   }
@@ -326,7 +327,7 @@ extension Reactor {
       recorder.add(.protocolErrors)
       appendStatus(
         Status(.deadlineExceeded, "FRAME_TIMEOUT", "a frame was begun and not ended in time"), method: 0,
-        requestID: 0)
+        requestID: 0, connection)
       if flush(key, connection) { finish(key, connection) }
     default:
       close(key)

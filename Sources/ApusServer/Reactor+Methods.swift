@@ -27,12 +27,15 @@ extension Reactor {
       case .stats, .listModels:
         try require(.read, of: connection)
         try takeCall(rows: 0, connection, at: now)
-        return try answerInPages(frame, metadata, key, connection)
+        let answered = try answerInPages(frame, metadata, key, connection)
+        if answered == true { logAnswer(frame, connection.pointee) }
+        return answered
       case .classify, nil:
         throw Status(
           .unimplemented, "METHOD_UNKNOWN",
           "method 0x\(String(frame.header.method, radix: 16)) is not known to this server")
       }
+      logAnswer(frame, connection.pointee)
     } catch {
       deny(frame, error, connection)
       // Whoever was refused at the door has nothing more to say.

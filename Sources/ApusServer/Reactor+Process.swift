@@ -34,7 +34,7 @@ extension Reactor {
       let status =
         broken.error?.status
         ?? Status(.invalidArgument, "REQUEST_ID_REUSED", "request id \(broken.requestID) is still in use")
-      appendStatus(status, method: 0, requestID: broken.requestID)
+      appendStatus(status, method: 0, requestID: broken.requestID, connection)
       return (end, .broken)
     }
     if case .needMore(let frameBytes) = ending { return (end, .partial(frameBytes: frameBytes)) }
@@ -114,16 +114,17 @@ extension Reactor {
         continue
       }
       recorder.add(.requests)
+      named = NamedCall()
       let method = frame.pointee.header.method
       if frame.pointee.cancelled {
-        refuse(frame.pointee, Self.cancelled)
+        refuse(frame.pointee, Self.cancelled, connection)
         index += 1
       } else if connection.pointee.goawaySent {
         refuse(
           frame.pointee,
           Status(
             .unavailable, "NOT_PROCESSED", "this server is shutting down; try another",
-            retryAfterNanoseconds: 1))
+            retryAfterNanoseconds: 1), connection)
         index += 1
       } else if let status = refusal(of: frame.pointee, connection) {
         deny(frame.pointee, status, connection)
@@ -143,18 +144,28 @@ extension Reactor {
   }
 
   /// Makes the answer to a request that gets no result.
-  mutating func refuse(_ frame: Pending, _ status: Status) {
-    appendStatus(status, method: frame.header.method, requestID: frame.header.requestID)
+  mutating func refuse(
+    _ frame: Pending, _ status: Status, _ connection: UnsafeMutablePointer<Connection>
+  ) {
+    appendStatus(
+      status, method: frame.header.method, requestID: frame.header.requestID, connection,
+      requestBytes: frame.layout.frameBytes)
   }
 
   /// The same where the model is known, whose count it is, too.
-  mutating func refuse(_ frame: Pending, _ status: Status, model: Int) {
+  mutating func refuse(
+    _ frame: Pending, _ status: Status, _ connection: UnsafeMutablePointer<Connection>, model: Int
+  ) {
     recorder.refused(model: model, status.code)
-    refuse(frame, status)
+    refuse(frame, status, connection)
   }
 
-  mutating func appendStatus(_ status: Status, method: UInt16, requestID: UInt64) {
+  mutating func appendStatus(
+    _ status: Status, method: UInt16, requestID: UInt64, _ connection: UnsafeMutablePointer<Connection>,
+    requestBytes: Int = 0
+  ) {
     recorder.refused(status)
+    logStatus(status, method: method, requestID, requestBytes, connection.pointee)
     appendFrame(.answer, method: method, requestID: requestID, flags: .status) { output, arena in
       status.encode(into: output, arena: arena)
     }

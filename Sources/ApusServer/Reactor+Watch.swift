@@ -57,7 +57,7 @@ extension Reactor {
       return
     }
     connection.pointee.watches.remove(at: place)
-    appendStatus(Self.cancelled, method: Method.watchHealth.rawValue, requestID: requestID)
+    appendStatus(Self.cancelled, method: Method.watchHealth.rawValue, requestID: requestID, connection)
   }
 
   /// The peer has ended its sending side and cannot cancel any more.
@@ -87,7 +87,7 @@ extension Reactor {
         connection.pointee.watches.append(watch)
       } catch {
         note(error, method: Method.watchHealth.rawValue, connection)
-        appendStatus(error, method: Method.watchHealth.rawValue, requestID: watch.requestID)
+        appendStatus(error, method: Method.watchHealth.rawValue, requestID: watch.requestID, connection)
       }
     }
   }

@@ -1,6 +1,7 @@
 import ApusBase
 import ApusEngine
 import ApusIO
+import ApusLog
 import ApusWire
 import Glibc
 import Synchronization
@@ -18,12 +19,16 @@ final class Fleet: Sendable {
   let handshakes = HandshakeCounters()
   /// Wakes whoever logs refusals.
   let attention: WakeUp
+  /// nil: calls are not logged.
+  let accessLog: AccessLog?
   let started: Instant
 
   init(
-    catalog: Catalog, limits: Limits, access: AccessControl, reactors: Int, lanes: Int
+    catalog: Catalog, limits: Limits, access: AccessControl, accessLog: AccessLog?, reactors: Int,
+    lanes: Int
   ) throws(SystemError) {
     self.catalog = catalog
+    self.accessLog = accessLog
     self.access = access
     self.limits = limits
     recorders = (0..<reactors + lanes).map { _ in Recorder(models: catalog.models.count) }
@@ -91,6 +96,10 @@ struct Reactor: ~Copyable {
   var drainDeadline = Instant.never
   /// The only connection that was active in the last turn, which is then polled directly.
   var hot: SlotKey?
+  /// What is told of each call, and of the one at hand.
+  let accessRing: AccessRing
+  var named = NamedCall()
+  var connectionsAdopted: UInt64 = 0
   /// Connections that hold decrypted or buffered bytes, of which the poller knows nothing.
   var unread: [SlotKey] = []
 
@@ -127,6 +136,7 @@ struct Reactor: ~Copyable {
     texts = TextRows(fleet.catalog, limits)
     labelled = AlignedBuffer(byteCount: fleet.limits.answerBufferBytes / 4 + fleet.limits.metadataBytes)
     labels = .allocate(capacity: Self.labelCapacity)
+    accessRing = fleet.accessLog?.newRing() ?? .disabled
     polling = AdaptivePolling(maximumNanoseconds: spinNanoseconds)
     recorder.set(.answerBytes, UInt64(answers.bytes.count + labelled.bytes.count))
     recorder.set(.workspaceBytes, UInt64(workspace.bytes.count + scratch.bytes.count))

@@ -1,6 +1,7 @@
 package import ApusBase
 import ApusEngine
 package import ApusIO
+package import ApusLog
 import Synchronization
 
 /// A running server: its sockets, a thread for each reactor, and one that shakes hands with TLS clients.
@@ -19,6 +20,8 @@ package final class Server: Sendable {
     /// For the addresses that are encrypted.
     package var credentials: TLSCredentials?
     package var access = AccessControl(nil)
+    /// nil: calls are not logged. It is started and, after the drain, stopped by whoever made it.
+    package var accessLog: AccessLog?
 
     package init() {}
   }
@@ -41,8 +44,8 @@ package final class Server: Sendable {
   package init(catalog: Catalog, _ configuration: Configuration) throws(SystemError) {
     let threads = max(1, configuration.threads)
     fleet = try Fleet(
-      catalog: catalog, limits: configuration.limits, access: configuration.access, reactors: threads,
-      lanes: configuration.lanes)
+      catalog: catalog, limits: configuration.limits, access: configuration.access,
+      accessLog: configuration.accessLog, reactors: threads, lanes: configuration.lanes)
     let fleet = fleet
     credentials = configuration.credentials
     lanes = (0..<configuration.lanes).map { Lane(fleet: fleet, index: threads + $0) }

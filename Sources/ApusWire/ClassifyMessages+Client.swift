@@ -15,6 +15,8 @@ package struct ClassifyOptions: Equatable, Sendable {
   package var wantScores = false
   package var wantLabels = false
   package var wantDigest = false
+  /// W3C `traceparent`; empty: none.
+  package var traceParent = ""
 
   package init(model: String) { self.model = model }
 
@@ -39,6 +41,7 @@ package struct ClassifyOptions: Equatable, Sendable {
     message.want_scores = wantScores ? 1 : 0
     message.want_labels = wantLabels ? 1 : 0
     message.want_digest = wantDigest ? 1 : 0
+    if !traceParent.isEmpty { message.trace_parent = arena.binary(Array(traceParent.utf8)) }
     let list: UnsafeMutablePointer<UnsafeMutablePointer<Apus__V1__Part>?>? = arena.pointers(1)
     let part: UnsafeMutablePointer<Apus__V1__Part>? = arena.make { apus__v1__part__init($0) }
     guard let list, let input = part else { return 0 }

@@ -24,6 +24,8 @@ package struct ClassifyRequest {
   package let wantScores: Bool
   package let wantLabels: Bool
   package let wantDigest: Bool
+  /// `none` where the caller has given none, or one that is malformed.
+  package let trace: TraceParent
   /// The one input.
   package let input: InputPart
 
@@ -46,6 +48,8 @@ package struct ClassifyRequest {
     wantScores = request.want_scores != 0
     wantLabels = request.want_labels != 0
     wantDigest = request.want_digest != 0
+    let traceParent = request.trace_parent
+    trace = TraceParent(UnsafeRawBufferPointer(start: traceParent.data, count: traceParent.len)) ?? .none
     guard request.n_inputs == 1, let part = request.inputs?.pointee else {
       throw Status(
         .invalidArgument, "INPUT_COUNT", "this model takes one input; the call holds \(request.n_inputs)")

@@ -269,6 +269,8 @@ int clinux_signal_descriptor(void) {
   sigaddset(&set, SIGINT);
   sigaddset(&set, SIGTERM);
   sigaddset(&set, SIGHUP);
+  sigaddset(&set, SIGUSR1);
+  sigaddset(&set, SIGUSR2);
   signal(SIGPIPE, SIG_IGN);
   int error = pthread_sigmask(SIG_BLOCK, &set, NULL);
   if (error != 0) return -error;

@@ -91,6 +91,13 @@ import Testing
           write_timeout_ms: 30000  # default
           drain_ms: 5  # APUS_LIMITS_DRAIN_MS
           slab_bytes: 268435456  # default
+        log:
+          format: "auto"  # default
+          level: "info"  # default
+          slow_ms: 0  # default
+          access:
+            # path: not set
+            max_per_second: 10000  # default
 
         """)
   }
@@ -116,7 +123,7 @@ import Testing
     let topLevel = ConfigurationKey.allCases.filter { $0.section == nil }.count
     #expect(configurations[0].count == topLevel + ConfigurationKey.sections.count)
     #expect((configurations[0]["policy"] as? String)?.hasSuffix("/p") == true)
-    for key in ["threads", "spin_us", "insecure", "socket_mode", "listen", "tls", "limits"] {
+    for key in ["threads", "spin_us", "insecure", "socket_mode", "listen", "tls", "limits", "log"] {
       #expect(configurations[0][key] as? NSObject == configurations[1][key] as? NSObject, "\(key)")
     }
   }
@@ -129,7 +136,8 @@ import Testing
     let (values, sources) = (try #require(document["configuration"]), try #require(document["sources"]))
     #expect(sources.count == ConfigurationKey.allCases.count && document.count == 2)
     for key in ConfigurationKey.allCases {
-      let map = key.section.map { values[$0] as? NSDictionary } ?? values
+      let maps = key.section?.split(separator: ".").map(String.init) ?? []
+      let map = maps.reduce(values as NSDictionary?) { $0?[$1] as? NSDictionary }
       #expect(map?[key.lastName] != nil, "\(key)")
       let expected = key == .insecure ? "--insecure" : key == .socketMode ? "APUS_SOCKET_MODE" : "default"
       #expect(sources[key.rawValue] as? String == expected)

@@ -62,10 +62,13 @@ func refusal(
 extension ConfigurationKey {
   /// The key in a file of its own, with a text as its value; the value is in the last line.
   func yaml(_ text: String) -> String {
-    section.map { "\($0):\n  \(lastName): \(text)\n" } ?? "\(rawValue): \(text)\n"
+    let names = rawValue.split(separator: ".")
+    return names.enumerated().map { depth, name in
+      String(repeating: "  ", count: depth) + "\(name):" + (depth + 1 < names.count ? "" : " \(text)") + "\n"
+    }.joined()
   }
 
-  var valueLine: Int { section == nil ? 1 : 2 }
+  var valueLine: Int { rawValue.split(separator: ".").count }
 
   /// Texts for the file, the variable and the flag; each differs from the one before, and the first from the
   /// default.
@@ -74,7 +77,7 @@ extension ConfigurationKey {
     case .addresses: ["unix:/f.sock", "unix:/e.sock", "unix:/g.sock"]
     case .httpAddresses: ["127.0.0.1:8001", "http://127.0.0.1:8002", "http://[::1]:8003"]
     case .name: ["f", "e", "g"]
-    case .file, .folder: ["/f", "/e", "/g"]
+    case .file, .folder, .output: ["/f", "/e", "/g"]
     case .number(let range):
       [
         "\(range.lowerBound + (row.standard == .number(range.lowerBound + 1) ? 2 : 1))",

@@ -46,6 +46,33 @@ import Testing
       try connection.classify(bytes, call, calls: 2 * count, inFlight: inFlight)
       #expect(growth(interposer.taken, since: before) == [:], "\(texts.count) texts")
     }
+
+  /// The access log's thread makes lines in memory that it keeps; what it takes once a second, or while its
+  /// buffer grows, is no memory per call.
+  @Test func serverTakesNoMemoryPerLoggedCall() throws {
+    let interposer = try Interposer()
+    let access = FileManager.default.temporaryDirectory
+      .appendingPathComponent("apus-access-\(UUID().uuidString.prefix(8))").path
+    defer { try? FileManager.default.removeItem(atPath: access) }
+    let environment = interposer.environment.merging(["APUS_LOG_ACCESS_PATH": access]) { $1 }
+    let server = try ServedRepository(["--threads", "1"], environment: environment)
+    var connection = try ClientConnection(Address(server.address))
+    let call = ClassifyCall("digits")
+    let input = [Float](repeating: 0.5, count: 64)
+    try connection.classify(input, call, calls: 300, inFlight: 1)
+    try connection.classify(input, call, calls: 3000, inFlight: 128)
+    let before = interposer.taken
+    try #require(before["malloc", default: 0] > 0, "nothing is counted")
+    try connection.classify(input, call, calls: 5000, inFlight: 1)
+    try connection.classify(input, call, calls: 30_000, inFlight: 128)
+    #expect(growth(interposer.taken, since: before).values.reduce(0, +) < 1000)
+    server.terminate()
+    let lines = try String(contentsOfFile: access, encoding: .utf8).split(separator: "\n")
+    let dropped = lines.compactMap { line in
+      line.firstRange(of: "\"dropped\":").map { Int(line[$0.upperBound...].prefix { $0.isNumber }) ?? 0 }
+    }
+    let calls = lines.count { $0.contains("\"method\":\"classify\"") }
+    #expect(calls > 0 && calls + dropped.reduce(0, +) == 38_300)
   }
 
   /// OpenSSL takes a few bytes for each record, and our code none. A policy is in force and is asked.

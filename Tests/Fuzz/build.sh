@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Builds a libFuzzer target with the address sanitizer: Tests/Fuzz/build.sh TARGET [FOLDER]
 #
-# TARGET is pytorch, safetensors, text, tls or wire; the program is FOLDER/TARGET (default .build/fuzz). Then, for example:
+# TARGET is logs, pytorch, safetensors, text, tls or wire; the program is FOLDER/TARGET (default .build/fuzz). Then, for example:
 #   SWIFT_BACKTRACE=enable=no .build/fuzz/pytorch -max_total_time=60 -rss_limit_mb=512 NEW Tests/Fuzz/corpus/pytorch
 # NEW is a folder for what the run finds. Without backtraces off, a crash hangs in Swift's backtracer.
 set -euo pipefail
 
-target=${1:?usage: Tests/Fuzz/build.sh pytorch|safetensors|text|tls|wire [FOLDER]}
+target=${1:?usage: Tests/Fuzz/build.sh logs|pytorch|safetensors|text|tls|wire [FOLDER]}
 root=$(cd "$(dirname "$0")/../.." && pwd)
 out=${2:-$root/.build/fuzz}
 mkdir -p "$out"
@@ -48,6 +48,11 @@ program() {
 }
 
 case $target in
+  logs)
+    # The reader and the writer of lines alone.
+    swift_module ApusLog "$root"/Sources/ApusLog/{JSONLine,LogLine,LogTime}.swift
+    program LogsFuzz.swift
+    ;;
   pytorch | safetensors)
     # The network's description alone: a reader of files needs no kernels.
     swift_module ApusEngine "$root/Sources/ApusEngine/Network.swift"
@@ -78,7 +83,7 @@ case $target in
     program WireFuzz.swift -lprotobuf-c
     ;;
   *)
-    echo "unknown target $target; there are pytorch, safetensors, text, tls and wire" >&2
+    echo "unknown target $target; there are logs, pytorch, safetensors, text, tls and wire" >&2
     exit 2
     ;;
 esac

@@ -12,6 +12,7 @@ import Testing
     "ApusIO": ["ApusBase", "CLinux"],
     "ApusTLS": ["ApusBase", "COpenSSL"],
     "ApusStream": ["ApusBase", "ApusIO", "ApusTLS"],
+    "ApusLog": ["ApusBase", "ApusWire", "ApusIO"],
     "ApusYAML": ["Yams"],
     "ApusMetrics": [],
     "ApusEngine": ["ApusBase", "COpenBLAS", "CSingleThreadedBLAS"],
@@ -22,7 +23,7 @@ import Testing
     "ApusClient": ["ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusStream"],
     "ApusServer": [
       "ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusStream", "ApusEngine", "ApusFeatures", "ApusModels",
-      "ApusAccess", "ApusMetrics",
+      "ApusAccess", "ApusMetrics", "ApusLog",
     ],
     "ApusGateway": [
       "ApusBase", "ApusMetrics", "ApusWire", "ApusIO", "ApusTLS", "ApusServer", "HTTPTypes", "Hummingbird",
@@ -32,7 +33,7 @@ import Testing
     "apus-gateway": ["ApusCommand", "ApusGateway"],
     "ApusCommand": [
       "ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusYAML", "ApusEngine", "ApusFormats", "ApusModels",
-      "ApusAccess", "ApusClient", "ApusServer",
+      "ApusAccess", "ApusClient", "ApusServer", "ApusLog",
       "ArgumentParser", "CLinux", "Histogram", "Logging",
     ],
   ]

@@ -63,7 +63,7 @@ final class ServerProcess {
   /// Where the server says that it listens by such a transport; empty where it does not.
   private func address(_ scheme: String) -> String {
     guard let range = log.range(of: "listening on \(scheme)") else { return "" }
-    return scheme + log[range.upperBound...].prefix { !$0.isWhitespace }
+    return scheme + log[range.upperBound...].prefix { !$0.isWhitespace && $0 != "\"" }
   }
 
   struct StartFailure: Error, CustomStringConvertible { let description: String }

@@ -40,7 +40,7 @@ def scan(apus, models, folder, minimum):
     while found is None:
       line = server.stderr.readline()
       assert line, "the server did not start"
-      found = re.search(r"listening on tls://(\S+)", line)
+      found = re.search(r'listening on tls://([^\s"]+)', line)
     subprocess.run([sys.executable, "-m", "sslyze", *LOOKS, f"--json_out={folder}/scan.json", found[1]],
                    check=True, timeout=120, capture_output=True)
     return json.loads((folder / "scan.json").read_text())["server_scan_results"][0]["scan_result"]

@@ -72,6 +72,7 @@ int clinux_processors(void);
 int clinux_raise_descriptor_limit(void);
 // Moves a file to a name that must be free.
 int clinux_rename_new(const char *from, const char *to);
-// Blocks SIGINT, SIGTERM and SIGHUP for this thread and its children and gives a signalfd for them; SIGPIPE is ignored.
+// Blocks SIGINT, SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 for this thread and its children and gives a signalfd for them;
+// SIGPIPE is ignored.
 int clinux_signal_descriptor(void);
 int clinux_read_signal(int fd);

@@ -74,7 +74,7 @@ class Client:
 
     def classify(self, model: str, array: Any = None, top: int = 0, version: Optional[int] = None,
                  alias: Optional[str] = None, scores: bool = False, labels: bool = True,
-                 timeout: Optional[float] = None, *,
+                 timeout: Optional[float] = None, trace_parent: str = "", *,
                  text: Union[str, Sequence[str], None] = None) -> Classification:
         """Classifies one input, an array of one dimension, or a batch, whose first dimension is the rows.
 
@@ -82,18 +82,23 @@ class Client:
 
         `top` keeps the most probable classes; 0 gives every class in the order of its index. `version` or
         `alias` choose a version of the model, `scores` asks for the raw outputs, `labels` for the names.
+        `trace_parent` is the trace that the call belongs to, as W3C Trace Context writes it in `traceparent`;
+        the server puts it into its access log, and ignores a malformed one.
         """
         if (array is None) == (text is None):
             raise ValueError("give an array or text=, one of them")
         if text is None:
-            return self.classify_many(model, [array], top, version, alias, scores, labels, timeout)[0]
+            return self.classify_many(
+                model, [array], top, version, alias, scores, labels, timeout, trace_parent=trace_parent)[0]
         texts, single = tensors.as_texts(text)
         inputs = [(tensors.part_of_texts(texts), b"".join(texts), len(texts), single)]
-        return self._classify(model, inputs, top, version, alias, scores, labels, timeout, 1)[0]
+        return self._classify(model, inputs, top, version, alias, scores, labels, timeout, 1,
+                              trace_parent)[0]
 
     def classify_many(self, model: str, arrays: Iterable[Any], top: int = 0, version: Optional[int] = None,
                       alias: Optional[str] = None, scores: bool = False, labels: bool = True,
-                      timeout: Optional[float] = None, window: int = 64) -> list[Classification]:
+                      timeout: Optional[float] = None, window: int = 64,
+                      trace_parent: str = "") -> list[Classification]:
         """Makes a call for each array, up to `window` at the same time, and gives the answers in order.
 
         `timeout` is for all of them together. The first call that fails raises, and no further ones are sent.
@@ -102,11 +107,12 @@ class Client:
         for array in arrays:
             values, single = tensors.as_input(array)
             inputs.append((tensors.part_of(values), values.tobytes(), len(values), single))
-        return self._classify(model, inputs, top, version, alias, scores, labels, timeout, window)
+        return self._classify(model, inputs, top, version, alias, scores, labels, timeout, window,
+                              trace_parent)
 
     def _classify(self, model: str, inputs: list[tuple[messages.Part, bytes, int, bool]], top: int,
                   version: Optional[int], alias: Optional[str], scores: bool, labels: bool,
-                  timeout: Optional[float], window: int) -> list[Classification]:
+                  timeout: Optional[float], window: int, trace_parent: str) -> list[Classification]:
         """A call for each input: its part, the body, its rows and whether it is one row and no batch."""
         check_choice(version, alias)
         if top < 0 or window < 1:
@@ -116,7 +122,7 @@ class Client:
         for part, body, rows, single in inputs:
             request = messages.ClassifyRequest(
                 model=model, version=version or 0, alias=alias or "", inputs=[part],
-                top_k=top, want_scores=scores, want_labels=labels)
+                top_k=top, want_scores=scores, want_labels=labels, trace_parent=trace_parent.encode())
             calls.append(Call(Method.CLASSIFY, request, body))
             asked.append(tensors.Asked(rows, single, top, labels, scores))
         return self._run(calls, timeout, window, lambda: [

@@ -110,6 +110,7 @@ class ClassifyRequest:
     timeout_ns: int = one(6, "uint64")
     want_scores: bool = one(7, "bool")
     want_labels: bool = one(8, "bool")
+    trace_parent: bytes = one(10, "bytes")
 
 
 @dataclass

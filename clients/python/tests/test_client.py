@@ -118,6 +118,18 @@ def test_texts_that_cannot_be_sent():
     with pytest.raises(ValueError, match="surrogates"):
         client.classify("m", text="\ud800")
 
+def test_a_trace_parent():
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+    def script(peer):
+        _, id, metadata, _ = peer.request()
+        # field 10, bytes
+        assert metadata.endswith(b"\x52\x37" + trace.encode())
+        peer.send(one_class(id, 1.0))
+
+    with serving(script) as server, apus.Client(server.address) as client:
+        client.classify("m", [1.0], top=1, trace_parent=trace)
+
 
 def test_labels_of_a_model_without_them_are_the_indices():
     def script(peer):

@@ -1,0 +1,99 @@
+import ApusBase
+import ApusLog
+import ApusWire
+
+/// What is known of the call at hand before it is answered, for the access log.
+struct NamedCall {
+  /// In the catalog; -1: none has been found.
+  var model: Int32 = -1
+  var trace = TraceParent.none
+
+  init() {}
+
+  init(_ call: PreparedCall) {
+    model = Int32(truncatingIfNeeded: call.modelIndex)
+    trace = call.trace
+  }
+}
+
+/// Records for the access log and the log of slow calls. Where both are off, a run of calls costs a
+/// comparison.
+extension Reactor {
+  /// A run of answered calls that differ in their request ids alone.
+  func logAnswers(
+    _ index: Int, _ run: Int, _ call: PreparedCall, _ account: TimeAccount, _ end: Instant,
+    _ connection: borrowing Connection
+  ) {
+    var record = AccessRecord()
+    record.end = end
+    record.version = call.form.version
+    record.receiveNanoseconds = account.receive
+    record.queueNanoseconds = account.queue
+    record.computeNanoseconds = account.compute
+    record.encodeNanoseconds = account.encode
+    record.totalNanoseconds = account.total
+    record.requestBytes = UInt64(pending[index].layout.frameBytes)
+    record.setTrace(call.trace)
+    record.model = Int32(truncatingIfNeeded: call.modelIndex)
+    record.rows = UInt32(truncatingIfNeeded: call.rows)
+    record.batchRows = account.batchRows
+    setCaller(of: &record, connection)
+    let first = pending + index
+    accessRing.append(record, count: run) { first[$0].header.requestID }
+  }
+
+  /// An answered call of another method.
+  func logAnswer(_ frame: Pending, _ connection: borrowing Connection) {
+    log(
+      method: frame.header.method, frame.header.requestID, frame.layout.frameBytes, connection, code: .ok,
+      reason: "")
+  }
+
+  /// A call that got no result.
+  func logStatus(
+    _ status: Status, method: UInt16, _ requestID: UInt64, _ requestBytes: Int,
+    _ connection: borrowing Connection
+  ) {
+    log(method: method, requestID, requestBytes, connection, code: status.code, reason: status.reason)
+  }
+
+  private func log(
+    method: UInt16, _ requestID: UInt64, _ requestBytes: Int, _ connection: borrowing Connection,
+    code: StatusCode, reason: String
+  ) {
+    guard accessRing.threshold < .max else { return }
+    let now = Instant.now
+    let total = now.since(min(connection.oldest, now))
+    guard total >= accessRing.threshold else { return }
+    var record = AccessRecord()
+    record.end = now
+    record.requestID = requestID
+    record.requestBytes = UInt64(requestBytes)
+    record.totalNanoseconds = total
+    record.method = method
+    record.code = UInt8(truncatingIfNeeded: code.rawValue)
+    record.reason = BoundedText(reason)
+    record.model = named.model
+    record.setTrace(named.trace)
+    if named.model >= 0 { record.version = catalog.models[Int(named.model)].version }
+    setCaller(of: &record, connection)
+    accessRing.append(record)
+  }
+
+  private func setCaller(of record: inout AccessRecord, _ connection: borrowing Connection) {
+    record.connection = connection.serial
+    record.transport = connection.transport.logged
+    if let name = connection.standing?.name { record.identity = BoundedText(name) }
+  }
+}
+
+extension TransportKind {
+  var logged: AccessTransport {
+    switch self {
+    case .unix: .unix
+    case .tcp: .tcp
+    case .tls: .tls
+    case .http: .http
+    }
+  }
+}
