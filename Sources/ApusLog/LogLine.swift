@@ -62,12 +62,15 @@ package struct LogLine {
   }
 
   package mutating func appendNumber(_ value: UInt64) {
-    var divisor: UInt64 = 1
-    while value / divisor >= 10 { divisor *= 10 }
-    while divisor > 0 {
-      bytes.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: value / divisor % 10))
-      divisor /= 10
-    }
+    var digits = InlineArray<20, UInt8>(repeating: 0)
+    var first = 20
+    var rest = value
+    repeat {
+      first -= 1
+      digits[first] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
+      rest /= 10
+    } while rest > 0
+    for place in first..<20 { bytes.append(digits[place]) }
   }
 
   /// A string of hexadecimal digits, most significant first.

@@ -89,6 +89,13 @@ import Testing
     #expect(bytes.withUnsafeBytes { LogTime.parse($0) } == microseconds)
   }
 
+  @Test(arguments: [0, 9, 10, 99, 100, 12_345_678_901, 10_000_000_000_000_000_000, UInt64.max])
+  func numbersAreWrittenInFull(_ number: UInt64) {
+    var line = LogLine()
+    line.appendNumber(number)
+    #expect(String(decoding: line.bytes, as: UTF8.self) == "\(number)")
+  }
+
   @Test(arguments: [
     "", "2026-11-24T16:23:37Z", "2026-11-24 16:23:37.123456Z", "2026-13-24T16:23:37.123456Z",
     "2026-11-24T24:23:37.123456Z", "2026-11-24T16:23:37.12345xZ", "2026-11-24T16:23:37.123456+",
