@@ -67,7 +67,7 @@ struct BadPolicyTests {
       ("tokens:\n  a: {}\n  \"a\": {}", "line 2: a is there twice"),
       (
         "tokens:\n  1: {hash: \(hashText("1"))}\n  \"1\": {hash: \(hashText("2"))}",
-        "policy.yaml line 3: 1 is there twice"
+        "policy.yaml line 2: 1 is there twice"
       ),
       ("tokens: {}\ntokens: {}", "line 1: tokens is there twice"),
       ("identities:\n  uid:1: {models: [*], methods: [read]}", "put quotation marks around a pattern that"),

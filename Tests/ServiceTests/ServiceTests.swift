@@ -19,7 +19,7 @@ import Testing
   private func expectLife(_ lines: [String], health: Int, listening: Int) {
     #expect(lines.count == 8 + health, "\(lines)")
     guard lines.count == 8 + health else { return }
-    #expect(lines[0] == "heard READY=1 STATUS=2 models ready, 0 failed")
+    #expect(lines[0] == "heard READY=1 STATUS=3 models ready, 0 failed")
     #expect(lines[1...health].allSatisfy { $0 == "health 0" }, "\(lines)")
     #expect(lines[1 + health].hasPrefix("heard RELOADING=1 MONOTONIC_USEC="))
     #expect(
