@@ -17,7 +17,8 @@ func makeApplication(
   let builder = HTTPServerBuilder { responder in
     let http = HTTP1Channel(
       responder: responder, configuration: HTTP1Channel.Configuration(idleTimeout: .seconds(75)))
-    return GatewayChannel(http: http, credentials: credentials, handshakeTimeout: timeout, lanes: frontend.lanes)
+    return GatewayChannel(
+      http: http, credentials: credentials, handshakeTimeout: timeout, lanes: frontend.lanes)
   }
   return Application(
     responder: makeRouter(frontend).buildResponder(), server: builder,

@@ -50,12 +50,12 @@ import Testing
     #expect(layer.problems == [] && layer.settings.isEmpty)
   }
 
-  /// Each text, and the lines said about it.
   /// Of the file's own map.
   private static let names =
-    (ConfigurationKey.allCases.filter { $0.section == nil }.map(\.rawValue) + ConfigurationKey.sections)
-    .joined(separator: ", ")
+    (ConfigurationKey.allCases.filter { $0.section == nil }.map(\.rawValue)
+    + ConfigurationKey.sections(in: nil)).joined(separator: ", ")
 
+  /// Each text, and the lines said about it.
   private static let wrong: [(text: String, problems: [String])] = [
     ("models: m\n\ntreads: 2\n", [" line 3: unknown key treads in the configuration; did you mean threads?"]),
     ("tls:\n  crt: a\n", [" line 2: unknown key crt in tls; did you mean cert?"]),

@@ -43,7 +43,7 @@ import Testing
     let read = try readBack(text)
     #expect(read.policy?.unicodeScalars.elementsEqual(("/x/" + name).unicodeScalars) == true)
     #expect(read.listen == [.unix(path: "/" + name)])
-    let lines = ConfigurationKey.allCases.count + ConfigurationKey.sections.count
+    let lines = ConfigurationKey.allCases.count + Set(ConfigurationKey.allCases.compactMap(\.section)).count
     #expect(text.split(separator: "\n", omittingEmptySubsequences: false).count == lines + 1)
     // What a terminal would act upon, or hide.
     let acting: [Unicode.GeneralCategory] = [.control, .format, .lineSeparator, .paragraphSeparator]
@@ -121,7 +121,7 @@ import Testing
       return try #require(json?["configuration"] as? NSDictionary)
     }
     let topLevel = ConfigurationKey.allCases.filter { $0.section == nil }.count
-    #expect(configurations[0].count == topLevel + ConfigurationKey.sections.count)
+    #expect(configurations[0].count == topLevel + ConfigurationKey.sections(in: nil).count)
     #expect((configurations[0]["policy"] as? String)?.hasSuffix("/p") == true)
     for key in ["threads", "spin_us", "insecure", "socket_mode", "listen", "tls", "limits", "log"] {
       #expect(configurations[0][key] as? NSObject == configurations[1][key] as? NSObject, "\(key)")

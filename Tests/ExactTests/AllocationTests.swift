@@ -46,6 +46,7 @@ import Testing
       try connection.classify(bytes, call, calls: 2 * count, inFlight: inFlight)
       #expect(growth(interposer.taken, since: before) == [:], "\(texts.count) texts")
     }
+  }
 
   /// The access log's thread makes lines in memory that it keeps; what it takes once a second, or while its
   /// buffer grows, is no memory per call.

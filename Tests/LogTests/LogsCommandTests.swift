@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@testable import apus
+@testable import ApusCommand
 
 /// `apus logs` on a log that was written by hand.
 @Suite struct LogsCommandTests {
