@@ -61,10 +61,11 @@ let package = Package(
       ]),
 
     // Layer 6: HTTP.
+    module("ApusJSON", ["ApusWire"]),
     module(
       "ApusGateway",
       [
-        "ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusServer",
+        "ApusBase", "ApusWire", "ApusJSON", "ApusIO", "ApusTLS", "ApusServer",
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HummingbirdCore", package: "hummingbird"),
         .product(name: "Logging", package: "swift-log"),
@@ -100,6 +101,12 @@ let package = Package(
     tests("ApusEngineTests", ["ApusEngine", "ApusBase"]),
     tests("ApusFormatsTests", ["ApusFormats", "ApusEngine", "ApusBase"]),
     tests("ApusModelsTests", ["ApusModels", "ApusFormats", "ApusEngine", "ApusBase"]),
+    tests(
+      "ApusGatewayTests",
+      [
+        "ApusGateway", "ApusJSON", "ApusWire", .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOEmbedded", package: "swift-nio"),
+      ]),
     tests("ApusClientTests", ["ApusClient", "ApusWire", "ApusIO", "ApusBase"]),
     tests(
       "ConfigurationTests",

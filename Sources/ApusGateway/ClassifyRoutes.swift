@@ -1,4 +1,5 @@
 import ApusBase
+import ApusJSON
 import ApusServer
 import ApusWire
 import Hummingbird
@@ -48,7 +49,7 @@ struct ClassifyRoutes {
     let lane = frontend.lane(context)
     let caller = try frontend.caller(request, context)
     let model = try frontend.model(try ModelChoice(context), caller, lane)
-    let bytes = try await frontend.body(request, caller, lane)
+    let bytes = try await frontend.body(request, context, caller, lane)
     let received = Instant.now
     let body = try frontend.scan(bytes) { (scanner) throws(JSONError) in try Body(&scanner) }
     guard let input = body.input else {
@@ -124,7 +125,7 @@ struct ClassifyRoutes {
     let lane = frontend.lane(context)
     let caller = try frontend.caller(request, context)
     let model = try frontend.model(try defaultModel(lane, caller), caller, lane)
-    let bytes = try await frontend.body(request, caller, lane)
+    let bytes = try await frontend.body(request, context, caller, lane)
     let received = Instant.now
     let input: Input? = try frontend.scan(bytes) { (scanner) throws(JSONError) in
       var input: Input?

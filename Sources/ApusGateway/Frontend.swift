@@ -1,9 +1,11 @@
 import ApusBase
+import ApusJSON
 import ApusServer
 import ApusWire
 import HTTPTypes
 import Hummingbird
 import NIOCore
+import NIOHTTPTypes
 
 /// What all routes share: the server's lanes, one for each thread, and the way from a request to a call.
 struct Frontend: Sendable {
@@ -38,7 +40,9 @@ struct Frontend: Sendable {
   /// The whole body.
   ///
   /// - Throws: a 413 problem when it is longer than the caller may send; a 408 one when it does not come.
-  func body(_ request: Request, _ caller: LocalCaller, _ lane: Lane) async throws -> ByteBuffer {
+  func body(
+    _ request: Request, _ context: GatewayContext, _ caller: LocalCaller, _ lane: Lane
+  ) async throws -> ByteBuffer {
     let most = lane.longestBody(of: caller) * Self.bytesPerByte + 4096
     if let text = request.headers[.contentLength], let length = Int(text), length > most {
       throw Status(
@@ -48,6 +52,10 @@ struct Frontend: Sendable {
       throw Problem(
         .unsupportedMediaType, .invalidArgument, "CONTENT_ENCODING",
         "bodies are taken as they are; compress none")
+    }
+    // A client that asks first sends its body when it is told to (RFC 9110, section 10.1.1).
+    if request.headers[.expect]?.lowercased() == "100-continue" {
+      try await context.channel.writeAndFlush(HTTPResponsePart.head(HTTPResponse(status: .continue)))
     }
     return try await request.body.collect(upTo: most)
   }

@@ -21,9 +21,10 @@ import Testing
     "ApusServer": [
       "ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusStream", "ApusEngine", "ApusModels", "ApusAccess",
     ],
+    "ApusJSON": ["ApusWire"],
     "ApusGateway": [
-      "ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusServer", "Hummingbird", "Logging", "NIOCore",
-      "NIOPosix", "ServiceLifecycle",
+      "ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusJSON", "ApusServer", "HTTPTypes", "Hummingbird",
+      "HummingbirdCore", "Logging", "NIOCore", "NIOHTTPTypes", "NIOPosix", "ServiceLifecycle",
     ],
     "apus": ["ApusCommand"],
     "apus-gateway": ["ApusCommand", "ApusGateway"],
