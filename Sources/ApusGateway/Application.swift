@@ -25,7 +25,7 @@ func makeApplication(
     return GatewayChannel(http: http, credentials: credentials, limits: limits)
   }
   return Application(
-    responder: makeRouter(frontend).buildResponder(), server: builder,
+    responder: KnownMethods(router: makeRouter(frontend).buildResponder()), server: builder,
     configuration: ApplicationConfiguration(
       address: .hostname(address.host, port: Int(address.port)), serverName: nil, backlog: 1024,
       availableConnectionsDelegate: MaximumAvailableConnections(limits.connections)),

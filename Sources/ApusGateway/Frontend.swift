@@ -31,7 +31,7 @@ struct Frontend: Sendable {
     guard parts.count == 2, parts[0].lowercased() == "bearer" else {
       throw Status(.unauthenticated, "CREDENTIALS_REQUIRED", "write Authorization: Bearer TOKEN")
     }
-    return Array(parts[1].utf8)
+    return Array(parts[1].drop { $0 == " " }.utf8)
   }
 
   /// JSON spends up to so many bytes on a number of 4.
@@ -48,7 +48,7 @@ struct Frontend: Sendable {
       throw Status(
         .resourceExhausted, "BODY_LIMIT", "the body may have at most \(most) bytes; send fewer rows")
     }
-    if request.headers[.contentEncoding] != nil {
+    guard request.headers[.contentEncoding]?.lowercased() ?? "identity" == "identity" else {
       throw Problem(
         .unsupportedMediaType, .invalidArgument, "CONTENT_ENCODING",
         "bodies are taken as they are; compress none")

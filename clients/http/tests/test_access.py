@@ -127,7 +127,7 @@ def test_a_revoked_token_ends_while_the_server_runs(guarded):
     assert guarded.call("gone").ok
     guarded.auth("revoke", "gone")
     wait_until(lambda: guarded.call("gone").status_code == 401, "the token is refused")
-    assert is_problem(guarded.call("gone"), 401, "TOKEN_UNKNOWN")
+    assert is_problem(guarded.call("gone"), 401, "TOKEN_INVALID")
 
 
 def test_calls_are_limited_by_rate(guarded):
@@ -138,7 +138,7 @@ def test_calls_are_limited_by_rate(guarded):
 
 
 def test_rows_are_limited_by_rate(guarded):
-    body = b'{"inputs": %s}' % str(np.tile(DIGITS.inputs, (40, 1, 1)).tolist()).encode()
+    body = b'{"inputs": %s}' % str(np.tile(DIGITS.inputs, (40, 1)).tolist()).encode()
     assert guarded.call("rows", data=body).ok
     answer = guarded.call("rows")
     assert is_problem(answer, 429, "RATE_LIMIT")

@@ -82,18 +82,19 @@ def test_the_answer_is_the_commands(server, session, tmp_path):
     found = session.post(server.url + "/v1/models/digits:classify",
                          json={"inputs": DIGITS.inputs.tolist(), "top_k": 3}).json()
     assert set(found.pop("timing_ns")) == {"total", "queue", "compute"}
-    expected.pop("timing_ns", None)
+    del expected["timing_ns"]
+    # Both write floats of 32 bits, the command with nine digits.
+    for answer in (expected, found):
+        for row in answer["results"]:
+            for place in row["classes"]:
+                place["probability"] = np.float32(place["probability"])
     assert found == expected
 
 
 @pytest.mark.parametrize("path", ["/v1/models/digits/versions/1:classify", "/v1/models/%64igits:classify",
-                                  "/v1/models/digits/aliases/latest:classify"])
+                                  "/v1/models/digits/aliases/latest:classify", "/v1/models/digits:classify/"])
 def test_versions_and_aliases(server, session, path):
-    answer = session.post(server.url + path, data=DIGIT)
-    if "aliases" in path:
-        assert is_problem(answer, 404, "ALIAS_NOT_FOUND")
-    else:
-        assert answer.json()["version"] == 1
+    assert session.post(server.url + path, data=DIGIT).json()["version"] == 1
 
 
 @pytest.mark.parametrize("path,reason", [
@@ -104,7 +105,7 @@ def test_versions_and_aliases(server, session, path):
     ("/v2/models/nothing/infer", "MODEL_NOT_FOUND"), ("/v2/models/digits/versions/7/infer", "VERSION_NOT_FOUND"),
     ("/v1/models/:classify", "MODEL_NOT_FOUND"), ("/v1/models/digits%00:classify", "MODEL_NOT_FOUND"),
     ("/v1/models/digits:explain", "METHOD_NOT_ALLOWED"), ("/nothing", "PATH_NOT_FOUND"),
-    ("/v1/models/digits:classify/", "PATH_NOT_FOUND"), ("/v1/models/a/b:classify", "PATH_NOT_FOUND"),
+    ("/v1/models/digits/aliases/best:classify", "ALIAS_NOT_FOUND"), ("/v1/models/a/b:classify", "PATH_NOT_FOUND"),
     ("/v1/models/..%2fdigits:classify", "MODEL_NOT_FOUND"), ("/", "PATH_NOT_FOUND"),
 ])
 def test_what_is_not_there(server, session, path, reason):
@@ -149,7 +150,7 @@ def test_the_tutorials_form_needs_to_know_the_model(tmp_path):
 
 
 BROKEN = [
-    (b"", "JSON_BROKEN", "ends too early"), (b"{", "JSON_BROKEN", "a string must stand here"),
+    (b"", "JSON_BROKEN", "an object must stand here"), (b"{", "JSON_BROKEN", "a string must stand here"),
     (b"[]", "JSON_BROKEN", "an object must stand here"), (b"{}", "INPUTS_MISSING", "'inputs'"),
     (b'{"inputs": [1, 2]', "JSON_BROKEN", "at byte"), (b'{"inputs": NaN}', "JSON_BROKEN", "no JSON value"),
     (b'{"inputs": [1,]}', "JSON_BROKEN", "no JSON value"), (b'{"inputs": [01]}', "JSON_BROKEN", "begin with 0"),
@@ -164,7 +165,7 @@ BROKEN = [
     (b'{"inputs": [1], "scores": 1}', "JSON_BROKEN", "true or false"),
     (b'{"inputs": [1], "timeout_ms": "1"}', "JSON_BROKEN", "number"),
     (b'{"inputs": [1]} x', "JSON_BROKEN", "something follows"),
-    (b'{"inputs": []}', "SHAPE_MISMATCH", r"shape \(8, 8\).*shape \(0\)"),
+    (b'{"inputs": []}', "SHAPE_MISMATCH", r"shape \(64\).*shape \(0\)"),
     (b'{"inputs": 1}', "SHAPE_MISMATCH", r"shape \(\)"), (b'{"inputs": [1]}', "SHAPE_MISMATCH", r"shape \(1\)"),
     (b'{"inputs": "Hello"}', "SHAPE_MISMATCH", "text"), (b'{"inputs": [[[[1]]]]}', "SHAPE_MISMATCH", "shape"),
 ]
@@ -246,4 +247,6 @@ def test_statistics_count_calls_by_http(tmp_path):
             assert requests.post(path, json={"inputs": DIGITS.inputs[0].tolist(), "timeout_ms": 1e-6}).status_code == 504
         stats = server.stats(model="digits")
         digits, = stats["models"]
-        assert (digits["calls"], digits["rows"]) == (5, 15), digits
+        assert (digits["requests_total"], digits["rows_total"]) == (7, 15), digits
+        assert digits["codes"] == [{"code": 0, "count": 5}, {"code": 4, "count": 2}]
+        assert digits["total"]["count"] == 5

@@ -28,7 +28,7 @@ def test_health_and_metadata(client):
     assert client.get_server_metadata()["name"] == "apus"
     assert client.get_model_metadata("digits") == {
         "name": "digits", "versions": ["1"], "platform": "apus_pytorch",
-        "inputs": [{"name": "input", "datatype": "FP32", "shape": [-1, 8, 8]}],
+        "inputs": [{"name": "input", "datatype": "FP32", "shape": [-1, 64]}],
         "outputs": [{"name": name, "datatype": "FP32", "shape": [-1, 10]} for name in ("probabilities", "scores")]}
     assert client.get_model_metadata("digits", "1") == client.get_model_metadata("digits")
 
@@ -88,15 +88,15 @@ def test_asynchronous_calls(client):
 
 
 def test_an_empty_batch_is_refused(client):
-    with pytest.raises(InferenceServerException, match=r"shape \(0, 8, 8\)"):
-        client.infer("digits", rows(np.zeros((0, 8, 8), np.float32)))
+    with pytest.raises(InferenceServerException, match=r"shape \(0, 64\)"):
+        client.infer("digits", rows(np.zeros((0, 64), np.float32)))
 
 
 @pytest.mark.parametrize("inputs,model,text", [
     (rows(DIGITS.inputs, name="image"), "digits", "takes one input, named 'input'"),
     (rows(DIGITS.inputs) * 2, "digits", "takes one input, named 'input'"), ([], "digits", "takes one input"),
-    (rows(DIGITS.inputs[:, :7]), "digits", r"shape \(8, 8\).*shape \(16, 7, 8\)"),
-    (rows(DIGITS.inputs[:, :7], binary=False), "digits", r"shape \(8, 8\).*shape \(16, 7, 8\)"),
+    (rows(DIGITS.inputs[:, :7]), "digits", r"shape \(64\).*shape \(16, 7\)"),
+    (rows(DIGITS.inputs[:, :7], binary=False), "digits", r"shape \(64\).*shape \(16, 7\)"),
     (rows(DIGITS.inputs.astype(np.float64), datatype="FP64"), "digits", "must be FP32, not 'FP64'"),
     (rows(DIGITS.inputs), "nothing", "no model 'nothing'"),
 ], ids=["name", "two", "none", "shape", "shape-json", "datatype", "model"])
@@ -137,7 +137,7 @@ def test_a_header_length_that_is_wrong(server, length):
 
 @pytest.mark.parametrize("size,bytes", [(256, 255), (256, 257), (0, 0), (255, 255), (1 << 53, 256)])
 def test_bytes_that_do_not_fit(server, size, bytes):
-    header = (b'{"inputs": [{"name": "input", "shape": [1, 8, 8], "datatype": "FP32", '
+    header = (b'{"inputs": [{"name": "input", "shape": [1, 64], "datatype": "FP32", '
               b'"parameters": {"binary_data_size": %d}}]}' % size)
     answer = requests.post(server.url + "/v2/models/digits/infer", data=header + b"\0" * bytes,
                            headers={"Inference-Header-Content-Length": str(len(header))})
