@@ -105,7 +105,7 @@ def test_versions_and_aliases(server, session, path):
     ("/v2/models/nothing/infer", "MODEL_NOT_FOUND"), ("/v2/models/digits/versions/7/infer", "VERSION_NOT_FOUND"),
     ("/v1/models/:classify", "MODEL_NOT_FOUND"), ("/v1/models/digits%00:classify", "MODEL_NOT_FOUND"),
     ("/v1/models/digits:explain", "METHOD_NOT_ALLOWED"), ("/nothing", "PATH_NOT_FOUND"),
-    ("/v1/models/digits/aliases/best:classify", "ALIAS_NOT_FOUND"), ("/v1/models/a/b:classify", "PATH_NOT_FOUND"),
+    ("/v1/models/digits/aliases/best:classify", "VERSION_NOT_FOUND"), ("/v1/models/a/b:classify", "PATH_NOT_FOUND"),
     ("/v1/models/..%2fdigits:classify", "MODEL_NOT_FOUND"), ("/", "PATH_NOT_FOUND"),
 ])
 def test_what_is_not_there(server, session, path, reason):
