@@ -2,8 +2,8 @@ import ApusBase
 import NIOCore
 
 /// Ends a connection whose peer is slow: a request that has begun must be whole, and answers must be read,
-/// within a time each. It stands before HTTP's decoder and sees bytes; `RequestGuard`, behind the decoder, says
-/// where requests begin and end.
+/// within a time each. It stands before HTTP's decoder and sees bytes; `RequestGuard`, behind the decoder,
+/// says where requests begin and end.
 final class ConnectionGuard: ChannelInboundHandler {
   typealias InboundIn = ByteBuffer
   typealias InboundOut = ByteBuffer

@@ -47,7 +47,7 @@ private struct NestedReader {
   }
 
   private mutating func place(_ scanner: inout JSONScanner, _ level: Int, isText: Bool) throws(JSONError) {
-    guard scalarLevel ?? level == level, isText ? numbers.isEmpty : texts.isEmpty else {
+    guard shape.count == level, isText ? numbers.isEmpty : texts.isEmpty else {
       throw scanner.error("the arrays are not nested alike")
     }
     scalarLevel = level

@@ -1,6 +1,7 @@
-import ApusJSON
 import Foundation
 import Testing
+
+@testable import ApusJSON
 
 /// Runs `read` over the text and makes sure that nothing follows.
 func scan<Result>(
