@@ -49,12 +49,18 @@ proto-check: setup
 # Debian's Python, which has Debian's numpy and pytest; the client needs nothing else.
 PYTHON := /usr/bin/python3
 
-test: PACKAGES += python3-numpy python3-pytest openssl strace
+# Programs that people call HTTP with, from PyPI, in a folder of their own and in the versions named here.
+HTTP_CLIENTS := .build/http-clients
+HTTP_CLIENT_VERSIONS := tritonclient[http]==2.73.0 schemathesis==4.32.5 requests==2.34.2 pytest==9.2.0
+
+test: PACKAGES += python3-numpy python3-pytest python3-venv openssl strace curl
 test: proto-check fuzz-corpus
 	$(SWIFT_RELEASE) --product apus
 	$(SWIFT_RELEASE) --product apus-gateway
 	swift build --build-tests
 	APUS_BINARY=.build/debug/apus $(PYTHON) -m pytest -q -p no:cacheprovider clients/python
+	@[ -x $(HTTP_CLIENTS)/bin/schemathesis ] || { $(PYTHON) -m venv $(HTTP_CLIENTS) && $(HTTP_CLIENTS)/bin/pip install -q $(HTTP_CLIENT_VERSIONS); }
+	APUS_BINARY=$(CURDIR)/.build/debug/apus $(HTTP_CLIENTS)/bin/python -m pytest -q -p no:cacheprovider clients/http
 	swift test --skip-build
 
 # nginx, HAProxy and Prometheus, real ones, with three servers. Debian starts them when it installs them.

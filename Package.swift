@@ -66,10 +66,11 @@ let package = Package(
       ]),
 
     // Layer 6: HTTP.
+    module("ApusJSON", ["ApusWire"]),
     module(
       "ApusGateway",
       [
-        "ApusBase", "ApusMetrics", "ApusWire", "ApusIO", "ApusTLS", "ApusServer",
+        "ApusBase", "ApusMetrics", "ApusWire", "ApusJSON", "ApusIO", "ApusTLS", "ApusServer",
         .product(name: "HTTPTypes", package: "swift-http-types"),
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HummingbirdCore", package: "hummingbird"),
@@ -108,6 +109,12 @@ let package = Package(
     tests("ApusFormatsTests", ["ApusFormats", "ApusEngine", "ApusBase"]),
     tests("ApusFeaturesTests", ["ApusFeatures", "ApusBase"]),
     tests("ApusModelsTests", ["ApusFeatures", "ApusModels", "ApusFormats", "ApusEngine", "ApusBase"]),
+    tests(
+      "ApusGatewayTests",
+      [
+        "ApusGateway", "ApusJSON", "ApusWire", .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOEmbedded", package: "swift-nio"),
+      ]),
     tests("ApusClientTests", ["ApusClient", "ApusWire", "ApusIO", "ApusBase"]),
     tests(
       "ConfigurationTests",

@@ -7,24 +7,28 @@ import NIOCore
 import NIOPosix
 import ServiceLifecycle
 
+/// A connection without a request is closed after so long: later than nginx closes one that it keeps (60 s).
+private let idleTime = TimeAmount.seconds(75)
+
 /// One address of HTTP with all routes. `running` is told the port that the kernel chose.
 func makeApplication(
   _ address: Address, _ frontend: Frontend, _ settings: HTTPGateway.Settings,
   _ group: MultiThreadedEventLoopGroup, _ log: Logger, running: @escaping @Sendable (Int?) -> Void
 ) -> some ApplicationProtocol {
   let credentials = address.isEncrypted ? settings.credentials : nil
-  let timeout = TimeAmount.nanoseconds(Int64(settings.limits.handshakeTimeoutNanoseconds))
+  let limits = settings.limits
   let builder = HTTPServerBuilder { responder in
     let http = HTTP1Channel(
-      responder: responder, configuration: HTTP1Channel.Configuration(idleTimeout: .seconds(75)))
-    return GatewayChannel(
-      http: http, credentials: credentials, handshakeTimeout: timeout, lanes: frontend.lanes)
+      responder: responder,
+      configuration: HTTP1Channel.Configuration(
+        additionalChannelHandlers: [RequestGuard(limits)], idleTimeout: idleTime))
+    return GatewayChannel(http: http, credentials: credentials, limits: limits, lanes: frontend.lanes)
   }
   return Application(
-    responder: makeRouter(frontend).buildResponder(), server: builder,
+    responder: KnownMethods(router: makeRouter(frontend).buildResponder()), server: builder,
     configuration: ApplicationConfiguration(
       address: .hostname(address.host, port: Int(address.port)), serverName: nil, backlog: 1024,
-      availableConnectionsDelegate: MaximumAvailableConnections(settings.limits.connections)),
+      availableConnectionsDelegate: MaximumAvailableConnections(limits.connections)),
     onServerRunning: { channel in running(channel.localAddress?.port) },
     eventLoopGroupProvider: .shared(group), logger: log)
 }

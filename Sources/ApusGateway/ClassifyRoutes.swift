@@ -1,4 +1,5 @@
 import ApusBase
+import ApusJSON
 import ApusServer
 import ApusWire
 import Hummingbird
@@ -48,14 +49,15 @@ struct ClassifyRoutes {
     let lane = frontend.lane(context)
     let caller = try frontend.caller(request, context)
     let model = try frontend.model(try ModelChoice(context), caller, lane)
-    let bytes = try await frontend.body(request, caller, lane)
+    let bytes = try await frontend.body(request, context, caller, lane)
     let received = Instant.now
     let body = try frontend.scan(bytes) { (scanner) throws(JSONError) in try Body(&scanner) }
     guard let input = body.input else {
       throw Problem.badRequest("INPUTS_MISSING", "the body has no 'inputs'")
     }
-    let (values, rows) = try input.rows(for: model, lane)
-    var call = LocalCall(values: values, rows: rows, begun: begun, received: received)
+    var call = frontend.call(
+      try input.rows(for: model, lane), of: request, context, bodyBytes: bytes.readableBytes, begun: begun,
+      received: received)
     call.topK = body.topK
     call.wantsScores = body.wantsScores
     call.timeoutNanoseconds = UInt64(min(max(0, body.timeoutMilliseconds), 1e12) * 1e6)
@@ -124,7 +126,7 @@ struct ClassifyRoutes {
     let lane = frontend.lane(context)
     let caller = try frontend.caller(request, context)
     let model = try frontend.model(try defaultModel(lane, caller), caller, lane)
-    let bytes = try await frontend.body(request, caller, lane)
+    let bytes = try await frontend.body(request, context, caller, lane)
     let received = Instant.now
     let input: Input? = try frontend.scan(bytes) { (scanner) throws(JSONError) in
       var input: Input?
@@ -136,8 +138,9 @@ struct ClassifyRoutes {
     guard let input else {
       throw Problem.badRequest("INPUTS_MISSING", "the body has no 'text'")
     }
-    let (values, rows) = try input.rows(for: model, lane)
-    let call = LocalCall(values: values, rows: rows, begun: begun, received: received)
+    let call = frontend.call(
+      try input.rows(for: model, lane), of: request, context, bodyBytes: bytes.readableBytes, begun: begun,
+      received: received)
     let answer = try lane.classify(call, with: model, by: caller)
     var text = JSONText(capacity: 16 + answer.probabilities.count * 16)
     text.array {

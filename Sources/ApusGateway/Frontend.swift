@@ -1,9 +1,11 @@
 import ApusBase
+import ApusJSON
 import ApusServer
 import ApusWire
 import HTTPTypes
 import Hummingbird
 import NIOCore
+import NIOHTTPTypes
 
 /// What all routes share: the server's lanes, one for each thread, and the way from a request to a call.
 struct Frontend: Sendable {
@@ -29,7 +31,7 @@ struct Frontend: Sendable {
     guard parts.count == 2, parts[0].lowercased() == "bearer" else {
       throw Status(.unauthenticated, "CREDENTIALS_REQUIRED", "write Authorization: Bearer TOKEN")
     }
-    return Array(parts[1].utf8)
+    return Array(parts[1].drop { $0 == " " }.utf8)
   }
 
   /// JSON spends up to so many bytes on a number of 4.
@@ -38,19 +40,43 @@ struct Frontend: Sendable {
   /// The whole body.
   ///
   /// - Throws: a 413 problem when it is longer than the caller may send; a 408 one when it does not come.
-  func body(_ request: Request, _ caller: LocalCaller, _ lane: Lane) async throws -> ByteBuffer {
+  func body(
+    _ request: Request, _ context: GatewayContext, _ caller: LocalCaller, _ lane: Lane
+  ) async throws -> ByteBuffer {
     let most = lane.longestBody(of: caller) * Self.bytesPerByte + 4096
     if let text = request.headers[.contentLength], let length = Int(text), length > most {
       throw Status(
         .resourceExhausted, "BODY_LIMIT", "the body may have at most \(most) bytes; send fewer rows")
     }
-    if request.headers[.contentEncoding] != nil {
+    guard request.headers[.contentEncoding]?.lowercased() ?? "identity" == "identity" else {
       throw Problem(
         .unsupportedMediaType, .invalidArgument, "CONTENT_ENCODING",
         "bodies are taken as they are; compress none")
     }
+    // A client that asks first sends its body when it is told to (RFC 9110, section 10.1.1).
+    if request.headers[.expect]?.lowercased() == "100-continue" {
+      try await context.channel.writeAndFlush(HTTPResponsePart.head(HTTPResponse(status: .continue)))
+    }
     return try await request.body.collect(upTo: most)
   }
+}
+
+extension Frontend {
+  /// A call of these rows, with what the access log tells of its request.
+  func call(
+    _ input: (values: [Float], rows: Int), of request: Request, _ context: GatewayContext, bodyBytes: Int,
+    begun: Instant, received: Instant
+  ) -> LocalCall {
+    var call = LocalCall(values: input.values, rows: input.rows, begun: begun, received: received)
+    call.requestBytes = bodyBytes
+    call.isEncrypted = context.isEncrypted
+    if let name = Self.traceParent, let text = request.headers[name] {
+      call.trace = TraceParent(text) ?? .none
+    }
+    return call
+  }
+
+  private static let traceParent = HTTPField.Name("traceparent")
 }
 
 /// The path's and the body's choice of a version.

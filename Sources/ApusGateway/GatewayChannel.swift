@@ -1,3 +1,4 @@
+import ApusBase
 import ApusServer
 import Hummingbird
 import HummingbirdCore
@@ -11,15 +12,18 @@ struct GatewayChannel: ServerChildChannel {
   let http: HTTP1Channel
   /// nil: the connection is not encrypted.
   let credentials: TLSCredentials?
-  let handshakeTimeout: TimeAmount
+  let limits: Limits
   /// By the identity of a thread's event loop.
   let lanes: [ObjectIdentifier: Lane]
 
   func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
     channel.eventLoop.makeCompletedFuture {
-      guard let credentials else { return }
-      let handler = try TLSHandler(credentials.current, timeout: handshakeTimeout)
-      try channel.pipeline.syncOperations.addHandler(handler)
+      let pipeline = channel.pipeline.syncOperations
+      if let credentials {
+        let timeout = TimeAmount.nanoseconds(Int64(limits.handshakeTimeoutNanoseconds))
+        try pipeline.addHandler(try TLSHandler(credentials.current, timeout: timeout))
+      }
+      try pipeline.addHandler(ConnectionGuard(limits))
     }.flatMap {
       http.setup(channel: channel, logger: logger)
     }

@@ -12,6 +12,11 @@ struct GatewayContext: RequestContext {
     channel = source.channel
   }
 
+  var isEncrypted: Bool {
+    channel.eventLoop.inEventLoop
+      && (try? channel.pipeline.syncOperations.handler(type: TLSHandler.self)) != nil
+  }
+
   /// Whom the client's verified certificate names.
   var certificate: LocalCertificate? {
     guard channel.eventLoop.inEventLoop else { return nil }

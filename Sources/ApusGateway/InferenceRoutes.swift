@@ -1,4 +1,5 @@
 import ApusBase
+import ApusJSON
 import ApusServer
 import ApusWire
 import HTTPTypes
@@ -94,15 +95,16 @@ struct InferenceRoutes {
     let lane = frontend.lane(context)
     let caller = try frontend.caller(request, context)
     let model = try frontend.model(try ModelChoice(context), caller, lane)
-    var bytes = try await frontend.body(request, caller, lane)
+    var bytes = try await frontend.body(request, context, caller, lane)
     let received = Instant.now
     let json = try Self.takeHeader(&bytes, request)
     let inference = try frontend.scan(json) { (scanner) throws(JSONError) in
       try InferenceRequest(&scanner)
     }
     let outputs = try Self.outputs(inference)
-    let (values, rows) = try Self.rows(inference, &bytes, model, lane)
-    var call = LocalCall(values: values, rows: rows, begun: begun, received: received)
+    let input = try bytes.withUnsafeReadableBytes { try Self.rows(inference, $0, model, lane) }
+    var call = frontend.call(
+      input, of: request, context, bodyBytes: bytes.readableBytes, begun: begun, received: received)
     call.wantsScores = outputs.contains { $0.name == "scores" }
     call.timeoutNanoseconds = UInt64(min(max(0, inference.timeoutMicroseconds), 1e15) * 1e3)
     let answer = try lane.classify(call, with: model, by: caller)
@@ -133,16 +135,18 @@ struct InferenceRoutes {
   }
 
   private static func rows(
-    _ inference: InferenceRequest, _ binary: inout ByteBuffer, _ model: LocalModel, _ lane: Lane
+    _ inference: InferenceRequest, _ binary: UnsafeRawBufferPointer, _ model: LocalModel,
+    _ lane: Lane
   ) throws(Status) -> (values: [Float], rows: Int) {
     guard inference.inputs.count == 1, inference.inputs[0].name == "input" else {
       throw Status(
         .invalidArgument, "INPUT_UNKNOWN", "model '\(model.served.name)' takes one input, named 'input'")
     }
-    let result = try inference.inputs[0].input(&binary).rows(for: model, lane)
-    guard binary.readableBytes == 0 else {
+    var rest = binary
+    let result = try inference.inputs[0].input(&rest).rows(for: model, lane)
+    guard rest.isEmpty else {
       throw Status(
-        .invalidArgument, "TENSOR_MISMATCH", "\(binary.readableBytes) bytes follow the input's own")
+        .invalidArgument, "TENSOR_MISMATCH", "\(rest.count) bytes follow the input's own")
     }
     return result
   }

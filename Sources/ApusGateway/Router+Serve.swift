@@ -25,7 +25,23 @@ extension Router<GatewayContext> {
     }
   }
 
-  private static var methods: [HTTPRequest.Method] {
+  fileprivate static var methods: [HTTPRequest.Method] {
     [.get, .head, .post, .put, .delete, .connect, .options, .trace, .patch]
+  }
+}
+
+/// Makes a method of which the router has not heard one that every path refuses, so that the answer is 405.
+struct KnownMethods: HTTPResponder {
+  let router: RouterResponder<GatewayContext>
+
+  private static let known = Set(Router<GatewayContext>.methods)
+
+  func respond(to request: Request, context: GatewayContext) async throws -> Response {
+    guard !Self.known.contains(request.method) else {
+      return try await router.respond(to: request, context: context)
+    }
+    var head = request.head
+    head.method = .trace
+    return try await router.respond(to: Request(head: head, body: request.body), context: context)
   }
 }

@@ -207,7 +207,7 @@ extension Lane {
     _ call: LocalCall, with model: LocalModel, by caller: LocalCaller
   ) throws(Status) -> LocalAnswer {
     do throws(Status) {
-      try check(call, model)
+      try check(call, model, caller)
       return try admitting(caller, rows: call.rows) { () throws(Status) in
         try workspace.withLock { workspace throws(Status) in
           let answer = try compute(call, model, &workspace)
@@ -234,8 +234,10 @@ extension Lane {
     }
   }
 
-  private func check(_ call: LocalCall, _ model: LocalModel) throws(Status) {
+  private func check(_ call: LocalCall, _ model: LocalModel, _ caller: LocalCaller) throws(Status) {
     precondition(call.values.count == call.rows * model.inputs, "the rows are the model's")
+    let longest = longestBody(of: caller)
+    guard call.values.count * 4 <= longest else { throw .bodyTooLarge(longest) }
     let most = min(model.served.batchMaximum, fleet.limits.batchRows)
     guard call.rows <= most else { throw .batchTooLarge(model.served.name, most: most, rows: call.rows) }
     guard call.rows * model.classes * 4 <= fleet.limits.bodyBytes else { throw .answerTooLarge }

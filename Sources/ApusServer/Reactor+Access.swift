@@ -62,7 +62,7 @@ extension Reactor {
       return .tooManyInFlight
     }
     if let most = standing.grants.limits.maximumBodyBytes, frame.layout.bodyBytes > most {
-      return bodyTooLarge(most)
+      return .bodyTooLarge(most)
     }
     return nil
   }
@@ -73,13 +73,7 @@ extension Reactor {
     if standing.grants.isEmpty { return standing.denial }
     guard let most = standing.grants.limits.maximumBodyBytes, frameBytes > most + 2 * limits.metadataBytes
     else { return nil }
-    return bodyTooLarge(most)
-  }
-
-  private func bodyTooLarge(_ most: Int) -> Status {
-    Status(
-      .resourceExhausted, "BODY_LIMIT",
-      "this caller may send bodies of at most \(most) bytes; send fewer rows")
+    return .bodyTooLarge(most)
   }
 
   /// Asks the caller's rate for one call.

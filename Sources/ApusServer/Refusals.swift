@@ -12,6 +12,12 @@ extension Status {
       retryAfterNanoseconds: max(1, nanoseconds))
   }
 
+  static func bodyTooLarge(_ most: Int) -> Status {
+    Status(
+      .resourceExhausted, "BODY_LIMIT",
+      "this caller may send bodies of at most \(most) bytes; send fewer rows")
+  }
+
   static let deadlinePassed = Status(
     .deadlineExceeded, "DEADLINE_EXCEEDED", "the call's time was over before it began")
 

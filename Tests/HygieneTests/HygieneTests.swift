@@ -25,9 +25,10 @@ import Testing
       "ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusStream", "ApusEngine", "ApusFeatures", "ApusModels",
       "ApusAccess", "ApusMetrics", "ApusLog",
     ],
+    "ApusJSON": ["ApusWire"],
     "ApusGateway": [
-      "ApusBase", "ApusMetrics", "ApusWire", "ApusIO", "ApusTLS", "ApusServer", "HTTPTypes", "Hummingbird",
-      "HummingbirdCore", "Logging", "NIOCore", "NIOPosix", "ServiceLifecycle",
+      "ApusBase", "ApusMetrics", "ApusWire", "ApusIO", "ApusTLS", "ApusJSON", "ApusServer", "HTTPTypes",
+      "Hummingbird", "HummingbirdCore", "Logging", "NIOCore", "NIOHTTPTypes", "NIOPosix", "ServiceLifecycle",
     ],
     "apus": ["ApusCommand"],
     "apus-gateway": ["ApusCommand", "ApusGateway"],

@@ -1,8 +1,5 @@
-import ApusServer
-import ApusWire
-
 /// What a body holds for a model.
-enum Input: Equatable {
+package enum Input: Equatable {
   /// Numbers in row-major order, and their shape: none for a single number.
   case numbers([Float], shape: [Int])
   case texts([String])
@@ -12,7 +9,7 @@ extension Input {
   /// Reads numbers or texts, nested in arrays as their shape is.
   ///
   /// - Throws: `JSONError` where it is neither, or rows differ in length.
-  init(_ scanner: inout JSONScanner) throws(JSONError) {
+  package init(_ scanner: inout JSONScanner) throws(JSONError) {
     var reader = NestedReader()
     try reader.read(&scanner, level: 0)
     if reader.hasTexts {
@@ -39,7 +36,9 @@ private struct NestedReader {
     case .array: try readArray(&scanner, level)
     case .number:
       try place(&scanner, level, isText: false)
-      numbers.append(Float(try scanner.number()))
+      let number = Float(try scanner.number())
+      guard number.isFinite else { throw scanner.error("a number is too large for a 32-bit float") }
+      numbers.append(number)
     case .string:
       try place(&scanner, level, isText: true)
       texts.append(try scanner.string())
@@ -48,7 +47,7 @@ private struct NestedReader {
   }
 
   private mutating func place(_ scanner: inout JSONScanner, _ level: Int, isText: Bool) throws(JSONError) {
-    guard scalarLevel ?? level == level, isText ? numbers.isEmpty : texts.isEmpty else {
+    guard shape.count == level, isText ? numbers.isEmpty : texts.isEmpty else {
       throw scanner.error("the arrays are not nested alike")
     }
     scalarLevel = level
@@ -68,36 +67,5 @@ private struct NestedReader {
       throw scanner.error("the rows differ in length: \(shape[level]) and \(count)")
     }
     shape[level] = count
-  }
-}
-
-extension Input {
-  /// The rows that a model takes: a single input, or a batch of them.
-  ///
-  /// - Throws: INVALID_ARGUMENT that says what would fit.
-  func rows(for model: LocalModel, _ lane: Lane) throws(Status) -> (values: [Float], rows: Int) {
-    switch self {
-    case .numbers(let values, let shape):
-      let wanted = model.served.inputShape
-      if shape == wanted || (shape.count == 1 && shape[0] == model.inputs) { return (values, 1) }
-      let row = Array(shape.dropFirst())
-      guard shape.count > 1, shape[0] > 0, row == wanted || row == [model.inputs] else {
-        throw Self.misfit(model, "numbers of shape \(Self.text(shape))")
-      }
-      return (values, shape[0])
-    case .texts(let texts): return (try lane.rows(of: texts, for: model), texts.count)
-    }
-  }
-
-  private static func misfit(_ model: LocalModel, _ given: String) -> Status {
-    let shape = model.served.inputShape.map { String($0) }.joined(separator: ", ")
-    return Status(
-      .invalidArgument, "SHAPE_MISMATCH",
-      "model '\(model.served.name)' takes numbers of shape (\(shape)), or a list of such; "
-        + "the call holds \(given)")
-  }
-
-  private static func text(_ shape: [Int]) -> String {
-    "(" + shape.map { String($0) }.joined(separator: ", ") + ")"
   }
 }

@@ -1,8 +1,8 @@
 import Glibc
 
 /// Why a body is not what it should be: a place and a reason, for a person.
-struct JSONError: Error, Equatable, CustomStringConvertible {
-  let description: String
+package struct JSONError: Error, Equatable, CustomStringConvertible {
+  package let description: String
 }
 
 /// Reads JSON (RFC 8259) from bytes as the reader of each member asks for it, without a tree in between: the
@@ -10,8 +10,8 @@ struct JSONError: Error, Equatable, CustomStringConvertible {
 ///
 /// Nothing of what it reads decides about memory: arrays grow as their elements come. Depth is bounded, and
 /// every loop consumes.
-struct JSONScanner {
-  enum Kind { case object, array, string, number, boolean, null }
+package struct JSONScanner {
+  package enum Kind { case object, array, string, number, boolean, null }
 
   private let bytes: UnsafeRawBufferPointer
   private var place = 0
@@ -19,14 +19,14 @@ struct JSONScanner {
   private static let deepest = 64
 
   /// The bytes must outlive the scanner.
-  init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
+  package init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
 
-  func error(_ reason: String) -> JSONError { JSONError(description: "\(reason), at byte \(place)") }
+  package func error(_ reason: String) -> JSONError { JSONError(description: "\(reason), at byte \(place)") }
 
   // MARK: Structure
 
   /// The kind of the next value.
-  mutating func peek() throws(JSONError) -> Kind {
+  package mutating func peek() throws(JSONError) -> Kind {
     skipSpace()
     guard place < bytes.count else { throw error("the JSON ends too early") }
     switch bytes[place] {
@@ -41,7 +41,7 @@ struct JSONScanner {
   }
 
   /// Reads an object; `member` must consume each value.
-  mutating func object(
+  package mutating func object(
     _ member: (inout JSONScanner, String) throws(JSONError) -> Void
   ) throws(JSONError) {
     try expect(UInt8(ascii: "{"), "an object must stand here")
@@ -58,7 +58,7 @@ struct JSONScanner {
   }
 
   /// Reads an array; `element` must consume each value.
-  mutating func array(_ element: (inout JSONScanner) throws(JSONError) -> Void) throws(JSONError) {
+  package mutating func array(_ element: (inout JSONScanner) throws(JSONError) -> Void) throws(JSONError) {
     try expect(UInt8(ascii: "["), "an array must stand here")
     try deeper()
     if !skip(UInt8(ascii: "]")) {
@@ -69,7 +69,7 @@ struct JSONScanner {
   }
 
   /// Reads past a value.
-  mutating func skipValue() throws(JSONError) {
+  package mutating func skipValue() throws(JSONError) {
     switch try peek() {
     case .object: try object { (scanner, _) throws(JSONError) in try scanner.skipValue() }
     case .array: try array { (scanner) throws(JSONError) in try scanner.skipValue() }
@@ -81,7 +81,7 @@ struct JSONScanner {
   }
 
   /// Nothing but space may follow the document.
-  mutating func end() throws(JSONError) {
+  package mutating func end() throws(JSONError) {
     skipSpace()
     guard place == bytes.count else { throw error("something follows the JSON") }
   }
@@ -93,18 +93,18 @@ struct JSONScanner {
 
   // MARK: Scalars
 
-  mutating func boolean() throws(JSONError) -> Bool {
+  package mutating func boolean() throws(JSONError) -> Bool {
     if skipWord("true") { return true }
     if skipWord("false") { return false }
     throw error("true or false must stand here")
   }
 
-  mutating func null() throws(JSONError) {
+  package mutating func null() throws(JSONError) {
     guard skipWord("null") else { throw error("null must stand here") }
   }
 
   /// A whole number from 0 on.
-  mutating func count() throws(JSONError) -> Int {
+  package mutating func count() throws(JSONError) -> Int {
     let start = place
     let value = try number()
     guard value >= 0, value <= 0x1p53, value == value.rounded() else {
@@ -117,7 +117,7 @@ struct JSONScanner {
   /// A number, rounded correctly to a double (IEEE 754, round to nearest). What fits into 53 bits, times or
   /// divided by a power of ten up to 22, is computed exactly (W. Clinger, "How to read floating point numbers
   /// accurately", 1990); strtod does the others.
-  mutating func number() throws(JSONError) -> Double {
+  package mutating func number() throws(JSONError) -> Double {
     skipSpace()
     let start = place
     let isNegative = skipByte(UInt8(ascii: "-"))
@@ -194,7 +194,7 @@ struct JSONScanner {
     return value
   }
 
-  mutating func string() throws(JSONError) -> String {
+  package mutating func string() throws(JSONError) -> String {
     try expect(UInt8(ascii: "\""), "a string must stand here")
     let start = place
     while place < bytes.count, bytes[place] != UInt8(ascii: "\""), bytes[place] != UInt8(ascii: "\\") {

@@ -1,39 +1,40 @@
-import ApusWire
-import NIOCore
+package import ApusWire
 
 /// A request of the Open Inference Protocol, version 2 (github.com/kserve/open-inference-protocol,
 /// specification/protocol/inference_rest.md), with Triton's extensions for binary tensors and for
 /// classification (github.com/triton-inference-server/server, docs/protocol/extension_binary_data.md and
 /// extension_classification.md).
-struct InferenceRequest {
-  struct Tensor {
-    var name = ""
-    var shape: [Int]?
-    var datatype = ""
-    var data: Input?
+package struct InferenceRequest {
+  package struct Tensor {
+    package var name = ""
+    package var shape: [Int]?
+    package var datatype = ""
+    package var data: Input?
     /// Its bytes behind the JSON, instead of `data`.
-    var binaryBytes: Int?
+    package var binaryBytes: Int?
   }
 
-  struct Output {
-    var name = ""
+  package struct Output {
+    package var name = ""
     /// nil: as the whole request says.
-    var isBinary: Bool?
+    package var isBinary: Bool?
     /// Triton's classification: the best so many classes as texts; 0: numbers.
-    var classes = 0
+    package var classes = 0
+
+    package init(name: String = "") { self.name = name }
   }
 
-  var id: String?
-  var inputs: [Tensor] = []
+  package var id: String?
+  package var inputs: [Tensor] = []
   /// Empty: the probabilities.
-  var outputs: [Output] = []
-  var isBinaryOutput = false
+  package var outputs: [Output] = []
+  package var isBinaryOutput = false
   /// Triton's, in microseconds; 0: none.
-  var timeoutMicroseconds = 0.0
+  package var timeoutMicroseconds = 0.0
 
   private static let mostTensors = 64
 
-  init(_ scanner: inout JSONScanner) throws(JSONError) {
+  package init(_ scanner: inout JSONScanner) throws(JSONError) {
     var request = InferenceRequest()
     try scanner.object { (scanner, name) throws(JSONError) in
       switch name {
@@ -127,7 +128,7 @@ extension InferenceRequest.Tensor {
   /// The numbers, in row-major order, and their shape. Bytes are taken from the front of `binary`.
   ///
   /// - Throws: INVALID_ARGUMENT.
-  func input(_ binary: inout ByteBuffer) throws(Status) -> Input {
+  package func input(_ binary: inout UnsafeRawBufferPointer) throws(Status) -> Input {
     guard let shape else { throw Self.wrong("input '\(name)' has no shape") }
     guard datatype == "FP32" else {
       throw Status(
@@ -142,12 +143,12 @@ extension InferenceRequest.Tensor {
     return .numbers(try numbers(count, &binary), shape: shape)
   }
 
-  private func numbers(_ count: Int, _ binary: inout ByteBuffer) throws(Status) -> [Float] {
+  private func numbers(_ count: Int, _ binary: inout UnsafeRawBufferPointer) throws(Status) -> [Float] {
     if let binaryBytes {
-      guard binaryBytes == count * 4, binary.readableBytes >= binaryBytes else {
+      guard binaryBytes == count * 4, binary.count >= binaryBytes else {
         throw Self.wrong(
           "input '\(name)' takes \(count * 4) bytes; binary_data_size is \(binaryBytes), and "
-            + "\(binary.readableBytes) bytes are left in the body")
+            + "\(binary.count) bytes are left in the body")
       }
       return Self.littleEndian(count, &binary)
     }
@@ -160,17 +161,14 @@ extension InferenceRequest.Tensor {
     return values
   }
 
-  /// Invariant of the unsafe code: `count` × 4 bytes are readable, as the caller has checked.
-  private static func littleEndian(_ count: Int, _ binary: inout ByteBuffer) -> [Float] {
-    let values = binary.withUnsafeReadableBytes { bytes in
-      [Float](unsafeUninitializedCapacity: count) { output, initialized in
-        UnsafeMutableRawBufferPointer(output).copyMemory(
-          from: UnsafeRawBufferPointer(rebasing: bytes[..<(count * 4)]))
-        initialized = count
-      }
+  /// Invariant of the unsafe code: `binary` holds `count` × 4 bytes or more, as the caller has checked.
+  private static func littleEndian(_ count: Int, _ binary: inout UnsafeRawBufferPointer) -> [Float] {
+    let bytes = UnsafeRawBufferPointer(rebasing: binary[..<(count * 4)])
+    binary = UnsafeRawBufferPointer(rebasing: binary[(count * 4)...])
+    return [Float](unsafeUninitializedCapacity: count) { output, initialized in
+      UnsafeMutableRawBufferPointer(output).copyMemory(from: bytes)
+      initialized = count
     }
-    binary.moveReaderIndex(forwardBy: count * 4)
-    return values
   }
 
   private static func wrong(_ text: String) -> Status { Status(.invalidArgument, "TENSOR_MISMATCH", text) }

@@ -1,0 +1,375 @@
+/// The routes.
+let openAPIPaths = #"""
+  {
+   "/healthz": {
+    "get": {
+     "operationId": "live",
+     "summary": "Does the process answer?",
+     "responses": {
+      "200": {
+       "description": "It does.",
+       "content": {"text/plain": {"schema": {"type": "string", "examples": ["ok\n"]}}}
+      }
+     },
+     "security": []
+    }
+   },
+   "/readyz": {
+    "get": {
+     "operationId": "ready",
+     "summary": "May calls be sent here? 503 while the server drains.",
+     "responses": {
+      "200": {
+       "description": "They may.",
+       "content": {"text/plain": {"schema": {"type": "string", "examples": ["ready\n"]}}}
+      },
+      "503": {"$ref": "#/components/responses/Unavailable"}
+     },
+     "security": []
+    }
+   },
+   "/openapi.json": {
+    "get": {
+     "operationId": "document",
+     "summary": "This document.",
+     "responses": {
+      "200": {
+       "description": "OpenAPI 3.1.",
+       "content": {"application/json": {"schema": {"type": "object"}}}
+      }
+     },
+     "security": []
+    }
+   },
+   "/v1/models": {
+    "get": {
+     "operationId": "listModels",
+     "summary": "All models.",
+     "responses": {
+      "200": {
+       "description": "Every version that the caller may see.",
+       "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Models"}}}
+      },
+      "401": {"$ref": "#/components/responses/Unauthenticated"},
+      "403": {"$ref": "#/components/responses/Denied"}
+     }
+    }
+   },
+   "/v1/models/{model}": {
+    "get": {
+     "operationId": "describeModel",
+     "summary": "All versions of one model.",
+     "parameters": [{"$ref": "#/components/parameters/model"}],
+     "responses": {
+      "200": {
+       "description": "Every version that the caller may see.",
+       "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Models"}}}
+      },
+      "401": {"$ref": "#/components/responses/Unauthenticated"},
+      "403": {"$ref": "#/components/responses/Denied"},
+      "404": {"$ref": "#/components/responses/NotFound"}
+     }
+    }
+   },
+   "/v1/models/{model}:classify": {
+    "post": {
+     "operationId": "classify",
+     "summary": "Classify one input or a batch.",
+     "parameters": [{"$ref": "#/components/parameters/model"}],
+     "requestBody": {
+      "required": true,
+      "content": {
+       "application/json": {
+        "schema": {"$ref": "#/components/schemas/Classify"},
+        "examples": {"digit": {"$ref": "#/components/examples/Classify"}}
+       }
+      }
+     },
+     "responses": {
+      "200": {
+       "description": "The classes of each row.",
+       "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Classified"}}}
+      },
+      "400": {"$ref": "#/components/responses/BadRequest"},
+      "401": {"$ref": "#/components/responses/Unauthenticated"},
+      "403": {"$ref": "#/components/responses/Denied"},
+      "404": {"$ref": "#/components/responses/NotFound"},
+      "413": {"$ref": "#/components/responses/TooLong"},
+      "415": {"$ref": "#/components/responses/Coded"},
+      "429": {"$ref": "#/components/responses/TooMany"},
+      "503": {"$ref": "#/components/responses/Unavailable"},
+      "504": {"$ref": "#/components/responses/Late"}
+     }
+    }
+   },
+   "/v1/models/{model}/versions/{version}:classify": {
+    "post": {
+     "operationId": "classifyVersion",
+     "summary": "Classify one input or a batch.",
+     "parameters": [
+      {"$ref": "#/components/parameters/model"},
+      {"$ref": "#/components/parameters/version"}
+     ],
+     "requestBody": {
+      "required": true,
+      "content": {
+       "application/json": {
+        "schema": {"$ref": "#/components/schemas/Classify"},
+        "examples": {"digit": {"$ref": "#/components/examples/Classify"}}
+       }
+      }
+     },
+     "responses": {
+      "200": {
+       "description": "The classes of each row.",
+       "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Classified"}}}
+      },
+      "400": {"$ref": "#/components/responses/BadRequest"},
+      "401": {"$ref": "#/components/responses/Unauthenticated"},
+      "403": {"$ref": "#/components/responses/Denied"},
+      "404": {"$ref": "#/components/responses/NotFound"},
+      "413": {"$ref": "#/components/responses/TooLong"},
+      "415": {"$ref": "#/components/responses/Coded"},
+      "429": {"$ref": "#/components/responses/TooMany"},
+      "503": {"$ref": "#/components/responses/Unavailable"},
+      "504": {"$ref": "#/components/responses/Late"}
+     }
+    }
+   },
+   "/v1/models/{model}/aliases/{alias}:classify": {
+    "post": {
+     "operationId": "classifyAlias",
+     "summary": "Classify one input or a batch.",
+     "parameters": [
+      {"$ref": "#/components/parameters/model"},
+      {"$ref": "#/components/parameters/alias"}
+     ],
+     "requestBody": {
+      "required": true,
+      "content": {
+       "application/json": {
+        "schema": {"$ref": "#/components/schemas/Classify"},
+        "examples": {"digit": {"$ref": "#/components/examples/Classify"}}
+       }
+      }
+     },
+     "responses": {
+      "200": {
+       "description": "The classes of each row.",
+       "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Classified"}}}
+      },
+      "400": {"$ref": "#/components/responses/BadRequest"},
+      "401": {"$ref": "#/components/responses/Unauthenticated"},
+      "403": {"$ref": "#/components/responses/Denied"},
+      "404": {"$ref": "#/components/responses/NotFound"},
+      "413": {"$ref": "#/components/responses/TooLong"},
+      "415": {"$ref": "#/components/responses/Coded"},
+      "429": {"$ref": "#/components/responses/TooMany"},
+      "503": {"$ref": "#/components/responses/Unavailable"},
+      "504": {"$ref": "#/components/responses/Late"}
+     }
+    }
+   },
+   "/classify": {
+    "post": {
+     "operationId": "classifyText",
+     "summary": "The tutorials' form, for the default model.",
+     "requestBody": {
+      "required": true,
+      "content": {
+       "application/json": {
+        "schema": {"$ref": "#/components/schemas/Text"},
+        "examples": {"digit": {"$ref": "#/components/examples/Text"}}
+       }
+      }
+     },
+     "responses": {
+      "200": {
+       "description": "The probabilities of each row, in the order of the labels.",
+       "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Probabilities"}}}
+      },
+      "400": {"$ref": "#/components/responses/BadRequest"},
+      "401": {"$ref": "#/components/responses/Unauthenticated"},
+      "403": {"$ref": "#/components/responses/Denied"},
+      "404": {"$ref": "#/components/responses/NotFound"},
+      "413": {"$ref": "#/components/responses/TooLong"},
+      "415": {"$ref": "#/components/responses/Coded"},
+      "429": {"$ref": "#/components/responses/TooMany"},
+      "503": {"$ref": "#/components/responses/Unavailable"},
+      "504": {"$ref": "#/components/responses/Late"}
+     }
+    }
+   },
+   "/v2": {
+    "get": {
+     "operationId": "inferenceServer",
+     "summary": "Open Inference Protocol: the server.",
+     "responses": {
+      "200": {
+       "description": "Its name, version and extensions.",
+       "content": {"application/json": {"schema": {"$ref": "#/components/schemas/InferenceServer"}}}
+      }
+     },
+     "security": []
+    }
+   },
+   "/v2/health/live": {
+    "get": {
+     "operationId": "inferenceLive",
+     "summary": "Open Inference Protocol: does the process answer?",
+     "responses": {"200": {"description": "Yes; no body."}},
+     "security": []
+    }
+   },
+   "/v2/health/ready": {
+    "get": {
+     "operationId": "inferenceReady",
+     "summary": "Open Inference Protocol: may calls be sent here?",
+     "responses": {
+      "200": {"description": "Yes; no body."},
+      "503": {"$ref": "#/components/responses/Unavailable"}
+     },
+     "security": []
+    }
+   },
+   "/v2/models/{model}": {
+    "get": {
+     "operationId": "inferenceModel",
+     "summary": "Open Inference Protocol: inputs and outputs of a model.",
+     "parameters": [{"$ref": "#/components/parameters/model"}],
+     "responses": {
+      "200": {
+       "description": "Its tensors; -1 is the batch.",
+       "content": {"application/json": {"schema": {"$ref": "#/components/schemas/InferenceModel"}}}
+      },
+      "401": {"$ref": "#/components/responses/Unauthenticated"},
+      "403": {"$ref": "#/components/responses/Denied"},
+      "404": {"$ref": "#/components/responses/NotFound"},
+      "503": {"$ref": "#/components/responses/Unavailable"}
+     }
+    }
+   },
+   "/v2/models/{model}/ready": {
+    "get": {
+     "operationId": "inferenceModelReady",
+     "summary": "Open Inference Protocol: may the model be called?",
+     "parameters": [{"$ref": "#/components/parameters/model"}],
+     "responses": {
+      "200": {"description": "Yes; no body."},
+      "401": {"$ref": "#/components/responses/Unauthenticated"},
+      "403": {"$ref": "#/components/responses/Denied"},
+      "404": {"$ref": "#/components/responses/NotFound"},
+      "503": {"$ref": "#/components/responses/Unavailable"}
+     }
+    }
+   },
+   "/v2/models/{model}/infer": {
+    "post": {
+     "operationId": "infer",
+     "summary": "Open Inference Protocol: classify; JSON alone, or with bytes behind it.",
+     "parameters": [{"$ref": "#/components/parameters/model"}],
+     "requestBody": {
+      "required": true,
+      "content": {
+       "application/json": {
+        "schema": {"$ref": "#/components/schemas/Inference"},
+        "examples": {"digit": {"$ref": "#/components/examples/Inference"}}
+       }
+      }
+     },
+     "responses": {
+      "200": {
+       "description": "The outputs; as bytes behind the JSON where they were asked for so.",
+       "content": {
+        "application/json": {"schema": {"$ref": "#/components/schemas/InferenceAnswer"}},
+        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}}
+       }
+      },
+      "400": {"$ref": "#/components/responses/BadRequest"},
+      "401": {"$ref": "#/components/responses/Unauthenticated"},
+      "403": {"$ref": "#/components/responses/Denied"},
+      "404": {"$ref": "#/components/responses/NotFound"},
+      "413": {"$ref": "#/components/responses/TooLong"},
+      "415": {"$ref": "#/components/responses/Coded"},
+      "429": {"$ref": "#/components/responses/TooMany"},
+      "503": {"$ref": "#/components/responses/Unavailable"},
+      "504": {"$ref": "#/components/responses/Late"}
+     }
+    }
+   },
+   "/v2/models/{model}/versions/{version}": {
+    "get": {
+     "operationId": "inferenceModelVersion",
+     "summary": "Open Inference Protocol: inputs and outputs of a model.",
+     "parameters": [
+      {"$ref": "#/components/parameters/model"},
+      {"$ref": "#/components/parameters/version"}
+     ],
+     "responses": {
+      "200": {
+       "description": "Its tensors; -1 is the batch.",
+       "content": {"application/json": {"schema": {"$ref": "#/components/schemas/InferenceModel"}}}
+      },
+      "401": {"$ref": "#/components/responses/Unauthenticated"},
+      "403": {"$ref": "#/components/responses/Denied"},
+      "404": {"$ref": "#/components/responses/NotFound"},
+      "503": {"$ref": "#/components/responses/Unavailable"}
+     }
+    }
+   },
+   "/v2/models/{model}/versions/{version}/ready": {
+    "get": {
+     "operationId": "inferenceModelReadyVersion",
+     "summary": "Open Inference Protocol: may the model be called?",
+     "parameters": [
+      {"$ref": "#/components/parameters/model"},
+      {"$ref": "#/components/parameters/version"}
+     ],
+     "responses": {
+      "200": {"description": "Yes; no body."},
+      "401": {"$ref": "#/components/responses/Unauthenticated"},
+      "403": {"$ref": "#/components/responses/Denied"},
+      "404": {"$ref": "#/components/responses/NotFound"},
+      "503": {"$ref": "#/components/responses/Unavailable"}
+     }
+    }
+   },
+   "/v2/models/{model}/versions/{version}/infer": {
+    "post": {
+     "operationId": "inferVersion",
+     "summary": "Open Inference Protocol: classify; JSON alone, or with bytes behind it.",
+     "parameters": [
+      {"$ref": "#/components/parameters/model"},
+      {"$ref": "#/components/parameters/version"}
+     ],
+     "requestBody": {
+      "required": true,
+      "content": {
+       "application/json": {
+        "schema": {"$ref": "#/components/schemas/Inference"},
+        "examples": {"digit": {"$ref": "#/components/examples/Inference"}}
+       }
+      }
+     },
+     "responses": {
+      "200": {
+       "description": "The outputs; as bytes behind the JSON where they were asked for so.",
+       "content": {
+        "application/json": {"schema": {"$ref": "#/components/schemas/InferenceAnswer"}},
+        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}}
+       }
+      },
+      "400": {"$ref": "#/components/responses/BadRequest"},
+      "401": {"$ref": "#/components/responses/Unauthenticated"},
+      "403": {"$ref": "#/components/responses/Denied"},
+      "404": {"$ref": "#/components/responses/NotFound"},
+      "413": {"$ref": "#/components/responses/TooLong"},
+      "415": {"$ref": "#/components/responses/Coded"},
+      "429": {"$ref": "#/components/responses/TooMany"},
+      "503": {"$ref": "#/components/responses/Unavailable"},
+      "504": {"$ref": "#/components/responses/Late"}
+     }
+    }
+   }
+  }
+  """#
