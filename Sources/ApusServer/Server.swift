@@ -127,7 +127,6 @@ package final class Server: Sendable {
   /// Stops accepting, says goaway to every client, answers what was sent before, and returns when all threads
   /// have ended.
   package func drain() {
-    fleet.announceDrain()
     // Whoever shakes hands still reaches a reactor.
     handshaker.post(.drain)
     handshaking.join()

@@ -22,7 +22,7 @@ import Testing
       for name in try FileManager.default.contentsOfDirectory(atPath: folder)
       where name.hasSuffix(".swift") && !ofClients.contains(name) {
         let text = try String(contentsOfFile: "\(folder)/\(name)", encoding: .utf8)
-        for match in text.matches(of: /Status\(\s*\.`?([a-zA-Z]+)`?,\s*"([A-Z_]+)"/) {
+        for match in text.matches(of: /Status\(\s*\.`?([a-zA-Z]+)`?,\s*"([A-Z0-9_]+)"/) {
           let code = StatusCode.allCases.first { "\($0)" == match.1 }
           found.insert("\(match.2) \(try #require(code, "\(name): \(match.1)").name)")
         }
@@ -33,7 +33,7 @@ import Testing
 
   @Test func theTableOfReasonsIsTheCode() throws {
     var told: Set<String> = []
-    for match in try page().matches(of: /(?m)^\| `([A-Z_]+)` \| ([A-Z_, ]+) \|/) {
+    for match in try page().matches(of: /(?m)^\| `([A-Z0-9_]+)` \| ([A-Z_, ]+) \|/) {
       for code in match.2.split(separator: ", ") { told.insert("\(match.1) \(code)") }
     }
     let made = try reasonsInCode()

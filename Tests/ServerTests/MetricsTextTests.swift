@@ -128,7 +128,7 @@ import Testing
         at: Self.root.appendingPathComponent(folder), includingPropertiesForKeys: nil)
       for file in files where !file.lastPathComponent.hasSuffix("+Client.swift") {
         let text = try String(contentsOf: file, encoding: .utf8)
-        let reasons = text.matches(of: /Status\(\s*\.[a-z]\w*,\s*"([A-Z_]+)"/)
+        let reasons = text.matches(of: /Status\(\s*\.[a-z]\w*,\s*"([A-Z0-9_]+)"/)
         found.formUnion(reasons.map { String($0.1) })
       }
     }

@@ -147,10 +147,11 @@ import Testing
     let document = try #require(
       try JSONSerialization.jsonObject(with: Data(run.output.utf8)) as? [String: Any])
     let models = try #require(document["models"] as? [[String: Any]])
-    #expect(models.count == 2)
+    #expect(models.count == 3)
     #expect(models[0]["model"] as? String == "digits")
     #expect(try #require(models[0]["calls_per_second"] as? Double) > 0)
-    #expect(models[0]["rows_per_batch"] as? Double == 4)
+    // Rows and batches are read one after the other, while the server counts on.
+    #expect(abs(try #require(models[0]["rows_per_batch"] as? Double) - 4) < 0.2)
     let total = try #require(models[0]["total_ns"] as? [String: Double])
     let compute = try #require(models[0]["compute_ns"] as? [String: Double])
     #expect(total["p50"]! > 0 && total["p50"]! <= total["p99"]! && compute["p50"]! <= total["p99"]!)
