@@ -14,7 +14,7 @@ help:
 	@echo "make docs    the Swift client's documentation, in .build/docs"
 	@echo "make setup   install the Debian packages that are missing"
 	@echo "make bench   compare with raw sockets and gRPC C++"
-	@echo "make fuzz    fuzz the readers of weight files, frames and log lines for a minute each (FUZZ_SECONDS=60)"
+	@echo "make fuzz    fuzz the readers of weight files, frames, texts, JSON and log lines for a minute each (FUZZ_SECONDS=60)"
 	@echo "make soak    the long form: fuzzing for 10 minutes each, the tests ten times and under both sanitizers"
 	@echo "make sslyze  let sslyze, from PyPI, look for weak TLS"
 	@echo "make proto   generate the protobuf-c code from proto/apus.proto"
@@ -102,7 +102,7 @@ sslyze: build
 	@[ -x .build/sslyze/bin/sslyze ] || { /usr/bin/python3 -m venv .build/sslyze && .build/sslyze/bin/pip install -q sslyze==6.3.1; }
 	.build/sslyze/bin/python Tests/Sslyze/scan.py .build/release/apus models/repository
 
-FUZZ_TARGETS := logs pytorch safetensors text tls wire
+FUZZ_TARGETS := json logs pytorch safetensors text tls wire
 FUZZ_SECONDS ?= 60
 
 # A crash hangs in Swift's backtracer unless backtraces are off.

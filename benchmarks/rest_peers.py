@@ -1,11 +1,17 @@
 """What the rows over HTTP need: wrk, and gunicorn with Flask."""
 
+import contextlib
 import os
 import shutil
 import socket
+import threading
+import urllib.request
 
 from machine import BenchError, ServerProcess, run
-from peers import TEXT_MODEL, parse, sample
+from peers import TEXT_MODEL, check_answer, classify_frame, parse, read_frame, sample
+
+MANY_MODELS = 500
+SCRAPE_SECONDS = 1
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 # Debian's own, whose modules are Debian's too.
@@ -59,3 +65,67 @@ class Rest:
     if report["errors"] or not report["calls"]:
       raise BenchError(f"{report['errors']} of {report['calls']} calls to {url} failed")
     return sample(report, used, report["calls"], client, report["calls"])
+
+
+class Observed:
+  """RPC while Prometheus scrapes and calls are logged, or not."""
+
+  def __init__(self, apus, folder):
+    self.apus, self.folder = apus, folder
+
+  def _serving(self, models, environment):
+    apus = self.apus
+    command = [apus.path, "serve", "--listen", apus.address, "--models", models, "--threads", "1",
+               "--http", "127.0.0.1:0"]
+    return ServerProcess(command, apus.socket_path, environment=environment)
+
+  def throughput(self, seconds, observed):
+    """128 in flight. Observed, each call goes to the access log, and the metrics are read every second."""
+    log = os.path.join(self.folder, "access.log")
+    with self._serving(self.apus.models, {"APUS_LOG_ACCESS_PATH": log} if observed else {}) as server:
+      with self._scrapes(server) if observed else contextlib.nullcontext():
+        return self.apus.bench(server, seconds, 128, 1, [], None)
+
+  @contextlib.contextmanager
+  def many_models(self):
+    """A server of so many models, all of which have been called."""
+    folder = os.path.join(self.folder, "many")
+    names = [f"m{index:03d}" for index in range(MANY_MODELS - 1)] + [TEXT_MODEL]
+    for name in names:
+      if not os.path.isdir(os.path.join(folder, name)):
+        shutil.copytree(os.path.join(self.apus.models, TEXT_MODEL), os.path.join(folder, name))
+    with self._serving(folder, {}) as server:
+      with server.connect() as peer:
+        peer.settimeout(10)
+        for name in names:
+          peer.sendall(classify_frame(name, 100))
+          check_answer(read_frame(peer))
+      yield server
+
+  def latency(self, server, seconds, scraped):
+    with self._scrapes(server) if scraped else contextlib.nullcontext():
+      return self.apus.bench(server, seconds, 1, 1, [], None)
+
+  @contextlib.contextmanager
+  def _scrapes(self, server):
+    port = server.logged(r"serving HTTP on http://127\.0\.0\.1:(\d+)")
+    ended = threading.Event()
+    texts = []
+
+    def scrape():
+      while True:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+          texts.append(len(answer.read()))
+        if ended.wait(SCRAPE_SECONDS):
+          return
+
+    thread = threading.Thread(target=scrape)
+    thread.start()
+    try:
+      yield
+    finally:
+      ended.set()
+      thread.join()
+    if not texts:
+      raise BenchError("the metrics were never read")
+    self.scraped_bytes = texts[-1]

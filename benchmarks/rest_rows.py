@@ -26,7 +26,26 @@ def rest_in_flight_16(bench):
                   f"gunicorn {best}, Flask", 5, higher=True, cpu=False)]
 
 
+def observed_throughput(bench):
+  samples = bench.alternate(
+      "observed", off=lambda: bench.observed.throughput(bench.seconds, False),
+      on=lambda: bench.observed.throughput(bench.seconds, True))
+  return [compare("RPC, 128 in flight, access log and scrapes", "calls/s", "calls_per_second", samples["on"],
+                  samples["off"], "Apus without", 0.97, higher=True)]
+
+
+def scraped_latency(bench):
+  with bench.observed.many_models() as server:
+    samples = bench.alternate(
+        "scrapes", off=lambda: bench.observed.latency(server, 2 * bench.seconds, False),
+        on=lambda: bench.observed.latency(server, 2 * bench.seconds, True))
+  return [compare("RPC amid scrapes of 500 models", "p99 us", "p99_us", samples["on"], samples["off"],
+                  "Apus without", 1.2, note=f"{bench.observed.scraped_bytes:,} bytes a scrape, one a second")]
+
+
 ROWS = {
     "rest-latency": rest_latency,
     "rest-in-flight-16": rest_in_flight_16,
+    "rest-observed": observed_throughput,
+    "rest-scrapes": scraped_latency,
 }

@@ -35,6 +35,7 @@ class Bench:
   tls: object
   strong_tls: object
   rest: object
+  observed: object
   cores: tuple
   rounds: int
   seconds: float

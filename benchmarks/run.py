@@ -115,12 +115,13 @@ def measure(options, folder):
   build = os.path.join(HERE, "build")
   others, encrypted, http = (
       bool(options.only & set(of_table)) for of_table in (rows.ROWS, tls_rows.ROWS, rest_rows.ROWS))
+  apus = peers.Apus(options.apus, options.models, folder)
   bench = rows.Bench(
-      apus=peers.Apus(options.apus, options.models, folder), raw=peers.Raw(build) if others else None,
+      apus=apus, raw=peers.Raw(build) if others else None,
       grpc=peers.Grpc(build, folder) if others else None,
       tls=tls_peers.TLS(build, folder) if encrypted else None,
       strong_tls=tls_peers.TLS(build, folder, bits=3072) if encrypted else None,
-      rest=rest_peers.Rest(folder) if http else None,
+      rest=rest_peers.Rest(folder) if http else None, observed=rest_peers.Observed(apus, folder),
       cores=machine.two_cores(), rounds=options.rounds, seconds=options.seconds, progress=progress)
   frame_bytes = [peers.REQUEST_BYTES, peers.ANSWER_BYTES]
   if others:

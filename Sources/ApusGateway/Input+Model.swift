@@ -16,7 +16,9 @@ extension Input {
         throw Self.misfit(model, "numbers of shape \(Self.text(shape))")
       }
       return (values, shape[0])
-    case .texts(let texts): return (try lane.rows(of: texts, for: model), texts.count)
+    case .texts(let texts):
+      guard model.served.features != nil else { throw Self.misfit(model, "text") }
+      return (try lane.rows(of: texts, for: model), texts.count)
     }
   }
 

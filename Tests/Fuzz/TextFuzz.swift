@@ -9,8 +9,8 @@ public func fuzz(_ data: UnsafePointer<UInt8>, _ size: Int) -> CInt {
   guard size >= 4 else { return 0 }
   let shortest = 1 + Int(data[2] & 3)
   let features = HashingFeatures(
-    dimensions: 1 + Int(data[0]), analyzer: choice(of: .allCases, data[1]),
-    ngrams: shortest...(shortest + Int(data[2] >> 4) % (17 - shortest)), norm: choice(of: .allCases, data[3]))
+    dimensions: 1 + Int(data[0]), analyzer: choice(data[1]),
+    ngrams: shortest...(shortest + Int(data[2] >> 4) % (17 - shortest)), norm: choice(data[3]))
   let text = UnsafeRawBufferPointer(start: data + 4, count: size - 4)
   let isText = String(validating: text, as: UTF8.self) != nil
   precondition(isUTF8(text) == isText, "the standard library decides what is UTF-8")
@@ -29,9 +29,12 @@ public func fuzz(_ data: UnsafePointer<UInt8>, _ size: Int) -> CInt {
   return 0
 }
 
-private func choice<Value>(of values: [Value], _ byte: UInt8) -> Value { values[Int(byte) % values.count] }
+private func choice<Value: CaseIterable>(_ byte: UInt8) -> Value {
+  let values = Array(Value.allCases)
+  return values[Int(byte) % values.count]
+}
 
-private let scratch = FeatureScratch()
+private nonisolated(unsafe) let scratch = FeatureScratch()
 
 /// The vector of a copy of the text that ends where its memory does; nil when it is none.
 private func vector(of text: UnsafeRawBufferPointer, _ features: HashingFeatures) -> [Float]? {

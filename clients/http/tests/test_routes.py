@@ -48,7 +48,7 @@ def test_models_are_listed_as_the_command_lists_them(server, session):
                           capture_output=True, timeout=20, check=True)
     listed = session.get(server.url + "/v1/models").json()
     assert listed == json.loads(done.stdout)
-    assert [model["name"] for model in listed["models"]] == ["digits", "textclassifier"]
+    assert [model["name"] for model in listed["models"]] == ["digits", "sentiment", "textclassifier"]
     assert session.get(server.url + "/v1/models/digits").json() == {"models": [listed["models"][0]]}
     assert is_problem(session.get(server.url + "/v1/models/nothing"), 404, "MODEL_NOT_FOUND")
 
@@ -146,7 +146,7 @@ def test_the_tutorials_client(server):
 def test_the_tutorials_form_needs_to_know_the_model(tmp_path):
     with Server(tmp_path) as server:
         answer = requests.post(server.url + "/classify", json={"text": DIGITS.inputs[0].tolist()})
-        assert is_problem(answer, 400, "DEFAULT_MODEL_MISSING", "there are 2 models; .*default_model")
+        assert is_problem(answer, 400, "DEFAULT_MODEL_MISSING", "there are 3 models; .*default_model")
 
 
 BROKEN = [
@@ -250,3 +250,28 @@ def test_statistics_count_calls_by_http(tmp_path):
         assert (digits["requests_total"], digits["rows_total"]) == (7, 15), digits
         assert digits["codes"] == [{"code": 0, "count": 5}, {"code": 4, "count": 2}]
         assert digits["total"]["count"] == 5
+
+
+def test_texts(server, session):
+    """A model of texts takes them as they are, and answers as the command does."""
+    texts = ["a lovely film, warm and funny", "dull, slow and far too long", "", "ÉTÉ 模型 😀"]
+    path = server.url + "/v1/models/sentiment:classify"
+    found = session.post(path, json={"inputs": texts}).json()["results"]
+    assert len(found) == len(texts)
+    for text, row in zip(texts, found):
+        done = subprocess.run([os.environ["APUS_BINARY"], "classify", "--to", server.rpc, "--model", "sentiment",
+                               "--text", text, "--json"], capture_output=True, timeout=20, check=True)
+        expected = json.loads(done.stdout)["results"][0]["classes"]
+        assert [place["label"] for place in row["classes"]] == [place["label"] for place in expected]
+        # A batch may be computed by another kernel than a single row.
+        for place, right in zip(row["classes"], expected):
+            assert abs(place["probability"] - right["probability"]) < TOLERANCE
+        alone = session.post(path, json={"inputs": text}).json()["results"]
+        assert difference(probabilities(alone), probabilities([row])) < TOLERANCE
+    assert is_problem(session.post(path, json={"inputs": ["a"] * 100_000}), 400, "BATCH_TOO_LARGE")
+
+
+def test_the_tutorials_client_sends_text(tmp_path):
+    with Server(tmp_path, variables={"APUS_DEFAULT_MODEL": "sentiment"}) as server:
+        answer = requests.post(server.url + "/classify", json={"text": "a lovely film, warm and funny"}).json()
+        assert len(answer) == 1 and len(answer[0]) == 2 and abs(sum(answer[0]) - 1) < 1e-5
