@@ -65,7 +65,7 @@ test: proto-check fuzz-corpus
 
 # nginx, HAProxy and Prometheus, real ones, with three servers. Debian starts them when it installs them.
 test-balancers: PACKAGES += python3-numpy python3-pytest openssl nginx libnginx-mod-stream haproxy
-test-balancers: PACKAGES += prometheus python3-prometheus-client
+test-balancers: PACKAGES += prometheus python3-prometheus-client curl
 test-balancers: setup
 	swift build --product apus
 	APUS_BINARY=.build/debug/apus $(PYTHON) -m pytest -q -p no:cacheprovider deploy/tests
