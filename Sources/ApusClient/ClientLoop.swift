@@ -64,7 +64,7 @@ struct ClientLoop: ~Copyable {
       waitForEvents()
     }
     for call in waiting + inFlight.values { call.continuation.resume(returning: .failure(.closed)) }
-    watches.failOpen(.closed)
+    watches.lose(.closed, afterGoAway: false, retries: 0)
     watches.failWaiting(.closed)
     if let thread = connector.take() {
       thread.join()
@@ -238,14 +238,18 @@ extension ClientLoop {
 
   /// Closing the socket takes it out of the poller.
   private mutating func drop() {
-    watches.failOpen(.connectionLost(connection?.goAwayReason ?? "the server closed it"))
+    loseWatches(.connectionLost(connection?.goAwayReason ?? "the server closed it"))
     connection = nil
+  }
+
+  private mutating func loseWatches(_ error: ClientError) {
+    watches.lose(error, afterGoAway: connection?.goAwayReason != nil, retries: core.options.retries)
   }
 
   /// The connection could not be made, or is of no more use.
   private mutating func lose(_ error: ClientError) {
     let mayRetry = connection?.goAwayReason != nil
-    watches.failOpen(error)
+    loseWatches(error)
     drop()
     if case .connectionFailed = error { failWaiting(error) }
     let lost = inFlight.values

@@ -64,6 +64,8 @@ struct PendingWatch: Sendable {
   let model: String
   let states: AsyncStream<Result<ServerHealth, ClientError>>.Continuation
   var attempts = 0
+  /// The server has told a state on the connection at hand.
+  var isAnswered = false
 
   func fail(_ error: ClientError) {
     states.yield(.failure(error))
@@ -101,7 +103,12 @@ struct ClientWatches {
       }
       let request = ModelNameRequest(model: watch.model)
       let id = try connection.submit(.watchHealth) { request.encode(into: $0, arena: $1) }
-      if let id { open[id] = watch } else { kept.append(watch) }
+      if let id {
+        open[id] = watch
+        open[id]?.isAnswered = false
+      } else {
+        kept.append(watch)
+      }
     }
     waiting = kept
   }
@@ -130,16 +137,25 @@ struct ClientWatches {
       if case .protocolBroken = error { throw error }
       return nil
     }
+    open[view.requestID]?.isAnswered = true
     watch.states.yield(.success(ServerHealth(response)))
     if !view.hasMore { watch.states.finish() }
     return response.status == .notServing && watch.model.isEmpty ? response.detail : nil
   }
 
-  /// The connection is of no more use.
-  mutating func failOpen(_ error: ClientError) {
+  /// The connection is of no more use. After a goaway, a watch that has not been answered was not begun, and
+  /// goes to the next connection: its refusal may still have been on the way.
+  mutating func lose(_ error: ClientError, afterGoAway: Bool, retries: Int) {
     let lost = open.values
     open = [:]
-    for watch in lost { watch.fail(error) }
+    for var watch in lost {
+      watch.attempts += 1
+      if afterGoAway, !watch.isAnswered, watch.attempts <= retries {
+        waiting.append(watch)
+      } else {
+        watch.fail(error)
+      }
+    }
   }
 
   mutating func failWaiting(_ error: ClientError) {

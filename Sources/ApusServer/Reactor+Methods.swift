@@ -77,7 +77,7 @@ extension Reactor {
 
   /// As gRPC's health checking: the empty name is the whole server.
   func healthOf(_ name: String) -> HealthResponse {
-    if draining || fleet.isDraining {
+    if draining || fleet.isDrainAnnounced {
       return HealthResponse(status: .notServing, detail: "the server is shutting down")
     }
     if name.isEmpty { return HealthResponse(status: .serving, detail: "") }

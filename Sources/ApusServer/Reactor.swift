@@ -14,6 +14,7 @@ final class Fleet: Sendable {
   let recorders: [Recorder]
   let mailboxes: [Mailbox]
   let access: AccessControl
+  private let announced = Atomic<Bool>(false)
   private let draining = Atomic<Bool>(false)
   let refusals = RefusalLog()
   let handshakes = HandshakeCounters()
@@ -40,9 +41,13 @@ final class Fleet: Sendable {
     started = .now
   }
 
-  /// Whether the server has begun to end: Health says so, while calls are still answered.
-  var isDraining: Bool { draining.load(ordering: .relaxed) }
-  func announceDrain() { draining.store(true, ordering: .relaxed) }
+  /// Whether Health says already that the server ends, while calls are still answered.
+  var isDrainAnnounced: Bool { announced.load(ordering: .relaxed) }
+  func announceDrain() { announced.store(true, ordering: .relaxed) }
+
+  /// Whether the server has begun to end, in either way.
+  var isDraining: Bool { isDrainAnnounced || draining.load(ordering: .relaxed) }
+  func beginDrain() { draining.store(true, ordering: .relaxed) }
 
   /// The reactor with the fewest connections.
   func leastLoaded() -> Int {

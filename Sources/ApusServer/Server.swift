@@ -127,6 +127,7 @@ package final class Server: Sendable {
   /// Stops accepting, says goaway to every client, answers what was sent before, and returns when all threads
   /// have ended.
   package func drain() {
+    fleet.beginDrain()
     // Whoever shakes hands still reaches a reactor.
     handshaker.post(.drain)
     handshaking.join()

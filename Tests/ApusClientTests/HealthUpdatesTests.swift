@@ -63,6 +63,18 @@ struct HealthUpdatesTests {
     #expect(server.frames.map(\.connection) == [0, 1])
   }
 
+  @Test("a watch whose refusal is lost with a connection that said goaway is sent again")
+  func refusalLost() async throws {
+    let server = try FakeServer { request in
+      guard request.connection == 0 else { return [.send(healthFrame(request, .serving, flags: .more))] }
+      return [.send(goAwayFrame()), .close]
+    }
+    let client = try ApusClient(server.address)
+    var watch = client.watchHealth().makeAsyncIterator()
+    #expect(try await watch.next()?.status == "SERVING")
+    #expect(server.frames.map(\.connection) == [0, 1])
+  }
+
   @Test("a watch takes none of the calls that the server allows")
   func limit() async throws {
     let server = try FakeServer(hello: { request in

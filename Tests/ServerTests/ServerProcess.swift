@@ -158,7 +158,7 @@ final class ModelFolder {
     let url = URL(fileURLWithPath: path).appendingPathComponent(name)
     try FileManager.default.createDirectory(
       at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
-    try contents.write(to: url)
+    try contents.write(to: url, options: .atomic)
     return self
   }
 
