@@ -71,105 +71,9 @@ let openAPIPaths = #"""
      }
     }
    },
-   "/v1/models/{model}:classify": {
-    "post": {
-     "operationId": "classify",
-     "summary": "Classify one input or a batch.",
-     "parameters": [{"$ref": "#/components/parameters/model"}],
-     "requestBody": {
-      "required": true,
-      "content": {
-       "application/json": {
-        "schema": {"$ref": "#/components/schemas/Classify"},
-        "examples": {"digit": {"$ref": "#/components/examples/Classify"}}
-       }
-      }
-     },
-     "responses": {
-      "200": {
-       "description": "The classes of each row.",
-       "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Classified"}}}
-      },
-      "400": {"$ref": "#/components/responses/BadRequest"},
-      "401": {"$ref": "#/components/responses/Unauthenticated"},
-      "403": {"$ref": "#/components/responses/Denied"},
-      "404": {"$ref": "#/components/responses/NotFound"},
-      "413": {"$ref": "#/components/responses/TooLong"},
-      "415": {"$ref": "#/components/responses/Coded"},
-      "429": {"$ref": "#/components/responses/TooMany"},
-      "503": {"$ref": "#/components/responses/Unavailable"},
-      "504": {"$ref": "#/components/responses/Late"}
-     }
-    }
-   },
-   "/v1/models/{model}/versions/{version}:classify": {
-    "post": {
-     "operationId": "classifyVersion",
-     "summary": "Classify one input or a batch.",
-     "parameters": [
-      {"$ref": "#/components/parameters/model"},
-      {"$ref": "#/components/parameters/version"}
-     ],
-     "requestBody": {
-      "required": true,
-      "content": {
-       "application/json": {
-        "schema": {"$ref": "#/components/schemas/Classify"},
-        "examples": {"digit": {"$ref": "#/components/examples/Classify"}}
-       }
-      }
-     },
-     "responses": {
-      "200": {
-       "description": "The classes of each row.",
-       "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Classified"}}}
-      },
-      "400": {"$ref": "#/components/responses/BadRequest"},
-      "401": {"$ref": "#/components/responses/Unauthenticated"},
-      "403": {"$ref": "#/components/responses/Denied"},
-      "404": {"$ref": "#/components/responses/NotFound"},
-      "413": {"$ref": "#/components/responses/TooLong"},
-      "415": {"$ref": "#/components/responses/Coded"},
-      "429": {"$ref": "#/components/responses/TooMany"},
-      "503": {"$ref": "#/components/responses/Unavailable"},
-      "504": {"$ref": "#/components/responses/Late"}
-     }
-    }
-   },
-   "/v1/models/{model}/aliases/{alias}:classify": {
-    "post": {
-     "operationId": "classifyAlias",
-     "summary": "Classify one input or a batch.",
-     "parameters": [
-      {"$ref": "#/components/parameters/model"},
-      {"$ref": "#/components/parameters/alias"}
-     ],
-     "requestBody": {
-      "required": true,
-      "content": {
-       "application/json": {
-        "schema": {"$ref": "#/components/schemas/Classify"},
-        "examples": {"digit": {"$ref": "#/components/examples/Classify"}}
-       }
-      }
-     },
-     "responses": {
-      "200": {
-       "description": "The classes of each row.",
-       "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Classified"}}}
-      },
-      "400": {"$ref": "#/components/responses/BadRequest"},
-      "401": {"$ref": "#/components/responses/Unauthenticated"},
-      "403": {"$ref": "#/components/responses/Denied"},
-      "404": {"$ref": "#/components/responses/NotFound"},
-      "413": {"$ref": "#/components/responses/TooLong"},
-      "415": {"$ref": "#/components/responses/Coded"},
-      "429": {"$ref": "#/components/responses/TooMany"},
-      "503": {"$ref": "#/components/responses/Unavailable"},
-      "504": {"$ref": "#/components/responses/Late"}
-     }
-    }
-   },
+   \#(classifyPath("", "", modelParameter)),
+   \#(classifyPath("/versions/{version}", "Version", modelParameter + ", " + versionParameter)),
+   \#(classifyPath("/aliases/{alias}", "Alias", modelParameter + ", " + aliasParameter)),
    "/classify": {
     "post": {
      "operationId": "classifyText",
@@ -188,15 +92,7 @@ let openAPIPaths = #"""
        "description": "The probabilities of each row, in the order of the labels.",
        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Probabilities"}}}
       },
-      "400": {"$ref": "#/components/responses/BadRequest"},
-      "401": {"$ref": "#/components/responses/Unauthenticated"},
-      "403": {"$ref": "#/components/responses/Denied"},
-      "404": {"$ref": "#/components/responses/NotFound"},
-      "413": {"$ref": "#/components/responses/TooLong"},
-      "415": {"$ref": "#/components/responses/Coded"},
-      "429": {"$ref": "#/components/responses/TooMany"},
-      "503": {"$ref": "#/components/responses/Unavailable"},
-      "504": {"$ref": "#/components/responses/Late"}
+      \#(callErrors)
      }
     }
    },
@@ -232,144 +128,116 @@ let openAPIPaths = #"""
      "security": []
     }
    },
-   "/v2/models/{model}": {
-    "get": {
-     "operationId": "inferenceModel",
-     "summary": "Open Inference Protocol: inputs and outputs of a model.",
-     "parameters": [{"$ref": "#/components/parameters/model"}],
-     "responses": {
-      "200": {
-       "description": "Its tensors; -1 is the batch.",
-       "content": {"application/json": {"schema": {"$ref": "#/components/schemas/InferenceModel"}}}
-      },
-      "401": {"$ref": "#/components/responses/Unauthenticated"},
-      "403": {"$ref": "#/components/responses/Denied"},
-      "404": {"$ref": "#/components/responses/NotFound"},
-      "503": {"$ref": "#/components/responses/Unavailable"}
-     }
-    }
-   },
-   "/v2/models/{model}/ready": {
-    "get": {
-     "operationId": "inferenceModelReady",
-     "summary": "Open Inference Protocol: may the model be called?",
-     "parameters": [{"$ref": "#/components/parameters/model"}],
-     "responses": {
-      "200": {"description": "Yes; no body."},
-      "401": {"$ref": "#/components/responses/Unauthenticated"},
-      "403": {"$ref": "#/components/responses/Denied"},
-      "404": {"$ref": "#/components/responses/NotFound"},
-      "503": {"$ref": "#/components/responses/Unavailable"}
-     }
-    }
-   },
-   "/v2/models/{model}/infer": {
-    "post": {
-     "operationId": "infer",
-     "summary": "Open Inference Protocol: classify; JSON alone, or with bytes behind it.",
-     "parameters": [{"$ref": "#/components/parameters/model"}],
-     "requestBody": {
-      "required": true,
-      "content": {
-       "application/json": {
-        "schema": {"$ref": "#/components/schemas/Inference"},
-        "examples": {"digit": {"$ref": "#/components/examples/Inference"}}
-       }
+   \#(inferencePaths("", "", modelParameter)),
+   \#(inferencePaths("/versions/{version}", "Version", modelParameter + ", " + versionParameter))
+  }
+  """#
+
+private let modelParameter = ##"{"$ref": "#/components/parameters/model"}"##
+private let versionParameter = ##"{"$ref": "#/components/parameters/version"}"##
+private let aliasParameter = ##"{"$ref": "#/components/parameters/alias"}"##
+
+/// The answers to a call that is not answered 200.
+private let callErrors = #"""
+  "400": {"$ref": "#/components/responses/BadRequest"},
+  "401": {"$ref": "#/components/responses/Unauthenticated"},
+  "403": {"$ref": "#/components/responses/Denied"},
+  "404": {"$ref": "#/components/responses/NotFound"},
+  "413": {"$ref": "#/components/responses/TooLong"},
+  "415": {"$ref": "#/components/responses/Coded"},
+  "429": {"$ref": "#/components/responses/TooMany"},
+  "503": {"$ref": "#/components/responses/Unavailable"},
+  "504": {"$ref": "#/components/responses/Late"}
+  """#
+
+/// Apus's Classify for one way to choose a version; `suffix` tells its operation from the others.
+private func classifyPath(_ path: String, _ suffix: String, _ parameters: String) -> String {
+  #"""
+  "/v1/models/{model}\#(path):classify": {
+   "post": {
+    "operationId": "classify\#(suffix)",
+    "summary": "Classify one input or a batch.",
+    "parameters": [\#(parameters)],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {"$ref": "#/components/schemas/Classify"},
+       "examples": {"digit": {"$ref": "#/components/examples/Classify"}}
       }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "The classes of each row.",
+      "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Classified"}}}
      },
-     "responses": {
-      "200": {
-       "description": "The outputs; as bytes behind the JSON where they were asked for so.",
-       "content": {
-        "application/json": {"schema": {"$ref": "#/components/schemas/InferenceAnswer"}},
-        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}}
-       }
-      },
-      "400": {"$ref": "#/components/responses/BadRequest"},
-      "401": {"$ref": "#/components/responses/Unauthenticated"},
-      "403": {"$ref": "#/components/responses/Denied"},
-      "404": {"$ref": "#/components/responses/NotFound"},
-      "413": {"$ref": "#/components/responses/TooLong"},
-      "415": {"$ref": "#/components/responses/Coded"},
-      "429": {"$ref": "#/components/responses/TooMany"},
-      "503": {"$ref": "#/components/responses/Unavailable"},
-      "504": {"$ref": "#/components/responses/Late"}
-     }
-    }
-   },
-   "/v2/models/{model}/versions/{version}": {
-    "get": {
-     "operationId": "inferenceModelVersion",
-     "summary": "Open Inference Protocol: inputs and outputs of a model.",
-     "parameters": [
-      {"$ref": "#/components/parameters/model"},
-      {"$ref": "#/components/parameters/version"}
-     ],
-     "responses": {
-      "200": {
-       "description": "Its tensors; -1 is the batch.",
-       "content": {"application/json": {"schema": {"$ref": "#/components/schemas/InferenceModel"}}}
-      },
-      "401": {"$ref": "#/components/responses/Unauthenticated"},
-      "403": {"$ref": "#/components/responses/Denied"},
-      "404": {"$ref": "#/components/responses/NotFound"},
-      "503": {"$ref": "#/components/responses/Unavailable"}
-     }
-    }
-   },
-   "/v2/models/{model}/versions/{version}/ready": {
-    "get": {
-     "operationId": "inferenceModelReadyVersion",
-     "summary": "Open Inference Protocol: may the model be called?",
-     "parameters": [
-      {"$ref": "#/components/parameters/model"},
-      {"$ref": "#/components/parameters/version"}
-     ],
-     "responses": {
-      "200": {"description": "Yes; no body."},
-      "401": {"$ref": "#/components/responses/Unauthenticated"},
-      "403": {"$ref": "#/components/responses/Denied"},
-      "404": {"$ref": "#/components/responses/NotFound"},
-      "503": {"$ref": "#/components/responses/Unavailable"}
-     }
-    }
-   },
-   "/v2/models/{model}/versions/{version}/infer": {
-    "post": {
-     "operationId": "inferVersion",
-     "summary": "Open Inference Protocol: classify; JSON alone, or with bytes behind it.",
-     "parameters": [
-      {"$ref": "#/components/parameters/model"},
-      {"$ref": "#/components/parameters/version"}
-     ],
-     "requestBody": {
-      "required": true,
-      "content": {
-       "application/json": {
-        "schema": {"$ref": "#/components/schemas/Inference"},
-        "examples": {"digit": {"$ref": "#/components/examples/Inference"}}
-       }
-      }
-     },
-     "responses": {
-      "200": {
-       "description": "The outputs; as bytes behind the JSON where they were asked for so.",
-       "content": {
-        "application/json": {"schema": {"$ref": "#/components/schemas/InferenceAnswer"}},
-        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}}
-       }
-      },
-      "400": {"$ref": "#/components/responses/BadRequest"},
-      "401": {"$ref": "#/components/responses/Unauthenticated"},
-      "403": {"$ref": "#/components/responses/Denied"},
-      "404": {"$ref": "#/components/responses/NotFound"},
-      "413": {"$ref": "#/components/responses/TooLong"},
-      "415": {"$ref": "#/components/responses/Coded"},
-      "429": {"$ref": "#/components/responses/TooMany"},
-      "503": {"$ref": "#/components/responses/Unavailable"},
-      "504": {"$ref": "#/components/responses/Late"}
-     }
+     \#(callErrors)
     }
    }
   }
   """#
+}
+
+/// The Open Inference Protocol's paths of a model for one way to choose a version.
+private func inferencePaths(_ path: String, _ suffix: String, _ parameters: String) -> String {
+  #"""
+  "/v2/models/{model}\#(path)": {
+   "get": {
+    "operationId": "inferenceModel\#(suffix)",
+    "summary": "Open Inference Protocol: inputs and outputs of a model.",
+    "parameters": [\#(parameters)],
+    "responses": {
+     "200": {
+      "description": "Its tensors; -1 is the batch.",
+      "content": {"application/json": {"schema": {"$ref": "#/components/schemas/InferenceModel"}}}
+     },
+     "401": {"$ref": "#/components/responses/Unauthenticated"},
+     "403": {"$ref": "#/components/responses/Denied"},
+     "404": {"$ref": "#/components/responses/NotFound"},
+     "503": {"$ref": "#/components/responses/Unavailable"}
+    }
+   }
+  },
+  "/v2/models/{model}\#(path)/ready": {
+   "get": {
+    "operationId": "inferenceModelReady\#(suffix)",
+    "summary": "Open Inference Protocol: may the model be called?",
+    "parameters": [\#(parameters)],
+    "responses": {
+     "200": {"description": "Yes; no body."},
+     "401": {"$ref": "#/components/responses/Unauthenticated"},
+     "403": {"$ref": "#/components/responses/Denied"},
+     "404": {"$ref": "#/components/responses/NotFound"},
+     "503": {"$ref": "#/components/responses/Unavailable"}
+    }
+   }
+  },
+  "/v2/models/{model}\#(path)/infer": {
+   "post": {
+    "operationId": "infer\#(suffix)",
+    "summary": "Open Inference Protocol: classify; JSON alone, or with bytes behind it.",
+    "parameters": [\#(parameters)],
+    "requestBody": {
+     "required": true,
+     "content": {
+      "application/json": {
+       "schema": {"$ref": "#/components/schemas/Inference"},
+       "examples": {"digit": {"$ref": "#/components/examples/Inference"}}
+      }
+     }
+    },
+    "responses": {
+     "200": {
+      "description": "The outputs; as bytes behind the JSON where they were asked for so.",
+      "content": {
+       "application/json": {"schema": {"$ref": "#/components/schemas/InferenceAnswer"}},
+       "application/octet-stream": {"schema": {"type": "string", "format": "binary"}}
+      }
+     },
+     \#(callErrors)
+    }
+   }
+  }
+  """#
+}
