@@ -70,7 +70,7 @@ let package = Package(
     module(
       "ApusGateway",
       [
-        "ApusBase", "ApusMetrics", "ApusWire", "ApusJSON", "ApusIO", "ApusTLS", "ApusServer",
+        "ApusAccess", "ApusBase", "ApusMetrics", "ApusWire", "ApusJSON", "ApusIO", "ApusTLS", "ApusServer",
         .product(name: "HTTPTypes", package: "swift-http-types"),
         .product(name: "Hummingbird", package: "hummingbird"),
         .product(name: "HummingbirdCore", package: "hummingbird"),

@@ -93,9 +93,6 @@ extension ConfigurationValue {
 }
 
 extension Address {
-  /// `http://HOST:PORT`, or `https://HOST:PORT` where it is encrypted.
-  var url: String { (isEncrypted ? "https" : "http") + description.dropFirst(3) }
-
   /// With a socket's path that does not depend on the working directory.
   fileprivate var absolute: Self {
     guard case .unix(let path) = self else { return self }

@@ -1,19 +1,8 @@
-package import ApusBase
+import ApusBase
 package import ApusIO
 package import ApusServer
 import Glibc
 package import Logging
-
-/// What the gateway is told.
-package struct GatewaySettings: Sendable {
-  /// Where HTTP is served: over TCP or TLS.
-  package var addresses: [Address] = []
-  package var threads = 1
-  package var limits = Limits()
-  package var defaultModel: String?
-  /// For the addresses that are encrypted.
-  package var credentials: TLSCredentials?
-}
 
 /// A gateway that serves.
 package protocol RunningGateway: Sendable {

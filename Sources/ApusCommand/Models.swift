@@ -1,3 +1,4 @@
+import ApusBase
 import ApusClient
 import ApusWire
 import ArgumentParser
@@ -61,9 +62,4 @@ extension ModelInfo {
 /// A version's SHA-256 as `sha256:HEX`; null when there is none.
 func digestJSON(_ digest: [UInt8]) -> JSON {
   digest.isEmpty ? .null : .string("sha256:" + hexadecimal(digest))
-}
-
-/// Two lower-case digits for each byte.
-func hexadecimal(_ bytes: [UInt8]) -> String {
-  bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
 }

@@ -1,3 +1,4 @@
+import ApusLog
 import ArgumentParser
 import Glibc
 
@@ -22,17 +23,7 @@ func onEndSignals(_ body: @escaping @convention(c) (Int32) -> Void) {
 }
 
 /// A text from a server or a file made fit for a terminal: what could move the cursor is escaped.
-func printable(_ text: String) -> String {
-  var result = ""
-  for scalar in text.unicodeScalars {
-    switch scalar.properties.generalCategory {
-    case .control, .format, .surrogate, .lineSeparator, .paragraphSeparator:
-      result += scalar.escaped(asASCII: true)
-    default: result.unicodeScalars.append(scalar)
-    }
-  }
-  return result
-}
+func printable(_ text: String) -> String { LogOutput.singleLine(text) }
 
 /// A duration in the unit that a person would say.
 func duration(nanoseconds: UInt64) -> String {

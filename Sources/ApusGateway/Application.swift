@@ -1,5 +1,6 @@
 import ApusBase
 import ApusIO
+import ApusServer
 import Hummingbird
 import HummingbirdCore
 import Logging
@@ -12,7 +13,7 @@ private let idleTime = TimeAmount.seconds(75)
 
 /// One address of HTTP with all routes. `running` is told the port that the kernel chose.
 func makeApplication(
-  _ address: Address, _ frontend: Frontend, _ settings: HTTPGateway.Settings,
+  _ address: Address, _ frontend: Frontend, _ settings: GatewaySettings,
   _ group: MultiThreadedEventLoopGroup, _ log: Logger, running: @escaping @Sendable (Int?) -> Void
 ) -> some ApplicationProtocol {
   let credentials = address.isEncrypted ? settings.credentials : nil

@@ -1,4 +1,3 @@
-import ApusBase
 import ApusJSON
 import ApusServer
 import ApusWire
@@ -11,8 +10,7 @@ struct ClassifyRoutes {
 
   func add(to router: Router<GatewayContext>) {
     for path in ["", "/versions/{version}", "/aliases/{alias}"] {
-      let parts = path.isEmpty ? "/v1/models/{model}:classify" : "/v1/models/{model}" + path + ":classify"
-      router.serve(parts, post: classify)
+      router.serve("/v1/models/{model}\(path):classify", post: classify)
     }
     router.serve("/classify", post: classifyAsTutorials)
   }
@@ -45,24 +43,19 @@ struct ClassifyRoutes {
   }
 
   @Sendable private func classify(_ request: Request, _ context: GatewayContext) async throws -> Response {
-    let begun = Instant.now
-    let lane = frontend.lane(context)
-    let caller = try frontend.caller(request, context)
-    let model = try frontend.model(try ModelChoice(context), caller, lane)
-    let bytes = try await frontend.body(request, context, caller, lane)
-    let received = Instant.now
-    let body = try frontend.scan(bytes) { (scanner) throws(JSONError) in try Body(&scanner) }
+    let received = try await frontend.receive(request, context) { (_, _) throws(Status) in
+      try ModelChoice(context)
+    }
+    let body = try frontend.scan(received.body) { (scanner) throws(JSONError) in try Body(&scanner) }
     guard let input = body.input else {
       throw Problem.badRequest("INPUTS_MISSING", "the body has no 'inputs'")
     }
-    var call = frontend.call(
-      try input.rows(for: model, lane), of: request, context, bodyBytes: bytes.readableBytes, begun: begun,
-      received: received)
+    var call = received.call(try input.rows(for: received.model, received.lane))
     call.topK = body.topK
     call.wantsScores = body.wantsScores
     call.timeoutNanoseconds = UInt64(min(max(0, body.timeoutMilliseconds), 1e12) * 1e6)
-    let answer = try lane.classify(call, with: model, by: caller)
-    return .json(Self.text(answer, model))
+    let answer = try received.lane.classify(call, with: received.model, by: received.caller)
+    return .json(Self.text(answer, received.model))
   }
 
   /// As `apus classify --json` prints it.
@@ -71,7 +64,7 @@ struct ClassifyRoutes {
     text.object {
       $0.member("model", model.served.name)
       $0.member("version", integer: model.served.version)
-      $0.member("digest", "sha256:" + hexadecimal(model.served.digest))
+      $0.member("digest", model.served.digestText)
       $0.key("results")
       $0.array { text in for row in 0..<answer.rows { write(row, answer, model, &text) } }
       $0.key("timing_ns")
@@ -122,13 +115,8 @@ struct ClassifyRoutes {
   @Sendable private func classifyAsTutorials(
     _ request: Request, _ context: GatewayContext
   ) async throws -> Response {
-    let begun = Instant.now
-    let lane = frontend.lane(context)
-    let caller = try frontend.caller(request, context)
-    let model = try frontend.model(try defaultModel(lane, caller), caller, lane)
-    let bytes = try await frontend.body(request, context, caller, lane)
-    let received = Instant.now
-    let input: Input? = try frontend.scan(bytes) { (scanner) throws(JSONError) in
+    let received = try await frontend.receive(request, context, defaultModel)
+    let input: Input? = try frontend.scan(received.body) { (scanner) throws(JSONError) in
       var input: Input?
       try scanner.object { (scanner, name) throws(JSONError) in
         if name == "text" { input = try Input(&scanner) } else { try scanner.skipValue() }
@@ -138,10 +126,8 @@ struct ClassifyRoutes {
     guard let input else {
       throw Problem.badRequest("INPUTS_MISSING", "the body has no 'text'")
     }
-    let call = frontend.call(
-      try input.rows(for: model, lane), of: request, context, bodyBytes: bytes.readableBytes, begun: begun,
-      received: received)
-    let answer = try lane.classify(call, with: model, by: caller)
+    let call = received.call(try input.rows(for: received.model, received.lane))
+    let answer = try received.lane.classify(call, with: received.model, by: received.caller)
     var text = JSONText(capacity: 16 + answer.probabilities.count * 16)
     text.array {
       for row in 0..<answer.rows {
@@ -180,10 +166,4 @@ extension Response {
     Response(
       status: .ok, headers: [.contentType: "application/json"], body: ResponseBody(byteBuffer: text.buffer))
   }
-}
-
-/// Two lower-case digits a byte.
-func hexadecimal(_ bytes: [UInt8]) -> String {
-  let digits = Array("0123456789abcdef".utf8)
-  return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
 }

@@ -1,3 +1,4 @@
+import ApusAccess
 import ApusBase
 import ApusJSON
 import ApusServer
@@ -10,7 +11,6 @@ import NIOHTTPTypes
 /// What all routes share: the server's lanes, one for each thread, and the way from a request to a call.
 struct Frontend: Sendable {
   let server: Server
-  let limits: Limits
   let defaultModel: String?
   /// By the identity of a thread's event loop.
   let lanes: [ObjectIdentifier: Lane]
@@ -39,8 +39,9 @@ struct Frontend: Sendable {
 
   /// The whole body.
   ///
-  /// - Throws: a 413 problem when it is longer than the caller may send; a 408 one when it does not come.
-  func body(
+  /// - Throws: a 413 problem when it is longer than the caller may send. Where it does not come in time, the
+  ///   connection is closed.
+  private func body(
     _ request: Request, _ context: GatewayContext, _ caller: LocalCaller, _ lane: Lane
   ) async throws -> ByteBuffer {
     let most = lane.longestBody(of: caller) * Self.bytesPerByte + 4096
@@ -61,19 +62,50 @@ struct Frontend: Sendable {
   }
 }
 
-extension Frontend {
-  /// A call of these rows, with what the access log tells of its request.
-  func call(
-    _ input: (values: [Float], rows: Int), of request: Request, _ context: GatewayContext, bodyBytes: Int,
-    begun: Instant, received: Instant
-  ) -> LocalCall {
-    var call = LocalCall(values: input.values, rows: input.rows, begun: begun, received: received)
-    call.requestBytes = bodyBytes
-    call.isEncrypted = context.isEncrypted
-    if let name = Self.traceParent, let text = request.headers[name] {
-      call.trace = TraceParent(text) ?? .none
-    }
+/// A request for a model's answer, whole.
+struct Received {
+  let lane: Lane
+  let caller: LocalCaller
+  let model: LocalModel
+  var body: ByteBuffer
+  let begun: Instant
+  let ended: Instant
+  let isEncrypted: Bool
+  let trace: TraceParent
+
+  /// A call of these rows.
+  func call(_ input: (values: [Float], rows: Int)) -> LocalCall {
+    var call = LocalCall(values: input.values, rows: input.rows, begun: begun, received: ended)
+    call.requestBytes = body.readableBytes
+    call.isEncrypted = isEncrypted
+    call.trace = trace
     return call
+  }
+}
+
+extension Frontend {
+  /// Finds out who calls, and the model, before the body is looked at.
+  ///
+  /// - Parameter choose: the model, where the path does not name it.
+  func receive(
+    _ request: Request, _ context: GatewayContext,
+    _ choose: (Lane, LocalCaller) throws(Status) -> ModelChoice
+  ) async throws -> Received {
+    let begun = Instant.now
+    let lane = lane(context)
+    let caller = try caller(request, context)
+    let choice = try choose(lane, caller)
+    try lane.require(.classify, model: choice.name, by: caller)
+    let model = try lane.find(choice.name, version: choice.version, alias: choice.alias)
+    let body = try await body(request, context, caller, lane)
+    return Received(
+      lane: lane, caller: caller, model: model, body: body, begun: begun, ended: .now,
+      isEncrypted: context.isEncrypted, trace: trace(request))
+  }
+
+  private func trace(_ request: Request) -> TraceParent {
+    guard let name = Self.traceParent, let text = request.headers[name] else { return .none }
+    return TraceParent(text) ?? .none
   }
 
   private static let traceParent = HTTPField.Name("traceparent")
@@ -103,14 +135,6 @@ struct ModelChoice {
 }
 
 extension Frontend {
-  /// Finds the model before the body is looked at.
-  func model(
-    _ choice: ModelChoice, _ caller: LocalCaller, _ lane: Lane
-  ) throws(Status) -> LocalModel {
-    try lane.require(.classify, model: choice.name, by: caller)
-    return try lane.find(choice.name, version: choice.version, alias: choice.alias)
-  }
-
   /// Reads a body with `read`, which is given a scanner of it.
   func scan<Result>(
     _ body: ByteBuffer, _ read: (inout JSONScanner) throws(JSONError) -> Result

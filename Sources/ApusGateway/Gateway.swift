@@ -1,4 +1,4 @@
-package import ApusBase
+import ApusBase
 package import ApusIO
 package import ApusServer
 import Glibc
@@ -10,19 +10,6 @@ import ServiceLifecycle
 /// HTTP before a server in the same process, on threads of its own: REST, the Open Inference Protocol, and
 /// what operators ask. Its calls go through the server's lanes, under the same policy and limits as RPC.
 package final class HTTPGateway: Sendable {
-  package struct Settings: Sendable {
-    /// Where HTTP is served: over TCP or TLS.
-    package var addresses: [Address] = []
-    package var threads = 1
-    package var limits = Limits()
-    /// The model of a call that names none.
-    package var defaultModel: String?
-    /// For the addresses that are encrypted.
-    package var credentials: TLSCredentials?
-
-    package init() {}
-  }
-
   /// With the ports that the kernel chose.
   package let addresses: [Address]
   private let group: MultiThreadedEventLoopGroup
@@ -32,7 +19,7 @@ package final class HTTPGateway: Sendable {
   /// Starts serving.
   ///
   /// - Throws: when an address cannot be listened on.
-  package init(server: Server, _ settings: Settings, _ log: Logger) throws {
+  package init(server: Server, _ settings: GatewaySettings, _ log: Logger) throws {
     precondition(server.lanes.count >= settings.threads, "each thread needs a lane")
     let group = MultiThreadedEventLoopGroup(numberOfThreads: settings.threads)
     let frontend = Frontend(server: server, group: group, settings)
@@ -83,16 +70,14 @@ struct GatewayError: Error, CustomStringConvertible {
 
   init(_ address: Address, _ error: (any Error)?) {
     let reason = (error as? IOError).map { String(cString: strerror($0.errnoCode)) } ?? error.map { "\($0)" }
-    let url = (address.isEncrypted ? "https" : "http") + address.description.dropFirst(3)
-    description = "serve HTTP on \(url): \(reason ?? "it ended")"
+    description = "serve HTTP on \(address.url): \(reason ?? "it ended")"
   }
 }
 
 extension Frontend {
-  init(server: Server, group: MultiThreadedEventLoopGroup, _ settings: HTTPGateway.Settings) {
+  init(server: Server, group: MultiThreadedEventLoopGroup, _ settings: GatewaySettings) {
     var lanes: [ObjectIdentifier: Lane] = [:]
     for (loop, lane) in zip(group.makeIterator(), server.lanes) { lanes[ObjectIdentifier(loop)] = lane }
-    self.init(
-      server: server, limits: settings.limits, defaultModel: settings.defaultModel, lanes: lanes)
+    self.init(server: server, defaultModel: settings.defaultModel, lanes: lanes)
   }
 }

@@ -19,10 +19,7 @@ struct GatewayChannel: ServerChildChannel {
   func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
     channel.eventLoop.makeCompletedFuture {
       let pipeline = channel.pipeline.syncOperations
-      if let credentials {
-        let timeout = TimeAmount.nanoseconds(Int64(limits.handshakeTimeoutNanoseconds))
-        try pipeline.addHandler(try TLSHandler(credentials.current, timeout: timeout))
-      }
+      if let credentials { try pipeline.addHandler(try TLSHandler(credentials.current, limits)) }
       try pipeline.addHandler(ConnectionGuard(limits))
     }.flatMap {
       http.setup(channel: channel, logger: logger)

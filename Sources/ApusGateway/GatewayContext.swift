@@ -12,14 +12,13 @@ struct GatewayContext: RequestContext {
     channel = source.channel
   }
 
-  var isEncrypted: Bool {
-    channel.eventLoop.inEventLoop
-      && (try? channel.pipeline.syncOperations.handler(type: TLSHandler.self)) != nil
-  }
+  var isEncrypted: Bool { tls != nil }
 
   /// Whom the client's verified certificate names.
-  var certificate: LocalCertificate? {
+  var certificate: Caller? { tls?.certificate }
+
+  private var tls: TLSHandler? {
     guard channel.eventLoop.inEventLoop else { return nil }
-    return (try? channel.pipeline.syncOperations.handler(type: TLSHandler.self))?.certificate
+    return try? channel.pipeline.syncOperations.handler(type: TLSHandler.self)
   }
 }

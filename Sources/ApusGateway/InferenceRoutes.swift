@@ -1,4 +1,4 @@
-import ApusBase
+import ApusAccess
 import ApusJSON
 import ApusServer
 import ApusWire
@@ -16,9 +16,7 @@ struct InferenceRoutes {
   func add(to router: Router<GatewayContext>) {
     router.serve("/v2", get: serverMetadata)
     router.serve("/v2/health/live", get: { _, _ in Response(status: .ok) })
-    router.serve("/v2/health/ready", get: { _, _ in
-      Response(status: frontend.server.isReady ? .ok : .serviceUnavailable)
-    })
+    router.serve("/v2/health/ready", get: { _, _ in serverReady() })
     for path in ["/v2/models/{model}", "/v2/models/{model}/versions/{version}"] {
       router.serve(path, get: modelMetadata)
       router.serve(path + "/ready", get: modelReady)
@@ -45,11 +43,7 @@ struct InferenceRoutes {
   @Sendable private func modelMetadata(
     _ request: Request, _ context: GatewayContext
   ) async throws -> Response {
-    let lane = frontend.lane(context)
-    let caller = try frontend.caller(request, context)
-    let choice = try ModelChoice(context)
-    try lane.require(.read, .classify, model: choice.name, by: caller)
-    let model = try lane.find(choice.name, version: choice.version)
+    let model = try model(request, context)
     var text = JSONText()
     text.object {
       $0.member("name", model.served.name)
@@ -80,34 +74,42 @@ struct InferenceRoutes {
   }
 
   @Sendable private func modelReady(_ request: Request, _ context: GatewayContext) async throws -> Response {
+    _ = try model(request, context)
+    return serverReady()
+  }
+
+  private func serverReady() -> Response {
+    Response(status: frontend.server.isReady ? .ok : .serviceUnavailable)
+  }
+
+  /// The model of the path, for who may know of it.
+  private func model(_ request: Request, _ context: GatewayContext) throws(Status) -> LocalModel {
     let lane = frontend.lane(context)
     let caller = try frontend.caller(request, context)
     let choice = try ModelChoice(context)
     try lane.require(.read, .classify, model: choice.name, by: caller)
-    _ = try lane.find(choice.name, version: choice.version)
-    return Response(status: frontend.server.isReady ? .ok : .serviceUnavailable)
+    return try lane.find(choice.name, version: choice.version)
   }
 
   // MARK: Infer
 
   @Sendable private func infer(_ request: Request, _ context: GatewayContext) async throws -> Response {
-    let begun = Instant.now
-    let lane = frontend.lane(context)
-    let caller = try frontend.caller(request, context)
-    let model = try frontend.model(try ModelChoice(context), caller, lane)
-    var bytes = try await frontend.body(request, context, caller, lane)
-    let received = Instant.now
-    let json = try Self.takeHeader(&bytes, request)
+    var received = try await frontend.receive(request, context) { (_, _) throws(Status) in
+      try ModelChoice(context)
+    }
+    let (model, lane) = (received.model, received.lane)
+    let json = try Self.takeHeader(&received.body, request)
     let inference = try frontend.scan(json) { (scanner) throws(JSONError) in
       try InferenceRequest(&scanner)
     }
     let outputs = try Self.outputs(inference)
-    let input = try bytes.withUnsafeReadableBytes { try Self.rows(inference, $0, model, lane) }
-    var call = frontend.call(
-      input, of: request, context, bodyBytes: bytes.readableBytes, begun: begun, received: received)
+    let input = try received.body.withUnsafeReadableBytes {
+      try Self.rows(inference, $0, model, lane)
+    }
+    var call = received.call(input)
     call.wantsScores = outputs.contains { $0.name == "scores" }
     call.timeoutNanoseconds = UInt64(min(max(0, inference.timeoutMicroseconds), 1e15) * 1e3)
-    let answer = try lane.classify(call, with: model, by: caller)
+    let answer = try lane.classify(call, with: model, by: received.caller)
     return Self.response(inference, outputs, answer, model)
   }
 

@@ -1,3 +1,5 @@
+import ApusAccess
+import ApusBase
 import ApusMetrics
 import ApusServer
 import ApusWire
@@ -55,7 +57,7 @@ struct StatusRoutes {
     try lane.require(.read, .classify, model: name, by: caller)
     let models = lane.models(of: caller).filter { $0.name == name }
     guard !models.isEmpty else {
-      _ = try lane.describe(name)
+      try lane.require(model: name)
       throw Status(.permissionDenied, "ACCESS_DENIED", "this caller may not do that")
     }
     return .json(Self.text(models))

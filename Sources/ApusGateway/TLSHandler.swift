@@ -23,19 +23,18 @@ final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
   private let buffers: UnsafeMutablePointer<Buffers>
   private var session: TLSSession?
-  private let timeout: TimeAmount
-  private var expiry: Scheduled<Void>?
+  private let handshake: Deadline
   private var isEstablished = false
   private var hasEnded = false
   /// What HTTP wrote before the handshake was done.
   private var waiting: [(ByteBuffer, EventLoopPromise<Void>?)] = []
   /// Whom the client's verified certificate names.
-  private(set) var certificate: LocalCertificate?
+  private(set) var certificate: Caller?
 
   private static let recordBytes = 16 << 10
 
-  init(_ context: TLSContext, timeout: TimeAmount) throws(TLSError) {
-    self.timeout = timeout
+  init(_ context: TLSContext, _ limits: Limits) throws(TLSError) {
+    handshake = Deadline(limits.handshakeTimeoutNanoseconds)
     buffers = .allocate(capacity: 1)
     buffers.initialize(to: Buffers())
     let transport = TLSTransport(
@@ -67,15 +66,11 @@ final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
     buffers.deallocate()
   }
 
-  func handlerAdded(context: ChannelHandlerContext) {
-    let channel = context.channel
-    expiry = context.eventLoop.scheduleTask(in: timeout) { channel.close(promise: nil) }
-  }
-
-  func handlerRemoved(context: ChannelHandlerContext) { expiry?.cancel() }
+  func handlerAdded(context: ChannelHandlerContext) { handshake.set(context.channel) }
+  func handlerRemoved(context: ChannelHandlerContext) { handshake.end() }
 
   func channelInactive(context: ChannelHandlerContext) {
-    expiry?.cancel()
+    handshake.end()
     for (_, promise) in waiting { promise?.fail(ChannelError.ioOnClosedChannel) }
     waiting = []
     context.fireChannelInactive()
@@ -124,8 +119,8 @@ final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
       return false
     }
     isEstablished = true
-    expiry?.cancel()
-    certificate = session?.peer.map { LocalCertificate($0) }
+    handshake.end()
+    certificate = session?.peer.map { Caller($0) }
     for (bytes, promise) in waiting { encrypt(context, bytes, promise) }
     waiting = []
     context.flush()

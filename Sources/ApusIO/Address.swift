@@ -73,6 +73,9 @@ package enum Address: Hashable, Sendable, CustomStringConvertible {
     }
   }
 
+  /// What HTTP calls it, of a socket of TCP or TLS: `http://HOST:PORT` or `https://HOST:PORT`.
+  package var url: String { (isEncrypted ? "https" : "http") + description.dropFirst(3) }
+
   package var isEncrypted: Bool {
     if case .tls = self { true } else { false }
   }

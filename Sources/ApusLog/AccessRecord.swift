@@ -1,5 +1,5 @@
 package import ApusBase
-import ApusWire
+package import ApusWire
 
 /// A text of at most so many UTF-8 bytes, without memory of its own; what is over is cut off.
 package struct BoundedText<let capacity: Int>: Sendable {
@@ -81,6 +81,16 @@ package struct AccessRecord: Sendable {
 
   package mutating func setTrace(_ trace: TraceParent) {
     (traceHigh, traceLow, parentSpan) = (trace.traceHigh, trace.traceLow, trace.parent)
+  }
+
+  /// Where the time of an answered call went, and the rows that were computed together.
+  package mutating func setTimes(_ time: TimeAccount) {
+    receiveNanoseconds = time.receive
+    queueNanoseconds = time.queue
+    computeNanoseconds = time.compute
+    encodeNanoseconds = time.encode
+    totalNanoseconds = time.total
+    batchRows = time.batchRows
   }
 
   var hasTrace: Bool { traceHigh | traceLow != 0 }

@@ -1,9 +1,9 @@
 import ApusAccess
 import ApusIO
-import ApusTLS
+package import ApusTLS
 
 /// Who a connection is from: what its transport vouches for, and the token that it showed.
-struct Caller: Sendable {
+package struct Caller: Sendable {
   /// As a policy names them, `uid:1000` or `cert:checkout.internal`; the most particular first.
   var identities: [String] = []
   var token: Token?
@@ -21,7 +21,7 @@ struct Caller: Sendable {
     identities = ["uid:\(credentials.user)"] + credentials.groups.map { "gid:\($0)" }
   }
 
-  init(_ peer: TLSPeer?) {
+  package init(_ peer: TLSPeer?) {
     guard let peer else { return }
     let name = peer.commonName.flatMap { Identity.certificate(commonName: $0) }
     identities = (name.map { [$0] } ?? []) + peer.alternativeNames.map { "cert:\($0)" }

@@ -46,16 +46,12 @@ package final class Lane: Sendable {
       .map(\.info)
   }
 
-  /// The version that a call names, whether it is ready or not.
+  /// Whether there is a model of this name, be it ready or not.
   ///
   /// - Throws: NOT_FOUND.
-  package func describe(_ name: String, version: UInt64 = 0, alias: String = "") throws(Status) -> ModelInfo {
-    do throws(Status) {
-      return fleet.catalog.models[try index(name, version, alias)].info
-    } catch {
-      guard error.code == .unavailable else { throw error }
-      let versions = fleet.catalog.models.filter { $0.name == name }
-      return (versions.last { version == 0 || $0.version == version } ?? versions[0]).info
+  package func require(model name: String) throws(Status) {
+    do throws(Status) { _ = try index(name, 0, "") } catch {
+      if error.code == .notFound { throw error }
     }
   }
 
@@ -90,10 +86,7 @@ extension Lane {
       throw Status(
         .invalidArgument, "SHAPE_MISMATCH", "model '\(model.served.name)' takes \(model.served.taken)")
     }
-    let most = min(model.served.batchMaximum, fleet.limits.batchRows)
-    guard texts.count <= most else {
-      throw .batchTooLarge(model.served.name, most: most, rows: texts.count)
-    }
+    try model.served.check(rows: texts.count, fleet.limits)
     guard texts.count * model.inputs * 4 <= fleet.limits.slabBytes else {
       throw Status(
         .resourceExhausted, "BODY_LIMIT", "the texts become too many numbers; send fewer of them")
@@ -170,17 +163,6 @@ extension LocalCall {
   }
 }
 
-extension AccessRecord {
-  fileprivate mutating func setTimes(_ time: TimeAccount) {
-    receiveNanoseconds = time.receive
-    queueNanoseconds = time.queue
-    computeNanoseconds = time.compute
-    encodeNanoseconds = time.encode
-    totalNanoseconds = time.total
-    batchRows = time.batchRows
-  }
-}
-
 /// What a model answers: `classes` numbers a row.
 package struct LocalAnswer: Sendable {
   package var rows: Int
@@ -238,8 +220,7 @@ extension Lane {
     precondition(call.values.count == call.rows * model.inputs, "the rows are the model's")
     let longest = longestBody(of: caller)
     guard call.values.count * 4 <= longest else { throw .bodyTooLarge(longest) }
-    let most = min(model.served.batchMaximum, fleet.limits.batchRows)
-    guard call.rows <= most else { throw .batchTooLarge(model.served.name, most: most, rows: call.rows) }
+    try model.served.check(rows: call.rows, fleet.limits)
     guard call.rows * model.classes * 4 <= fleet.limits.bodyBytes else { throw .answerTooLarge }
   }
 

@@ -1,6 +1,5 @@
-import ApusAccess
+package import ApusAccess
 import ApusBase
-import ApusIO
 package import ApusWire
 
 /// Who calls from inside the process on behalf of someone outside it: the gateway's HTTP clients. What it may
@@ -20,14 +19,14 @@ extension Lane {
   ///   - token: of an Authorization header; nil: none was shown.
   ///   - certificate: whom the client's verified certificate names.
   /// - Throws: UNAUTHENTICATED for a token that is not valid here.
-  package func identify(token: [UInt8]?, certificate: LocalCertificate? = nil) throws(Status) -> LocalCaller {
+  package func identify(token: [UInt8]?, certificate: Caller? = nil) throws(Status) -> LocalCaller {
     guard fleet.access.isEnforced else { return LocalCaller(standing: nil) }
-    var caller = certificate?.caller ?? Caller()
+    var caller = certificate ?? Caller()
     if let token {
       do throws(Status) {
         caller.token = try fleet.access.valid(token)
       } catch {
-        note(error, attempt: "http", by: "anonymous")
+        fleet.note(error, attempt: "http", by: "anonymous")
         throw error
       }
     }
@@ -38,13 +37,13 @@ extension Lane {
   ///
   /// - Throws: UNAUTHENTICATED, or PERMISSION_DENIED with one text for all models, existing or not.
   package func require(
-    _ permissions: LocalPermission..., model: String? = nil, by caller: LocalCaller
+    _ permissions: Permission..., model: String? = nil, by caller: LocalCaller
   ) throws(Status) {
     guard let standing = caller.standing else { return }
-    let isAllowed = permissions.contains { standing.allows($0.permission, model: model) }
+    let isAllowed = permissions.contains { standing.allows($0, model: model) }
     guard !isAllowed else { return }
     let status = standing.denial
-    note(status, attempt: "http", by: standing.name)
+    fleet.note(status, attempt: "http", by: standing.name)
     throw status
   }
 
@@ -63,7 +62,7 @@ extension Lane {
       guard taken.granted == 1 else { throw .overRate(retryAfter: taken.retryAfterNanoseconds) }
       return try body()
     } catch {
-      note(error, attempt: "http", by: standing.name)
+      fleet.note(error, attempt: "http", by: standing.name)
       throw error
     }
   }
@@ -71,26 +70,6 @@ extension Lane {
   /// The longest body that the caller may send, in bytes of its tensor.
   package func longestBody(of caller: LocalCaller) -> Int {
     min(fleet.limits.bodyBytes, caller.standing?.grants.limits.maximumBodyBytes ?? .max)
-  }
-
-  private func note(_ status: Status, attempt: String, by identity: String) {
-    guard isRefusal(status) else { return }
-    let refusal = RefusalLog.Refusal(
-      identity: identity, attempt: attempt, code: status.code, reason: status.reason)
-    if fleet.refusals.add(refusal) { fleet.attention.signal() }
-  }
-}
-
-/// What a local call needs, as an RPC method would.
-package enum LocalPermission: Sendable {
-  case classify
-  case read
-
-  var permission: Permission {
-    switch self {
-    case .classify: .classify
-    case .read: .read
-    }
   }
 }
 

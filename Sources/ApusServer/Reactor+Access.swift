@@ -158,11 +158,9 @@ extension Reactor {
   func note(
     _ status: Status, method: UInt16, _ connection: UnsafeMutablePointer<Connection>
   ) {
-    guard connection.pointee.caller != nil, isRefusal(status) else { return }
-    let method = Method(rawValue: method).map { "\($0)" } ?? "unknown method"
-    let identity = connection.pointee.standing?.name ?? "anonymous"
-    let refusal = RefusalLog.Refusal(
-      identity: identity, attempt: method, code: status.code, reason: status.reason)
-    if fleet.refusals.add(refusal) { fleet.attention.signal() }
+    guard connection.pointee.caller != nil else { return }
+    fleet.note(
+      status, attempt: Method(rawValue: method).map { "\($0)" } ?? "unknown method",
+      by: connection.pointee.standing?.name ?? "anonymous")
   }
 }

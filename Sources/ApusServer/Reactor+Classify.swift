@@ -142,10 +142,7 @@ extension Reactor {
         "model '\(model.name)' takes \(model.taken); the call holds \(input.dtype.name)")
     }
     let rows = holdsTexts ? try textCount(input, model) : try rowCount(input, model, plan)
-    let most = min(model.batchMaximum, limits.batchRows)
-    guard rows <= most else {
-      throw .batchTooLarge(model.name, most: most, rows: rows)
-    }
+    try model.check(rows: rows, limits)
     let classes = request.topK == 0 ? plan.outputs : min(request.topK, plan.outputs)
     var call = PreparedCall()
     call.modelIndex = index

@@ -27,16 +27,11 @@ extension Reactor {
     var record = AccessRecord()
     record.end = end
     record.version = call.form.version
-    record.receiveNanoseconds = account.receive
-    record.queueNanoseconds = account.queue
-    record.computeNanoseconds = account.compute
-    record.encodeNanoseconds = account.encode
-    record.totalNanoseconds = account.total
+    record.setTimes(account)
     record.requestBytes = UInt64(pending[index].layout.frameBytes)
     record.setTrace(call.trace)
     record.model = Int32(truncatingIfNeeded: call.modelIndex)
     record.rows = UInt32(truncatingIfNeeded: call.rows)
-    record.batchRows = account.batchRows
     setCaller(of: &record, connection)
     let first = pending + index
     accessRing.append(record, count: run) { first[$0].header.requestID }

@@ -1,3 +1,5 @@
+import ApusBase
+import ApusIO
 import ApusWire
 
 /// Refusals that reactors and lanes share, so that a caller reads the same by either way.
@@ -21,18 +23,24 @@ extension Status {
   static let deadlinePassed = Status(
     .deadlineExceeded, "DEADLINE_EXCEEDED", "the call's time was over before it began")
 
-  static func batchTooLarge(_ model: String, most: Int, rows: Int) -> Status {
-    Status(
-      .invalidArgument, "BATCH_TOO_LARGE",
-      "model '\(model)' takes at most \(most) rows in a call; this one has \(rows)")
-  }
-
   static let answerTooLarge = Status(
     .resourceExhausted, "ANSWER_TOO_LARGE", "the answer would be over the limit; send fewer rows")
 
   static let tokenExpired = Status(
     .unauthenticated, "TOKEN_EXPIRED", "the token has expired; get a new one")
   static let tokenInvalid = Status(.unauthenticated, "TOKEN_INVALID", "the token is not valid here")
+}
+
+extension ServedModel {
+  /// - Throws: INVALID_ARGUMENT when a call has more rows than the model or the server takes.
+  func check(rows: Int, _ limits: Limits) throws(Status) {
+    let most = min(batchMaximum, limits.batchRows)
+    guard rows <= most else {
+      throw Status(
+        .invalidArgument, "BATCH_TOO_LARGE",
+        "model '\(name)' takes at most \(most) rows in a call; this one has \(rows)")
+    }
+  }
 }
 
 extension Standing {
@@ -44,8 +52,22 @@ extension Standing {
   }
 }
 
+extension Fleet {
+  /// Counts for the log what access control refused; of other refusals it knows nothing.
+  ///
+  /// - Parameters:
+  ///   - attempt: for a person.
+  ///   - identity: as a policy names it.
+  func note(_ status: Status, attempt: @autoclosure () -> String, by identity: @autoclosure () -> String) {
+    guard isRefusal(status) else { return }
+    let refusal = RefusalLog.Refusal(
+      identity: identity(), attempt: attempt(), code: status.code, reason: status.reason)
+    if refusals.add(refusal) { attention.signal() }
+  }
+}
+
 /// Whether a status is access control's.
-func isRefusal(_ status: Status) -> Bool {
+private func isRefusal(_ status: Status) -> Bool {
   switch status.code {
   case .unauthenticated, .permissionDenied: true
   case .resourceExhausted: status.reason.hasSuffix("_LIMIT")

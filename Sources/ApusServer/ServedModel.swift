@@ -1,3 +1,4 @@
+import ApusBase
 package import ApusEngine
 package import ApusFeatures
 import ApusWire
@@ -9,6 +10,8 @@ package final class ServedModel: @unchecked Sendable {
   package let version: UInt64
   package let format: String
   package let digest: [UInt8]
+  /// `sha256:` and its digits: made once, as every answer of HTTP holds it.
+  package let digestText: String
   package let labels: [String]
   package let aliases: [String]
   package let architecture: String
@@ -34,6 +37,7 @@ package final class ServedModel: @unchecked Sendable {
     self.version = version
     self.format = format
     self.digest = digest
+    digestText = "sha256:" + hexadecimal(digest)
     self.labels = labels
     self.aliases = aliases
     self.inputShape = inputShape

@@ -27,8 +27,9 @@ import Testing
     ],
     "ApusJSON": ["ApusWire"],
     "ApusGateway": [
-      "ApusBase", "ApusMetrics", "ApusWire", "ApusIO", "ApusTLS", "ApusJSON", "ApusServer", "HTTPTypes",
-      "Hummingbird", "HummingbirdCore", "Logging", "NIOCore", "NIOHTTPTypes", "NIOPosix", "ServiceLifecycle",
+      "ApusAccess", "ApusBase", "ApusMetrics", "ApusWire", "ApusIO", "ApusTLS", "ApusJSON", "ApusServer",
+      "HTTPTypes", "Hummingbird", "HummingbirdCore", "Logging", "NIOCore", "NIOHTTPTypes", "NIOPosix",
+      "ServiceLifecycle",
     ],
     "apus": ["ApusCommand"],
     "apus-gateway": ["ApusCommand", "ApusGateway"],
