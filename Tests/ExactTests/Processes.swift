@@ -30,8 +30,10 @@ final class ServedRepository {
     let socket = folder.path + "/s"
     address = "unix:\(socket)"
     process.executableURL = try builtExecutable("apus")
+    // Listeners open in order and a Unix socket appears when it listens: after it, all others do.
     process.arguments =
-      ["serve", "--models", models ?? packageRoot + "/models/repository", "--listen", address] + arguments
+      ["serve", "--models", models ?? packageRoot + "/models/repository"] + arguments
+      + ["--listen", address]
     process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
     process.standardError = FileHandle.nullDevice
     try process.run()
