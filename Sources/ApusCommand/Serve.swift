@@ -162,6 +162,7 @@ struct Serve: ParsableCommand {
     var settings = GatewaySettings()
     settings.addresses = told.http
     settings.threads = told.httpThreads
+    settings.spinNanoseconds = told.spinNanoseconds
     settings.limits = told.limits
     settings.defaultModel = told.defaultModel
     settings.credentials = security.httpCredentials

@@ -8,9 +8,6 @@ import NIOCore
 import NIOPosix
 import ServiceLifecycle
 
-/// A connection without a request is closed after so long: later than nginx closes one that it keeps (60 s).
-private let idleTime = TimeAmount.seconds(75)
-
 /// One address of HTTP with all routes. `running` is told the port that the kernel chose.
 func makeApplication(
   _ address: Address, _ frontend: Frontend, _ settings: GatewaySettings,
@@ -19,11 +16,7 @@ func makeApplication(
   let credentials = address.isEncrypted ? settings.credentials : nil
   let limits = settings.limits
   let builder = HTTPServerBuilder { responder in
-    let http = HTTP1Channel(
-      responder: responder,
-      configuration: HTTP1Channel.Configuration(
-        additionalChannelHandlers: [RequestGuard(limits)], idleTimeout: idleTime))
-    return GatewayChannel(http: http, credentials: credentials, limits: limits, lanes: frontend.lanes)
+    GatewayChannel(responder: responder, credentials: credentials, limits: limits, frontend: frontend)
   }
   return Application(
     responder: KnownMethods(router: makeRouter(frontend).buildResponder()), server: builder,
@@ -38,7 +31,6 @@ private func makeRouter(_ frontend: Frontend) -> Router<GatewayContext> {
   let router = Router(context: GatewayContext.self, options: [.autoGenerateHeadEndpoints])
   router.add(middleware: ProblemMiddleware())
   StatusRoutes(frontend: frontend).add(to: router)
-  ClassifyRoutes(frontend: frontend).add(to: router)
   InferenceRoutes(frontend: frontend).add(to: router)
   return router
 }

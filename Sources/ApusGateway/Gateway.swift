@@ -22,7 +22,7 @@ package final class HTTPGateway: Sendable {
   package init(server: Server, _ settings: GatewaySettings, _ log: Logger) throws {
     precondition(server.lanes.count >= settings.threads, "each thread needs a lane")
     let group = MultiThreadedEventLoopGroup(numberOfThreads: settings.threads)
-    let frontend = Frontend(server: server, group: group, settings)
+    let frontend = try Frontend(server: server, group: group, settings)
     let latches = settings.addresses.map { _ in Latch<Int?>() }
     // What it has to say about single connections is in the access log and the metrics.
     let log = Logger(label: log.label) { _ in SwiftLogNoOpLogHandler() }
@@ -71,13 +71,5 @@ struct GatewayError: Error, CustomStringConvertible {
   init(_ address: Address, _ error: (any Error)?) {
     let reason = (error as? IOError).map { String(cString: strerror($0.errnoCode)) } ?? error.map { "\($0)" }
     description = "serve HTTP on \(address.url): \(reason ?? "it ended")"
-  }
-}
-
-extension Frontend {
-  init(server: Server, group: MultiThreadedEventLoopGroup, _ settings: GatewaySettings) {
-    var lanes: [ObjectIdentifier: Lane] = [:]
-    for (loop, lane) in zip(group.makeIterator(), server.lanes) { lanes[ObjectIdentifier(loop)] = lane }
-    self.init(server: server, defaultModel: settings.defaultModel, lanes: lanes)
   }
 }

@@ -9,12 +9,11 @@ import NIOCore
 struct GatewayChannel: ServerChildChannel {
   typealias Value = HTTP1Channel.Value
 
-  let http: HTTP1Channel
+  let responder: HTTP1Channel.Responder
   /// nil: the connection is not encrypted.
   let credentials: TLSCredentials?
   let limits: Limits
-  /// By the identity of a thread's event loop.
-  let lanes: [ObjectIdentifier: Lane]
+  let frontend: Frontend
 
   func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
     channel.eventLoop.makeCompletedFuture {
@@ -22,16 +21,20 @@ struct GatewayChannel: ServerChildChannel {
       if let credentials { try pipeline.addHandler(try TLSHandler(credentials.current, limits)) }
       try pipeline.addHandler(ConnectionGuard(limits))
     }.flatMap {
-      http.setup(channel: channel, logger: logger)
+      let loop = frontend.loop(of: channel)
+      let configuration = HTTP1Channel.Configuration(
+        additionalChannelHandlers: [RequestGuard(limits), CallHandler(frontend, loop)])
+      return HTTP1Channel(responder: responder, configuration: configuration)
+        .setup(channel: channel, logger: logger)
     }
   }
 
   func handle(value: Value, logger: Logger) async {
-    let lane = lanes[ObjectIdentifier(value.channel.eventLoop)]
-    lane?.connectionOpened()
-    defer { lane?.connectionClosed() }
+    let lane = frontend.loop(of: value.channel).lane
+    lane.connectionOpened()
+    defer { lane.connectionClosed() }
     await withTaskExecutorPreference(LoopExecutor(value.channel.eventLoop)) {
-      await http.handle(value: value, logger: logger)
+      await HTTP1Channel(responder: responder).handle(value: value, logger: logger)
     }
   }
 }

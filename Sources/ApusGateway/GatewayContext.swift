@@ -1,4 +1,5 @@
 import ApusServer
+import ApusWire
 import Hummingbird
 import NIOCore
 
@@ -12,10 +13,18 @@ struct GatewayContext: RequestContext {
     channel = source.channel
   }
 
-  var isEncrypted: Bool { tls != nil }
-
   /// Whom the client's verified certificate names.
   var certificate: Caller? { tls?.certificate }
+
+  /// Of the route's parameters `model`, and `version` where the route has it.
+  ///
+  /// - Throws: NOT_FOUND for a version that is no number.
+  var choice: ModelChoice {
+    get throws(Status) {
+      try ModelChoice(
+        parameters.get("model") ?? "", version: parameters.get("version") ?? "", alias: "")
+    }
+  }
 
   private var tls: TLSHandler? {
     guard channel.eventLoop.inEventLoop else { return nil }

@@ -6,12 +6,10 @@ import HTTPTypes
 import Hummingbird
 import NIOCore
 
-/// The Open Inference Protocol, version 2, as KServe and Triton speak it. A model has the input `input` and
-/// the outputs `probabilities` and `scores`.
+/// What the Open Inference Protocol, version 2, tells of the server and its models, as KServe and Triton do.
+/// A model has the input `input` and the outputs `probabilities` and `scores`.
 struct InferenceRoutes {
   let frontend: Frontend
-
-  private static let headerLength = HTTPField.Name("Inference-Header-Content-Length")
 
   func add(to router: Router<GatewayContext>) {
     router.serve("/v2", get: serverMetadata)
@@ -20,7 +18,7 @@ struct InferenceRoutes {
     for path in ["/v2/models/{model}", "/v2/models/{model}/versions/{version}"] {
       router.serve(path, get: modelMetadata)
       router.serve(path + "/ready", get: modelReady)
-      router.serve(path + "/infer", post: infer)
+      router.refuse(path + "/infer", allowed: [.post])
     }
   }
 
@@ -86,99 +84,8 @@ struct InferenceRoutes {
   private func model(_ request: Request, _ context: GatewayContext) throws(Status) -> LocalModel {
     let lane = frontend.lane(context)
     let caller = try frontend.caller(request, context)
-    let choice = try ModelChoice(context)
+    let choice = try context.choice
     try lane.require(.read, .classify, model: choice.name, by: caller)
     return try lane.find(choice.name, version: choice.version)
-  }
-
-  // MARK: Infer
-
-  @Sendable private func infer(_ request: Request, _ context: GatewayContext) async throws -> Response {
-    var received = try await frontend.receive(request, context) { (_, _) throws(Status) in
-      try ModelChoice(context)
-    }
-    let (model, lane) = (received.model, received.lane)
-    let json = try Self.takeHeader(&received.body, request)
-    let inference = try frontend.scan(json) { (scanner) throws(JSONError) in
-      try InferenceRequest(&scanner)
-    }
-    let outputs = try Self.outputs(inference)
-    let input = try received.body.withUnsafeReadableBytes {
-      try Self.rows(inference, $0, model, lane)
-    }
-    var call = received.call(input)
-    call.wantsScores = outputs.contains { $0.name == "scores" }
-    call.timeoutNanoseconds = UInt64(min(max(0, inference.timeoutMicroseconds), 1e15) * 1e3)
-    let answer = try lane.classify(call, with: model, by: received.caller)
-    return Self.response(inference, outputs, answer, model)
-  }
-
-  /// Splits the body into JSON and, in what is left, the bytes of its tensors.
-  private static func takeHeader(_ bytes: inout ByteBuffer, _ request: Request) throws -> ByteBuffer {
-    guard let name = headerLength, let text = request.headers[name] else {
-      defer { bytes.clear() }
-      return bytes
-    }
-    guard let length = Int(text), length >= 0, let json = bytes.readSlice(length: length) else {
-      throw Problem.badRequest(
-        "HEADER_LENGTH", "Inference-Header-Content-Length is \(text.prefix(20)), and the body is not so long")
-    }
-    return json
-  }
-
-  private static func outputs(_ inference: InferenceRequest) throws(Status) -> [InferenceRequest.Output] {
-    guard !inference.outputs.isEmpty else { return [InferenceRequest.Output(name: "probabilities")] }
-    for output in inference.outputs where output.name != "probabilities" && output.name != "scores" {
-      throw Status(
-        .invalidArgument, "OUTPUT_UNKNOWN",
-        "there is no output '\(output.name.prefix(64))'; probabilities and scores are there")
-    }
-    return inference.outputs
-  }
-
-  private static func rows(
-    _ inference: InferenceRequest, _ binary: UnsafeRawBufferPointer, _ model: LocalModel,
-    _ lane: Lane
-  ) throws(Status) -> (values: [Float], rows: Int) {
-    guard inference.inputs.count == 1, inference.inputs[0].name == "input" else {
-      throw Status(
-        .invalidArgument, "INPUT_UNKNOWN", "model '\(model.served.name)' takes one input, named 'input'")
-    }
-    var rest = binary
-    let result = try inference.inputs[0].input(&rest).rows(for: model, lane)
-    guard rest.isEmpty else {
-      throw Status(
-        .invalidArgument, "TENSOR_MISMATCH", "\(rest.count) bytes follow the input's own")
-    }
-    return result
-  }
-
-  // MARK: Answers
-
-  private static func response(
-    _ inference: InferenceRequest, _ outputs: [InferenceRequest.Output], _ answer: LocalAnswer,
-    _ model: LocalModel
-  ) -> Response {
-    var text = JSONText(capacity: 512)
-    var binary = ByteBuffer()
-    text.object {
-      $0.member("model_name", model.served.name)
-      $0.member("model_version", String(model.served.version))
-      if let id = inference.id { $0.member("id", id) }
-      $0.key("outputs")
-      $0.array { text in
-        for output in outputs {
-          let isBinary = output.isBinary ?? inference.isBinaryOutput
-          let tensor = InferenceOutput(output, answer, model)
-          if isBinary { tensor.write(to: &text, &binary) } else { tensor.write(to: &text) }
-        }
-      }
-    }
-    guard binary.readableBytes > 0, let name = headerLength else { return .json(text) }
-    var body = text.buffer
-    var fields: HTTPFields = [.contentType: "application/octet-stream"]
-    fields[name] = String(body.readableBytes)
-    body.writeBuffer(&binary)
-    return Response(status: .ok, headers: fields, body: ResponseBody(byteBuffer: body))
   }
 }

@@ -53,7 +53,31 @@ struct Problem: Error {
     Problem(.badRequest, .invalidArgument, reason, detail)
   }
 
-  var response: Response {
+  /// What an error is to a client, the router's and HTTP's own too.
+  static func of(_ error: any Error) -> Problem {
+    switch error {
+    case let problem as Problem: problem
+    case let status as Status: Problem(status)
+    case let error as any HTTPResponseError: Problem(http: error.status)
+    default: Problem(.internalServerError, .internal, "INTERNAL", "the server failed at this request")
+    }
+  }
+
+  private init(http status: HTTPResponse.Status) {
+    switch status {
+    case .notFound:
+      self.init(
+        .notFound, .notFound, "PATH_NOT_FOUND", "nothing is served at this path; see /openapi.json")
+    case .contentTooLarge:
+      self.init(status, .resourceExhausted, "BODY_LIMIT", "the body is over the limit; send fewer rows")
+    default: self.init(status, .unknown, "HTTP", status.reasonPhrase)
+    }
+  }
+
+  /// As RPC tells it.
+  var rpcStatus: Status { Status(code, reason, detail) }
+
+  var answer: Answer {
     var text = JSONText()
     text.object {
       $0.member("type", "about:blank")
@@ -66,34 +90,19 @@ struct Problem: Error {
     }
     var fields = fields
     fields[.contentType] = "application/problem+json"
-    return Response(status: status, headers: fields, body: ResponseBody(byteBuffer: text.buffer))
+    return Answer(status: status, fields: fields, body: text.buffer)
   }
 }
 
-/// Makes every error a problem, the router's and HTTP's own too.
+/// Makes every error a problem.
 struct ProblemMiddleware<Context: RequestContext>: RouterMiddleware {
   func handle(
     _ request: Request, context: Context, next: (Request, Context) async throws -> Response
   ) async throws -> Response {
     do {
       return try await next(request, context)
-    } catch let problem as Problem {
-      return problem.response
-    } catch let status as Status {
-      return Problem(status).response
-    } catch let error as any HTTPResponseError {
-      return Self.problem(error.status).response
-    }
-  }
-
-  private static func problem(_ status: HTTPResponse.Status) -> Problem {
-    switch status {
-    case .notFound:
-      Problem(
-        .notFound, .notFound, "PATH_NOT_FOUND", "nothing is served at this path; see /openapi.json")
-    case .contentTooLarge:
-      Problem(status, .resourceExhausted, "BODY_LIMIT", "the body is over the limit; send fewer rows")
-    default: Problem(status, .unknown, "HTTP", status.reasonPhrase)
+    } catch {
+      return Problem.of(error).answer.response
     }
   }
 }

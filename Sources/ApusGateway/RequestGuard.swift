@@ -1,4 +1,5 @@
 import ApusBase
+import ApusWire
 import HTTPTypes
 import NIOCore
 import NIOHTTPTypes
@@ -16,6 +17,8 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
   private var connection: ConnectionGuard?
   /// A request has begun and is not whole.
   private var isReading = false
+  /// Requests that have begun and are not answered.
+  private var unanswered = 0
   private var isDraining = false
   private var closesBehindAnswer = false
   private var hasClosed = false
@@ -33,6 +36,7 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
     switch unwrapInboundIn(data) {
     case .head:
       isReading = true
+      unanswered += 1
       connection?.requestBegins(context.channel)
     case .body: break
     case .end:
@@ -45,32 +49,51 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
   func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
     switch unwrapOutboundIn(data) {
     case .head(var response) where response.status.kind != .informational:
+      closesBehindAnswer = isReading || response.headerFields[.connection] == "close"
       guard isReading || isDraining else { break }
-      closesBehindAnswer = isReading
       response.headerFields[.connection] = "close"
       context.write(wrapOutboundOut(.head(response)), promise: promise)
       return
     case .end where closesBehindAnswer:
+      unanswered -= 1
       context.writeAndFlush(data, promise: promise)
       hasClosed = true
       linger.set(context.channel)
       context.close(mode: .output, promise: nil)
       return
+    case .end: unanswered -= 1
     default: break
     }
     context.write(data, promise: promise)
   }
 
   func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-    guard event is ChannelShouldQuiesceEvent else {
-      context.fireUserInboundEventTriggered(event)
-      return
+    switch event {
+    case is ChannelShouldQuiesceEvent: drain(context)
+    case is RequestTimedOut: refuseSlowRequest(context)
+    default: context.fireUserInboundEventTriggered(event)
     }
+  }
+
+  private func drain(_ context: ChannelHandlerContext) {
     isDraining = true
     let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
     context.eventLoop.scheduleTask(in: Self.quietTime) {
       bound.value.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
     }
+  }
+
+  /// Answers with 408 (RFC 9110, section 15.5.9), unless an earlier request still waits for its answer.
+  private func refuseSlowRequest(_ context: ChannelHandlerContext) {
+    guard unanswered == (isReading ? 1 : 0), !hasClosed else {
+      context.close(promise: nil)
+      return
+    }
+    if !isReading { unanswered += 1 }
+    isReading = true
+    let problem = Problem(
+      .requestTimeout, .deadlineExceeded, "FRAME_TIMEOUT", "the request was not whole in its time")
+    problem.answer.write { write(context: context, data: wrapOutboundOut($0), promise: nil) }
   }
 
   func channelInactive(context: ChannelHandlerContext) {

@@ -5,16 +5,16 @@ import Hummingbird
 extension Router<GatewayContext> {
   typealias Handler = @Sendable (Request, GatewayContext) async throws -> Response
 
-  /// Serves a path, and refuses there every other method with 405 and the list of what is allowed (RFC 9110,
-  /// section 15.5.6).
-  func serve(_ path: String, get: Handler? = nil, post: Handler? = nil) {
-    let handlers: [(HTTPRequest.Method, Handler?)] = [(.get, get), (.post, post)]
-    for (method, handler) in handlers {
-      if let handler { on(RouterPath(path), method: method, use: handler) }
-    }
-    var allowed = handlers.filter { $0.1 != nil }.map(\.0)
-    if get != nil { allowed.append(.head) }
-    let list = allowed.map(\.rawValue).joined(separator: ", ")
+  /// Serves GET and HEAD at a path.
+  func serve(_ path: String, get handler: @escaping Handler) {
+    on(RouterPath(path), method: .get, use: handler)
+    refuse(path, allowed: [.get, .head])
+  }
+
+  /// Refuses every other method at a path, with 405 and the list of what is allowed (RFC 9110, section
+  /// 15.5.6).
+  func refuse(_ path: String, allowed: Set<HTTPRequest.Method>) {
+    let list = Self.methods.filter(allowed.contains).map(\.rawValue).joined(separator: ", ")
     for method in Self.methods where !allowed.contains(method) {
       on(RouterPath(path), method: method) { (_, _) -> Response in
         var problem = Problem(

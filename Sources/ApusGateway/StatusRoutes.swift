@@ -16,6 +16,10 @@ struct StatusRoutes {
     router.serve("/v1/models", get: list)
     router.serve("/v1/models/{model}", get: describe)
     router.serve("/metrics", get: metrics)
+    for path in ["", "/versions/{version}", "/aliases/{alias}"] {
+      router.refuse("/v1/models/{model}\(path):classify", allowed: [.post])
+    }
+    router.refuse("/classify", allowed: [.post])
     router.serve("/openapi.json", get: { _, _ in
       Response(
         status: .ok, headers: [.contentType: "application/json"],
@@ -53,7 +57,7 @@ struct StatusRoutes {
   @Sendable private func describe(_ request: Request, _ context: GatewayContext) async throws -> Response {
     let lane = frontend.lane(context)
     let caller = try frontend.caller(request, context)
-    let name = try ModelChoice(context).name
+    let name = context.parameters.get("model") ?? ""
     try lane.require(.read, .classify, model: name, by: caller)
     let models = lane.models(of: caller).filter { $0.name == name }
     guard !models.isEmpty else {

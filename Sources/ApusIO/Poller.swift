@@ -35,6 +35,12 @@ package struct Poller: ~Copyable {
     _ = try check(result, "watch a descriptor")
   }
 
+  /// Tells once of each arrival at another owner's descriptor, until that owner closes it.
+  package func addEdges(ofNumber number: Int32) {
+    let edges = UInt32(truncatingIfNeeded: CLINUX_EPOLLET) | UInt32(CLINUX_EPOLLIN)
+    _ = clinux_epoll_add(epoll.number, number, edges, 0)
+  }
+
   package func change(_ descriptor: borrowing Descriptor, _ interest: Readiness, word: UInt64) {
     _ = clinux_epoll_modify(epoll.number, descriptor.number, interest.rawValue, word)
   }

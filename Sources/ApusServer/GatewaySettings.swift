@@ -7,6 +7,8 @@ package struct GatewaySettings: Sendable {
   /// Where HTTP is served: over TCP or TLS.
   package var addresses: [Address] = []
   package var threads = 1
+  /// A thread polls for at most so long before it sleeps.
+  package var spinNanoseconds: UInt64 = 50_000
   package var limits = Limits()
   /// The model of a call that names none.
   package var defaultModel: String?

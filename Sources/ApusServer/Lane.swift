@@ -148,17 +148,19 @@ package struct LocalCall: Sendable {
 
 extension LocalCall {
   /// What the access log tells of it, but for how it ended.
-  fileprivate func record(of model: LocalModel, _ caller: LocalCaller) -> AccessRecord {
+  fileprivate func record(of model: LocalModel?, _ caller: LocalCaller?) -> AccessRecord {
     var record = AccessRecord()
     record.end = .now
     record.method = Method.classify.rawValue
-    record.model = Int32(truncatingIfNeeded: model.index)
-    record.version = model.served.version
+    if let model {
+      record.model = Int32(truncatingIfNeeded: model.index)
+      record.version = model.served.version
+    }
     record.rows = UInt32(truncatingIfNeeded: rows)
     record.requestBytes = UInt64(requestBytes)
     record.transport = isEncrypted ? .https : .http
     record.setTrace(trace)
-    if !caller.name.isEmpty { record.identity = BoundedText(caller.name) }
+    if let caller, !caller.name.isEmpty { record.identity = BoundedText(caller.name) }
     return record
   }
 }
@@ -202,17 +204,28 @@ extension Lane {
         }
       }
     } catch {
-      workspace.withLock { workspace in
-        workspace.recorder.add(.requests)
-        workspace.recorder.refused(error)
-        workspace.recorder.refused(model: model.index, error.code)
-        var record = call.record(of: model, caller)
-        record.totalNanoseconds = record.end.since(call.begun)
-        record.code = UInt8(truncatingIfNeeded: error.code.rawValue)
-        record.reason = BoundedText(error.reason)
-        if record.totalNanoseconds >= workspace.accessRing.threshold { workspace.accessRing.append(record) }
-      }
+      refuse(call, error, model, by: caller)
       throw error
+    }
+  }
+
+  /// Counts and logs a call that gets no result.
+  ///
+  /// - Parameters:
+  ///   - model: nil: none has been found.
+  ///   - caller: nil: nobody knows who calls.
+  package func refuse(
+    _ call: LocalCall, _ status: Status, _ model: LocalModel?, by caller: LocalCaller?
+  ) {
+    workspace.withLock { workspace in
+      workspace.recorder.add(.requests)
+      workspace.recorder.refused(status)
+      if let model { workspace.recorder.refused(model: model.index, status.code) }
+      var record = call.record(of: model, caller)
+      record.totalNanoseconds = record.end.since(call.begun)
+      record.code = UInt8(truncatingIfNeeded: status.code.rawValue)
+      record.reason = BoundedText(status.reason)
+      if record.totalNanoseconds >= workspace.accessRing.threshold { workspace.accessRing.append(record) }
     }
   }
 

@@ -23,6 +23,7 @@ enum {
   CLINUX_EPOLLERR = EPOLLERR,
   CLINUX_EPOLLHUP = EPOLLHUP,
   CLINUX_EPOLLRDHUP = EPOLLRDHUP,
+  CLINUX_EPOLLET = (int)EPOLLET,
 };
 
 int clinux_epoll_create(void);

@@ -129,6 +129,7 @@ def test_a_request_that_stops_half_way_is_not_waited_for(hasty, part):
         raw.request("POST", CLASSIFY, DIGIT)
         assert answers_to_digit(raw)
         raw.send(part)
+        assert is_problem(raw.answer(), 408, "FRAME_TIMEOUT")
         assert raw.is_closed()
 
 
@@ -149,6 +150,7 @@ def test_a_request_that_comes_slowly_is_not_waited_for(hasty, start):
         dripping = threading.Thread(target=drip)
         dripping.start()
         try:
+            assert is_problem(raw.answer(), 408, "FRAME_TIMEOUT")
             assert raw.is_closed()
         finally:
             stopped.set()
@@ -162,7 +164,7 @@ def test_a_quiet_connection_is_kept(hasty):
         assert raw.answer().status == 200
         # Longer than a request may take.
         other.send(b"G")
-        assert other.is_closed()
+        assert is_problem(other.answer(), 408, "FRAME_TIMEOUT")
         raw.request("POST", CLASSIFY, DIGIT)
         assert answers_to_digit(raw)
 

@@ -1,20 +1,10 @@
 import ApusJSON
 import ApusServer
 import ApusWire
-import Hummingbird
 import NIOCore
 
 /// Apus's own form of Classify, and the tutorials'.
-struct ClassifyRoutes {
-  let frontend: Frontend
-
-  func add(to router: Router<GatewayContext>) {
-    for path in ["", "/versions/{version}", "/aliases/{alias}"] {
-      router.serve("/v1/models/{model}\(path):classify", post: classify)
-    }
-    router.serve("/classify", post: classifyAsTutorials)
-  }
-
+enum Classify {
   // MARK: /v1/models/NAME:classify
 
   /// A body of `:classify`.
@@ -42,20 +32,17 @@ struct ClassifyRoutes {
     private init() {}
   }
 
-  @Sendable private func classify(_ request: Request, _ context: GatewayContext) async throws -> Response {
-    let received = try await frontend.receive(request, context) { (_, _) throws(Status) in
-      try ModelChoice(context)
-    }
-    let body = try frontend.scan(received.body) { (scanner) throws(JSONError) in try Body(&scanner) }
+  static func read(_ received: ModelCall) throws -> ModelCall.Question {
+    let body = try ModelCall.scan(received.body) { (scanner) throws(JSONError) in try Body(&scanner) }
     guard let input = body.input else {
       throw Problem.badRequest("INPUTS_MISSING", "the body has no 'inputs'")
     }
-    var call = received.call(try input.rows(for: received.model, received.lane))
+    let model = received.model
+    var call = received.call(try input.rows(for: model, received.lane))
     call.topK = body.topK
     call.wantsScores = body.wantsScores
     call.timeoutNanoseconds = UInt64(min(max(0, body.timeoutMilliseconds), 1e12) * 1e6)
-    let answer = try received.lane.classify(call, with: received.model, by: received.caller)
-    return .json(Self.text(answer, received.model))
+    return (call, { answer in .json(text(answer, model)) })
   }
 
   /// As `apus classify --json` prints it.
@@ -112,11 +99,8 @@ struct ClassifyRoutes {
   // MARK: /classify
 
   /// The tutorials' form: `{"text": NUMBERS-OR-TEXT}`, answered by the bare nested list of probabilities.
-  @Sendable private func classifyAsTutorials(
-    _ request: Request, _ context: GatewayContext
-  ) async throws -> Response {
-    let received = try await frontend.receive(request, context, defaultModel)
-    let input: Input? = try frontend.scan(received.body) { (scanner) throws(JSONError) in
+  static func readAsTutorials(_ received: ModelCall) throws -> ModelCall.Question {
+    let input: Input? = try ModelCall.scan(received.body) { (scanner) throws(JSONError) in
       var input: Input?
       try scanner.object { (scanner, name) throws(JSONError) in
         if name == "text" { input = try Input(&scanner) } else { try scanner.skipValue() }
@@ -126,8 +110,10 @@ struct ClassifyRoutes {
     guard let input else {
       throw Problem.badRequest("INPUTS_MISSING", "the body has no 'text'")
     }
-    let call = received.call(try input.rows(for: received.model, received.lane))
-    let answer = try received.lane.classify(call, with: received.model, by: received.caller)
+    return (received.call(try input.rows(for: received.model, received.lane)), { .json(rows(of: $0)) })
+  }
+
+  private static func rows(of answer: LocalAnswer) -> JSONText {
     var text = JSONText(capacity: 16 + answer.probabilities.count * 16)
     text.array {
       for row in 0..<answer.rows {
@@ -138,19 +124,7 @@ struct ClassifyRoutes {
         }
       }
     }
-    return .json(text)
-  }
-
-  private func defaultModel(_ lane: Lane, _ caller: LocalCaller) throws(Status) -> ModelChoice {
-    if let name = frontend.defaultModel { return ModelChoice(name: name) }
-    let names = Set(lane.models(of: caller).map(\.name))
-    guard names.count == 1, let name = names.first else {
-      throw Status(
-        .failedPrecondition, "DEFAULT_MODEL_MISSING",
-        "there are \(names.count) models; name one as default_model in the configuration, "
-          + "or call /v1/models/NAME:classify")
-    }
-    return ModelChoice(name: name)
+    return text
   }
 }
 
@@ -158,12 +132,5 @@ extension LocalModel {
   /// The index as text where the model has no labels.
   func label(_ index: Int) -> String {
     index < served.labels.count ? served.labels[index] : String(index)
-  }
-}
-
-extension Response {
-  static func json(_ text: JSONText) -> Response {
-    Response(
-      status: .ok, headers: [.contentType: "application/json"], body: ResponseBody(byteBuffer: text.buffer))
   }
 }

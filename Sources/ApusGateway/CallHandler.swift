@@ -1,0 +1,189 @@
+import ApusAccess
+import ApusServer
+import ApusWire
+import HTTPTypes
+import NIOCore
+import NIOHTTPTypes
+
+/// Answers calls of models on the thread that read them, as they come and without a task: the way through a
+/// router and Swift's concurrency would cost several times as much as most models. Every other request goes
+/// on to Hummingbird; what comes behind one waits until it is answered, since answers are in order (RFC 9112,
+/// section 9.3.2).
+final class CallHandler: ChannelDuplexHandler, RemovableChannelHandler {
+  typealias InboundIn = HTTPRequestPart
+  typealias InboundOut = HTTPRequestPart
+  typealias OutboundIn = HTTPResponsePart
+  typealias OutboundOut = HTTPResponsePart
+
+  private enum State {
+    case idle
+    /// The head of a call has come.
+    case called
+    /// A call gets an error. It is written behind the whole request if that is here already; otherwise the
+    /// connection ends with it.
+    case refused(Answer)
+    /// Hummingbird has a request, whole or not, and has not answered it.
+    case forwarded(isWhole: Bool)
+  }
+
+  private let frontend: Frontend
+  private let loop: GatewayLoop
+  private var tls: TLSHandler?
+  private var date = HTTPDate()
+  private var state = State.idle
+  private var call: ModelCall?
+  /// The client closes the connection after this answer.
+  private var isLast = false
+  private var needsFlush = false
+  /// Parts of requests that wait until Hummingbird has answered.
+  private var waiting = CircularBuffer<HTTPRequestPart>()
+  private var wantsRead = false
+  /// The server drains; told to Hummingbird, which closes the connection, once nothing is half done.
+  private var isQuiescing = false
+
+  init(_ frontend: Frontend, _ loop: GatewayLoop) {
+    self.frontend = frontend
+    self.loop = loop
+  }
+
+  func handlerAdded(context: ChannelHandlerContext) {
+    tls = try? context.pipeline.syncOperations.handler(type: TLSHandler.self)
+    loop.polling.add(context.channel)
+  }
+
+  func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    let part = unwrapInboundIn(data)
+    if case .forwarded(isWhole: true) = state {
+      waiting.append(part)
+    } else {
+      take(part, context)
+    }
+  }
+
+  private func take(_ part: HTTPRequestPart, _ context: ChannelHandlerContext) {
+    switch (state, part) {
+    case (.idle, .head(let head)): begin(head, context)
+    case (.called, .body(let piece)): append(piece)
+    case (.called, .end):
+      guard let answer = call?.answer() else { return }
+      write(answer, context)
+    case (.refused(let answer), .end): write(answer, context)
+    case (.refused, _), (.called, .head): break
+    case (.forwarded, .end):
+      state = .forwarded(isWhole: true)
+      context.fireChannelRead(wrapInboundOut(part))
+    case (.forwarded, _), (.idle, _): context.fireChannelRead(wrapInboundOut(part))
+    }
+  }
+
+  private func begin(_ head: HTTPRequest, _ context: ChannelHandlerContext) {
+    guard let route = CallRoute(head) else {
+      state = .forwarded(isWhole: false)
+      return context.fireChannelRead(wrapInboundOut(.head(head)))
+    }
+    isLast = head.headerFields[.connection]?.lowercased().contains("close") ?? false
+    let peer = Peer(lane: loop.lane, isEncrypted: tls != nil, certificate: tls?.certificate)
+    do {
+      let call = try ModelCall.begin(route, head, by: peer, frontend)
+      if call.awaitsContinue {
+        context.writeAndFlush(wrapOutboundOut(.head(HTTPResponse(status: .continue))), promise: nil)
+      }
+      self.call = call
+      state = .called
+    } catch {
+      state = .refused(Problem.of(error).answer)
+    }
+  }
+
+  private func append(_ piece: ByteBuffer) {
+    do throws(Status) {
+      try call?.append(piece)
+    } catch {
+      call = nil
+      state = .refused(Problem(error).answer)
+    }
+  }
+
+  private func write(_ answer: Answer, _ context: ChannelHandlerContext) {
+    state = .idle
+    call = nil
+    var answer = answer
+    answer.fields[.date] = date.text
+    if isLast { answer.fields[.connection] = "close" }
+    answer.write { context.write(wrapOutboundOut($0), promise: nil) }
+    needsFlush = true
+    quiesce(context)
+  }
+
+  func channelReadComplete(context: ChannelHandlerContext) {
+    if case .refused(let answer) = state { write(answer, context) }
+    flush(context)
+    context.fireChannelReadComplete()
+  }
+
+  private func flush(_ context: ChannelHandlerContext) {
+    guard needsFlush else { return }
+    needsFlush = false
+    context.flush()
+    loop.polling.answered()
+  }
+
+  // MARK: Behind Hummingbird's answers
+
+  func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+    guard case .end = unwrapOutboundIn(data), case .forwarded(isWhole: true) = state else {
+      return context.write(data, promise: promise)
+    }
+    context.write(data, promise: promise)
+    if waiting.isEmpty {
+      state = .idle
+    } else {
+      context.eventLoop.assumeIsolated().execute { self.takeWaiting(context) }
+    }
+  }
+
+  private func takeWaiting(_ context: ChannelHandlerContext) {
+    state = .idle
+    while let part = waiting.popFirst() {
+      take(part, context)
+      if case .forwarded(isWhole: true) = state { break }
+    }
+    flush(context)
+    context.fireChannelReadComplete()
+    guard waiting.isEmpty else { return }
+    quiesce(context)
+    if wantsRead {
+      wantsRead = false
+      context.read()
+    }
+  }
+
+  func read(context: ChannelHandlerContext) {
+    if waiting.isEmpty { context.read() } else { wantsRead = true }
+  }
+
+  // MARK: Ends
+
+  func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+    guard event is ChannelShouldQuiesceEvent else { return context.fireUserInboundEventTriggered(event) }
+    isQuiescing = true
+    quiesce(context)
+  }
+
+  private func quiesce(_ context: ChannelHandlerContext) {
+    guard isQuiescing, waiting.isEmpty else { return }
+    switch state {
+    case .called, .refused: return
+    case .idle, .forwarded: break
+    }
+    isQuiescing = false
+    flush(context)
+    context.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
+  }
+
+  func channelInactive(context: ChannelHandlerContext) {
+    waiting.removeAll()
+    call = nil
+    context.fireChannelInactive()
+  }
+}

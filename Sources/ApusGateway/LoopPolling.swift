@@ -1,0 +1,56 @@
+import ApusBase
+import ApusIO
+import NIOCore
+
+/// Polls the connections of one event loop for a time after an answer, as reactors do, because the wake-up of
+/// a thread that sleeps costs more than most answers. NIO cannot be told to poll, so a task of the loop looks
+/// into an epoll instance of its own, and ends when NIO's would have something to say, or soon.
+///
+/// Invariant of the unchecked conformance: everything is touched on the loop's thread alone.
+final class LoopPolling: @unchecked Sendable {
+  private let loop: any EventLoop
+  private let poller: Poller
+  private var polling: AdaptivePolling
+  /// When the last look ended in vain.
+  private var slept: Instant?
+  private var isScheduled = false
+
+  /// - Throws: when the descriptors have run out.
+  init(_ loop: any EventLoop, maximumNanoseconds: UInt64) throws(SystemError) {
+    self.loop = loop
+    poller = try Poller()
+    polling = AdaptivePolling(maximumNanoseconds: maximumNanoseconds)
+  }
+
+  /// Looks at a connection from now on, until it is closed.
+  func add(_ channel: any Channel) {
+    loop.assertInEventLoop()
+    try? channel.pipeline.syncOperations.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) {
+      poller.addEdges(ofNumber: $0)
+    }
+  }
+
+  /// Something came, and has been answered.
+  func answered() {
+    loop.assertInEventLoop()
+    guard !isScheduled else { return }
+    if let slept { polling.woke(afterNanoseconds: Instant.now.since(slept)) }
+    slept = nil
+    isScheduled = true
+    loop.execute(look)
+  }
+
+  private func look() {
+    isScheduled = false
+    var now = Instant.now
+    if polling.windowNanoseconds > 0 {
+      let end = now.advanced(by: polling.windowNanoseconds)
+      while now < end {
+        if poller.wait(timeoutNanoseconds: 0) > 0 { return polling.succeeded() }
+        now = .now
+      }
+      polling.failed()
+    }
+    slept = now
+  }
+}

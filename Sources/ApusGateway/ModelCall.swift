@@ -1,0 +1,183 @@
+import ApusAccess
+import ApusBase
+import ApusJSON
+import ApusServer
+import ApusWire
+import HTTPTypes
+import NIOCore
+
+/// What is known of a connection whose request is looked at.
+struct Peer {
+  let lane: Lane
+  let isEncrypted: Bool
+  /// Whom the client's verified certificate names.
+  let certificate: Caller?
+}
+
+/// A call of a model: begun by a request's head, whole with its body.
+struct ModelCall {
+  let form: CallRoute.Form
+  let lane: Lane
+  let caller: LocalCaller
+  let model: LocalModel
+  /// The client sends the body when it is told to (RFC 9110, section 10.1.1).
+  let awaitsContinue: Bool
+  /// Of the Open Inference Protocol's binary extension: the bytes of the body that are JSON.
+  let headerLength: String?
+  private(set) var body = ByteBuffer()
+  /// The call without its rows.
+  private var call: LocalCall
+  private let longestBody: Int
+
+  /// JSON spends up to so many bytes on a number of 4.
+  private static let bytesPerByte = 8
+  private static let traceParent = HTTPField.Name("traceparent")
+  static let headerLength = HTTPField.Name("Inference-Header-Content-Length")
+
+  /// Finds out who calls, and the model, before the body is looked at.
+  ///
+  /// - Throws: what refuses the caller, the model, or a body that is too long or compressed.
+  static func begin(
+    _ route: CallRoute, _ head: HTTPRequest, by peer: Peer, _ frontend: Frontend
+  ) throws -> ModelCall {
+    var blank = LocalCall(values: [], rows: 0, begun: .now, received: .now)
+    blank.isEncrypted = peer.isEncrypted
+    blank.trace = traceParent.flatMap { head.headerFields[$0] }.flatMap { TraceParent($0) } ?? .none
+    var caller: LocalCaller?
+    var model: LocalModel?
+    do {
+      let known = try frontend.caller(head, peer.lane, peer.certificate)
+      caller = known
+      let found = try frontend.model(of: route, peer.lane, known)
+      model = found
+      let call = ModelCall(route.form, head.headerFields, peer.lane, known, found, blank)
+      try call.checkBody(head.headerFields)
+      return call
+    } catch {
+      peer.lane.refuse(blank, Problem.of(error).rpcStatus, model, by: caller)
+      throw error
+    }
+  }
+
+  private init(
+    _ form: CallRoute.Form, _ fields: HTTPFields, _ lane: Lane, _ caller: LocalCaller, _ model: LocalModel,
+    _ call: LocalCall
+  ) {
+    self.form = form
+    self.lane = lane
+    self.caller = caller
+    self.model = model
+    self.call = call
+    awaitsContinue = fields[.expect]?.lowercased() == "100-continue"
+    headerLength = Self.headerLength.flatMap { fields[$0] }
+    longestBody = lane.longestBody(of: caller) * Self.bytesPerByte + 4096
+  }
+
+  private func checkBody(_ fields: HTTPFields) throws {
+    if let text = fields[.contentLength], let length = Int(text), length > longestBody { throw bodyTooLong }
+    guard fields[.contentEncoding]?.lowercased() ?? "identity" == "identity" else {
+      throw Problem(
+        .unsupportedMediaType, .invalidArgument, "CONTENT_ENCODING",
+        "bodies are taken as they are; compress none")
+    }
+  }
+
+  private var bodyTooLong: Status {
+    Status(
+      .resourceExhausted, "BODY_LIMIT", "the body may have at most \(longestBody) bytes; send fewer rows")
+  }
+
+  /// - Throws: RESOURCE_EXHAUSTED when the body becomes too long.
+  mutating func append(_ piece: ByteBuffer) throws(Status) {
+    guard body.readableBytes + piece.readableBytes <= longestBody else {
+      let status = bodyTooLong
+      lane.refuse(call, status, model, by: caller)
+      throw status
+    }
+    var piece = piece
+    if body.readableBytes == 0 { body = piece } else { body.writeBuffer(&piece) }
+  }
+}
+
+extension ModelCall {
+  /// What a body asks, and how its answer is written.
+  typealias Question = (call: LocalCall, answer: (LocalAnswer) -> Answer)
+
+  /// Answers the call, whose body is whole.
+  mutating func answer() -> Answer {
+    call.received = .now
+    call.requestBytes = body.readableBytes
+    let question: Question
+    do {
+      question = try read()
+    } catch {
+      let problem = Problem.of(error)
+      lane.refuse(call, problem.rpcStatus, model, by: caller)
+      return problem.answer
+    }
+    do {
+      return question.answer(try lane.classify(question.call, with: model, by: caller))
+    } catch {
+      return Problem(error).answer
+    }
+  }
+
+  private func read() throws -> Question {
+    switch form {
+    case .classify: try Classify.read(self)
+    case .tutorials: try Classify.readAsTutorials(self)
+    case .inference: try Inference.read(self)
+    }
+  }
+
+  /// A call of these rows.
+  func call(_ input: (values: [Float], rows: Int)) -> LocalCall {
+    var call = call
+    call.values = input.values
+    call.rows = input.rows
+    return call
+  }
+
+  /// Reads JSON with `read`, which is given a scanner of it.
+  static func scan<Result>(
+    _ json: ByteBuffer, _ read: (inout JSONScanner) throws(JSONError) -> Result
+  ) throws -> Result {
+    try json.withUnsafeReadableBytes { bytes in
+      var scanner = JSONScanner(bytes)
+      do {
+        let result = try read(&scanner)
+        try scanner.end()
+        return result
+      } catch {
+        throw Problem.badRequest("JSON_BROKEN", "\(error)")
+      }
+    }
+  }
+}
+
+extension Frontend {
+  /// The version that a path names, or the default model's, for who may call it.
+  fileprivate func model(
+    of route: CallRoute, _ lane: Lane, _ caller: LocalCaller
+  ) throws(Status) -> LocalModel {
+    let choice =
+      switch route.form {
+      case .tutorials: ModelChoice(name: try defaultModel(lane, caller))
+      default: try ModelChoice(route.model, version: route.version, alias: route.alias)
+      }
+    try lane.require(.classify, model: choice.name, by: caller)
+    return try lane.find(choice.name, version: choice.version, alias: choice.alias)
+  }
+
+  private func defaultModel(_ lane: Lane, _ caller: LocalCaller) throws(Status) -> String {
+    if let defaultModel { return defaultModel }
+    let names = Set(lane.models(of: caller).map(\.name))
+    guard names.count == 1, let name = names.first else {
+      throw Status(
+        .failedPrecondition, "DEFAULT_MODEL_MISSING",
+        "there are \(names.count) models; name one as default_model in the configuration, "
+          + "or call /v1/models/NAME:classify")
+    }
+    return name
+  }
+}
