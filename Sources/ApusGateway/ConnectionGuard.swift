@@ -1,12 +1,19 @@
 import ApusBase
+import ApusServer
 import NIOCore
 
 /// Ends a connection whose peer is slow: a request that has begun must be whole, and answers must be read,
 /// within a time each, and the next request must come. It stands before HTTP's decoder and sees bytes;
-/// `RequestGuard`, behind the decoder, says where requests begin and end.
-final class ConnectionGuard: ChannelInboundHandler {
+/// `RequestGuard`, behind the decoder, says where requests begin and end. It also counts those bytes.
+final class ConnectionGuard: ChannelDuplexHandler {
   typealias InboundIn = ByteBuffer
   typealias InboundOut = ByteBuffer
+  typealias OutboundIn = IOData
+  typealias OutboundOut = IOData
+
+  private let lane: Lane
+  /// Written since the last flush.
+  private var sentBytes = 0
 
   private let request: Deadline
   private let answer: Deadline
@@ -15,7 +22,8 @@ final class ConnectionGuard: ChannelInboundHandler {
   /// Later than nginx closes a connection that it keeps (60 s).
   private static let idleNanoseconds: UInt64 = 75_000_000_000
 
-  init(_ limits: Limits) {
+  init(_ limits: Limits, _ lane: Lane) {
+    self.lane = lane
     request = Deadline(limits.frameTimeoutNanoseconds) {
       $0.pipeline.fireUserInboundEventTriggered(RequestTimedOut())
     }
@@ -30,7 +38,19 @@ final class ConnectionGuard: ChannelInboundHandler {
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
     requestBegins(context.channel)
     idle.reset(context.channel)
+    lane.moved(received: unwrapInboundIn(data).readableBytes, sent: 0)
     context.fireChannelRead(data)
+  }
+
+  func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+    sentBytes += unwrapOutboundIn(data).readableBytes
+    context.write(data, promise: promise)
+  }
+
+  func flush(context: ChannelHandlerContext) {
+    lane.moved(received: 0, sent: sentBytes)
+    sentBytes = 0
+    context.flush()
   }
 
   func channelWritabilityChanged(context: ChannelHandlerContext) {

@@ -24,7 +24,7 @@ struct Frontend: Sendable {
     defaultModel = settings.defaultModel
     var loops: [ObjectIdentifier: GatewayLoop] = [:]
     for (loop, lane) in zip(group.makeIterator(), server.lanes) {
-      let polling = try LoopPolling(loop, maximumNanoseconds: settings.spinNanoseconds)
+      let polling = try LoopPolling(loop, lane, maximumNanoseconds: settings.spinNanoseconds)
       loops[ObjectIdentifier(loop)] = GatewayLoop(lane: lane, polling: polling)
     }
     self.loops = loops

@@ -19,7 +19,7 @@ struct GatewayChannel: ServerChildChannel {
     channel.eventLoop.makeCompletedFuture {
       let pipeline = channel.pipeline.syncOperations
       if let credentials { try pipeline.addHandler(try TLSHandler(credentials.current, limits)) }
-      try pipeline.addHandler(ConnectionGuard(limits))
+      try pipeline.addHandler(ConnectionGuard(limits, frontend.loop(of: channel).lane))
     }.flatMap {
       let loop = frontend.loop(of: channel)
       let configuration = HTTP1Channel.Configuration(

@@ -1,5 +1,6 @@
 import ApusBase
 import ApusIO
+import ApusServer
 import NIOCore
 
 /// Polls the connections of one event loop for a time after an answer, as reactors do, because the wake-up of
@@ -9,6 +10,7 @@ import NIOCore
 /// Invariant of the unchecked conformance: everything is touched on the loop's thread alone.
 final class LoopPolling: @unchecked Sendable {
   private let loop: any EventLoop
+  private let lane: Lane
   private let poller: Poller
   private var polling: AdaptivePolling
   /// When the last look ended in vain.
@@ -16,8 +18,9 @@ final class LoopPolling: @unchecked Sendable {
   private var isScheduled = false
 
   /// - Throws: when the descriptors have run out.
-  init(_ loop: any EventLoop, maximumNanoseconds: UInt64) throws(SystemError) {
+  init(_ loop: any EventLoop, _ lane: Lane, maximumNanoseconds: UInt64) throws(SystemError) {
     self.loop = loop
+    self.lane = lane
     poller = try Poller()
     polling = AdaptivePolling(maximumNanoseconds: maximumNanoseconds)
   }
@@ -42,15 +45,24 @@ final class LoopPolling: @unchecked Sendable {
 
   private func look() {
     isScheduled = false
-    var now = Instant.now
-    if polling.windowNanoseconds > 0 {
-      let end = now.advanced(by: polling.windowNanoseconds)
-      while now < end {
-        if poller.wait(timeoutNanoseconds: 0) > 0 { return polling.succeeded() }
-        now = .now
-      }
-      polling.failed()
+    let begun = Instant.now
+    guard polling.windowNanoseconds > 0 else {
+      slept = begun
+      return
     }
-    slept = now
+    let end = begun.advanced(by: polling.windowNanoseconds)
+    var now = begun
+    var hasMore = false
+    while !hasMore, now < end {
+      hasMore = poller.wait(timeoutNanoseconds: 0) > 0
+      now = .now
+    }
+    lane.polled(nanoseconds: now.since(begun))
+    if hasMore {
+      polling.succeeded()
+    } else {
+      polling.failed()
+      slept = now
+    }
   }
 }

@@ -39,6 +39,19 @@ package final class Lane: Sendable {
     workspace.withLock { workspace in workspace.recorder.add(.open, .http, 0 &- 1) }
   }
 
+  /// Counts bytes of HTTP, without what TLS adds.
+  package func moved(received: Int, sent: Int) {
+    workspace.withLock { workspace in
+      workspace.recorder.add(.receivedBytes, .http, UInt64(received))
+      workspace.recorder.add(.sentBytes, .http, UInt64(sent))
+    }
+  }
+
+  /// Counts time for which the lane's thread looked for a next call.
+  package func polled(nanoseconds: UInt64) {
+    workspace.withLock { workspace in workspace.recorder.add(.pollingNanoseconds, nanoseconds) }
+  }
+
   /// The versions of all models that the caller may read.
   package func models(of caller: LocalCaller) -> [ModelInfo] {
     fleet.catalog.models

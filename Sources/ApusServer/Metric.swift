@@ -130,7 +130,7 @@ package enum Metric: CaseIterable, Sendable {
     case .pollingSeconds:
       Row(
         "apus_polling_seconds_total", .counter, unit: "seconds",
-        "Time for which reactors looked for a next call instead of sleeping.")
+        "Time for which reactors and HTTP's threads looked for a next call instead of sleeping.")
     case .sleeps: Row("apus_sleeps_total", .counter, "Times that a reactor went to sleep.")
     case .asleep: Row("apus_reactors_asleep", .gauge, "Reactors that sleep now.")
     default:
