@@ -97,16 +97,21 @@ final class CallHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
   private func append(_ piece: ByteBuffer) {
     do throws(Status) {
-      try call?.append(piece)
+      try call?.append(piece, in: loop.bodies)
     } catch {
-      call = nil
+      endCall()
       state = .refused(Problem(error).answer)
     }
   }
 
+  private func endCall() {
+    if let call { loop.bodies.give(call.body.readableBytes) }
+    call = nil
+  }
+
   private func write(_ answer: Answer, _ context: ChannelHandlerContext) {
     state = .idle
-    call = nil
+    endCall()
     var answer = answer
     answer.fields[.date] = date.text
     if isLast { answer.fields[.connection] = "close" }
@@ -183,7 +188,7 @@ final class CallHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
   func channelInactive(context: ChannelHandlerContext) {
     waiting.removeAll()
-    call = nil
+    endCall()
     context.fireChannelInactive()
   }
 }

@@ -1,4 +1,5 @@
 import ApusAccess
+import ApusBase
 import ApusIO
 import ApusServer
 import ApusWire
@@ -10,6 +11,7 @@ import NIOCore
 struct GatewayLoop: Sendable {
   let lane: Lane
   let polling: LoopPolling
+  let bodies: BodyBudget
 }
 
 /// What all routes share: the server's lanes, one for each thread, and who calls.
@@ -25,7 +27,8 @@ struct Frontend: Sendable {
     var loops: [ObjectIdentifier: GatewayLoop] = [:]
     for (loop, lane) in zip(group.makeIterator(), server.lanes) {
       let polling = try LoopPolling(loop, lane, maximumNanoseconds: settings.spinNanoseconds)
-      loops[ObjectIdentifier(loop)] = GatewayLoop(lane: lane, polling: polling)
+      loops[ObjectIdentifier(loop)] = GatewayLoop(
+        lane: lane, polling: polling, bodies: BodyBudget(bytes: settings.limits.slabBytes))
     }
     self.loops = loops
   }

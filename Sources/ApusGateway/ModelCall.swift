@@ -87,12 +87,15 @@ struct ModelCall {
       .resourceExhausted, "BODY_LIMIT", "the body may have at most \(longestBody) bytes; send fewer rows")
   }
 
-  /// - Throws: RESOURCE_EXHAUSTED when the body becomes too long.
-  mutating func append(_ piece: ByteBuffer) throws(Status) {
-    guard body.readableBytes + piece.readableBytes <= longestBody else {
-      let status = bodyTooLong
-      lane.refuse(call, status, model, by: caller)
-      throw status
+  /// - Throws: RESOURCE_EXHAUSTED when the body, or all bodies together, become too long.
+  mutating func append(_ piece: ByteBuffer, in bodies: BodyBudget) throws(Status) {
+    do throws(Status) {
+      let (own, more) = (body.readableBytes, piece.readableBytes)
+      guard own + more <= longestBody else { throw bodyTooLong }
+      guard bodies.take(more, behind: own) else { throw .memoryExhausted }
+    } catch {
+      lane.refuse(call, error, model, by: caller)
+      throw error
     }
     var piece = piece
     if body.readableBytes == 0 { body = piece } else { body.writeBuffer(&piece) }

@@ -169,10 +169,7 @@ extension Reactor {
       return refuseLarge(status, key, connection)
     }
     guard frameBytes <= limits.slabBytes - largeBytes, var frame = LargeFrame(byteCount: frameBytes) else {
-      return refuseLarge(
-        Status(
-          .resourceExhausted, "MEMORY_EXHAUSTED", "too many large calls are under way; try again",
-          retryAfterNanoseconds: 100_000_000), key, connection)
+      return refuseLarge(.memoryExhausted, key, connection)
     }
     countLarge(frameBytes)
     let begun = connection.pointee.ring.readable

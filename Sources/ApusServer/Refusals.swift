@@ -1,6 +1,6 @@
 import ApusBase
 import ApusIO
-import ApusWire
+package import ApusWire
 
 /// Refusals that reactors and lanes share, so that a caller reads the same by either way.
 extension Status {
@@ -19,6 +19,10 @@ extension Status {
       .resourceExhausted, "BODY_LIMIT",
       "this caller may send bodies of at most \(most) bytes; send fewer rows")
   }
+
+  package static let memoryExhausted = Status(
+    .resourceExhausted, "MEMORY_EXHAUSTED", "too many large calls are under way; try again",
+    retryAfterNanoseconds: 100_000_000)
 
   static let deadlinePassed = Status(
     .deadlineExceeded, "DEADLINE_EXCEEDED", "the call's time was over before it began")

@@ -177,6 +177,25 @@ def test_a_client_that_does_not_read_is_not_waited_for(hasty):
                 raw.send(head("GET", "/openapi.json") * 100)
 
 
+def test_all_bodies_together_are_bounded(tmp_path):
+    limits = {"APUS_LIMITS_BODY_BYTES": "65536", "APUS_LIMITS_SLAB_BYTES": str(1 << 20)}
+    half = head("POST", CLASSIFY, Content_Length="500000") + b" " * 400_000
+    with Server(tmp_path, variables=limits) as server, server.connect() as raw:
+        with server.connect() as first, server.connect() as second:
+            for other in (first, second):
+                other.send(half)
+            # They have been read once the third finds no room; it may come too early the first times.
+            def is_full():
+                with server.connect() as third:
+                    third.send(half + b" " * 100_000)
+                    answer = third.answer()
+                    return answer.status == 429 and is_problem(answer, 429, "MEMORY_EXHAUSTED")
+            wait_until(is_full, "there is no room for a third body")
+            raw.request("POST", CLASSIFY, DIGIT)
+            assert answers_to_digit(raw)
+        wait_until(lambda: not is_full(), "the bodies of closed connections are given back")
+
+
 def test_connections_over_the_limit_wait(tmp_path):
     """Those that are there are answered; a further one is when one of them has ended."""
     with Server(tmp_path, variables={"APUS_LIMITS_CONNECTIONS": "4"}) as server:
