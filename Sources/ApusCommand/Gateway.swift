@@ -2,7 +2,6 @@ import ApusBase
 package import ApusIO
 package import ApusServer
 import Glibc
-package import Logging
 
 /// A gateway that serves.
 package protocol RunningGateway: Sendable {
@@ -15,7 +14,7 @@ package protocol RunningGateway: Sendable {
 /// HTTP, which only one of the two executables holds.
 package enum Gateway {
   package typealias Starter =
-    @Sendable (Server, GatewaySettings, Logger) throws -> any RunningGateway
+    @Sendable (Server, GatewaySettings) throws -> any RunningGateway
 
   private static let installed = Locked<Starter?>(nil)
 

@@ -167,7 +167,7 @@ struct Serve: ParsableCommand {
     settings.defaultModel = told.defaultModel
     settings.credentials = security.httpCredentials
     do {
-      let gateway = try start(server, settings, log)
+      let gateway = try start(server, settings)
       for address in gateway.addresses { log.info("serving HTTP on \(address.url)") }
       return gateway
     } catch {

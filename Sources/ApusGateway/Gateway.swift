@@ -2,10 +2,8 @@ import ApusBase
 package import ApusIO
 package import ApusServer
 import Glibc
-package import Logging
 import NIOCore
 import NIOPosix
-import ServiceLifecycle
 
 /// HTTP before a server in the same process, on threads of its own: REST, the Open Inference Protocol, and
 /// what operators ask. Its calls go through the server's lanes, under the same policy and limits as RPC.
@@ -13,53 +11,50 @@ package final class HTTPGateway: Sendable {
   /// With the ports that the kernel chose.
   package let addresses: [Address]
   private let group: MultiThreadedEventLoopGroup
-  private let services: ServiceGroup
-  private let ended: Latch<Void>
+  private let listeners: [any Channel]
+  private let connections = Connections()
+  private let drainNanoseconds: UInt64
 
   /// Starts serving.
   ///
   /// - Throws: when an address cannot be listened on.
-  package init(server: Server, _ settings: GatewaySettings, _ log: Logger) throws {
+  package init(server: Server, _ settings: GatewaySettings) throws {
     precondition(server.lanes.count >= settings.threads, "each thread needs a lane")
-    let group = MultiThreadedEventLoopGroup(numberOfThreads: settings.threads)
-    let frontend = try Frontend(server: server, group: group, settings)
-    let latches = settings.addresses.map { _ in Latch<Int?>() }
-    // What it has to say about single connections is in the access log and the metrics.
-    let log = Logger(label: log.label) { _ in SwiftLogNoOpLogHandler() }
-    let applications = zip(settings.addresses, latches).map { address, latch in
-      makeApplication(address, frontend, settings, group, log) { latch.open($0) }
-    }
-    var configuration = ServiceGroupConfiguration(services: applications, logger: log)
-    configuration.maximumGracefulShutdownDuration = .nanoseconds(settings.limits.drainNanoseconds)
-    let services = ServiceGroup(configuration: configuration)
-    let ended = Latch<Void>()
-    let failure = Locked<(any Error)?>(nil)
-    Task {
-      do { try await services.run() } catch { failure.withLock { $0 = error } }
-      // Whoever still waits for a port learns that there is none.
-      for latch in latches { latch.open(nil) }
-      ended.open(())
-    }
-    var bound: [Address] = []
-    for (address, latch) in zip(settings.addresses, latches) {
-      guard let port = latch.wait() else {
-        ended.wait()
-        try? group.syncShutdownGracefully()
-        throw GatewayError(address, failure.withLock { $0 })
+    group = MultiThreadedEventLoopGroup(numberOfThreads: settings.threads)
+    drainNanoseconds = settings.limits.drainNanoseconds
+    var listeners: [any Channel] = []
+    var addresses: [Address] = []
+    do {
+      let frontend = try Frontend(server: server, group: group, settings)
+      for address in settings.addresses {
+        let listener = HTTPListener(
+          frontend: frontend, connections: connections, limits: settings.limits,
+          credentials: address.isEncrypted ? settings.credentials : nil, responder: makeResponder(frontend))
+        do { listeners.append(try listener.listen(on: address, group)) } catch {
+          throw GatewayError(address, error)
+        }
+        let port = listeners.last?.localAddress?.port ?? 0
+        addresses.append(address.withPort(UInt16(port)))
       }
-      bound.append(address.withPort(UInt16(port)))
+    } catch {
+      try? group.syncShutdownGracefully()
+      throw error
     }
-    addresses = bound
-    self.group = group
-    self.services = services
-    self.ended = ended
+    self.listeners = listeners
+    self.addresses = addresses
   }
 
   /// Closes the listening sockets, answers what has come, and returns when the threads have ended.
   package func drain() {
-    let services = services
-    Task { await services.triggerGracefulShutdown() }
-    ended.wait()
+    for listener in listeners { try? listener.close().wait() }
+    // What was accepted is on its way to its thread; behind this it is served.
+    for loop in group.makeIterator() { try? loop.submit {}.wait() }
+    let quiet = Latch<Void>()
+    Task {
+      await connections.drain(within: drainNanoseconds)
+      quiet.open(())
+    }
+    quiet.wait()
     try? group.syncShutdownGracefully()
   }
 }
@@ -68,8 +63,8 @@ package final class HTTPGateway: Sendable {
 struct GatewayError: Error, CustomStringConvertible {
   let description: String
 
-  init(_ address: Address, _ error: (any Error)?) {
-    let reason = (error as? IOError).map { String(cString: strerror($0.errnoCode)) } ?? error.map { "\($0)" }
-    description = "serve HTTP on \(address.url): \(reason ?? "it ended")"
+  init(_ address: Address, _ error: any Error) {
+    let reason = (error as? IOError).map { String(cString: strerror($0.errnoCode)) } ?? "\(error)"
+    description = "serve HTTP on \(address.url): \(reason)"
   }
 }

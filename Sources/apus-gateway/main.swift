@@ -3,5 +3,5 @@ import ApusGateway
 
 extension HTTPGateway: RunningGateway {}
 
-Gateway.install { server, settings, log in try HTTPGateway(server: server, settings, log) }
+Gateway.install { try HTTPGateway(server: $0, $1) }
 Apus.main()
