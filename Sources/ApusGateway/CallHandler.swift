@@ -77,11 +77,15 @@ final class CallHandler: ChannelDuplexHandler, RemovableChannelHandler {
   }
 
   private func begin(_ head: HTTPRequest, _ context: ChannelHandlerContext) {
+    isLast = head.headerFields[.connection] == "close"
+    guard head.authority != nil else {
+      state = .refused(Problem.badRequest("HOST_MISSING", "a request of HTTP/1.1 has a Host").answer)
+      return
+    }
     guard let route = CallRoute(head) else {
       state = .forwarded(isWhole: false)
       return context.fireChannelRead(wrapInboundOut(.head(head)))
     }
-    isLast = head.headerFields[.connection]?.lowercased().contains("close") ?? false
     let peer = Peer(lane: loop.lane, isEncrypted: tls != nil, certificate: tls?.certificate)
     do {
       let call = try ModelCall.begin(route, head, by: peer, frontend)

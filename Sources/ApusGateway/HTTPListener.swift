@@ -4,6 +4,7 @@ import ApusServer
 import HummingbirdCore
 import Logging
 import NIOCore
+import NIOHTTP1
 import NIOPosix
 
 /// One address of HTTP/1.1, over TLS where there are credentials, and the way from an accepted socket to a
@@ -46,7 +47,10 @@ struct HTTPListener: Sendable {
       try pipeline.addHandler(ConnectionGuard(limits, loop.lane))
     }.flatMap {
       http.setup(channel: channel, logger: .disabled)
-    }.map { value in
+    }.flatMapThrowing { value in
+      let pipeline = channel.pipeline.syncOperations
+      let decoder = try pipeline.handler(type: ByteToMessageHandler<HTTPRequestDecoder>.self)
+      try pipeline.addHandler(HeadRules(), position: .after(decoder))
       connections.serve(channel) {
         loop.lane.connectionOpened()
         await http.handle(value: value, logger: .disabled)

@@ -49,8 +49,9 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
   func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
     switch unwrapOutboundIn(data) {
     case .head(var response) where response.status.kind != .informational:
-      closesBehindAnswer = isReading || response.headerFields[.connection] == "close"
-      guard isReading || isDraining else { break }
+      let isEarly = isReading && unanswered == 1
+      closesBehindAnswer = isEarly || response.headerFields[.connection] == "close"
+      guard isEarly || isDraining else { break }
       response.headerFields[.connection] = "close"
       context.write(wrapOutboundOut(.head(response)), promise: promise)
       return

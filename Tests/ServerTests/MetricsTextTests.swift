@@ -124,7 +124,9 @@ import Testing
   @Test func everyReasonIsKnown() throws {
     var found: Set<String> = ["OTHER"]
     // Of HTTP those that refuse calls of models.
-    let other: Set = ["DRAINING", "HTTP", "INTERNAL", "METHOD_NOT_ALLOWED", "PATH_NOT_FOUND"]
+    let other: Set = [
+      "DRAINING", "HOST_MISSING", "HTTP", "INTERNAL", "METHOD_NOT_ALLOWED", "PATH_NOT_FOUND",
+    ]
     for folder in ["Sources/ApusServer", "Sources/ApusWire", "Sources/ApusGateway", "Sources/ApusJSON"] {
       let files = try FileManager.default.contentsOfDirectory(
         at: Self.root.appendingPathComponent(folder), includingPropertiesForKeys: nil)
