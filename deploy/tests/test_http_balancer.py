@@ -216,6 +216,8 @@ def test_only_calls_in_flight_on_a_killed_server_fail(tmp_path, edit):
     with servers(tmp_path) as behind, balancing(tmp_path, behind, edit) as balancer:
         # Stopped, it has its calls and has not answered them when it is killed.
         behind[0].signal(signal.SIGSTOP)
+        # Until every thread of it has stopped.
+        os.waitid(os.P_PID, behind[0].process.pid, os.WSTOPPED | os.WNOWAIT)
         outcomes = []
 
         def make_one_call():
