@@ -235,6 +235,23 @@ def test_calls_by_every_route_are_counted(tmp_path):
         assert digits["codes"] == [{"code": 0, "count": 5}]
 
 
+@pytest.mark.xfail(strict=True, reason="what is refused before the call begins is counted nowhere")
+def test_refusals_are_counted(tmp_path):
+    """As docs/metrics.md says."""
+    policy = tmp_path / "policy.yaml"
+    policy.write_text('identities:\n  anonymous: {models: ["*"], methods: [classify, read]}\n')
+    policy.chmod(0o600)
+    with Server(tmp_path, ["--policy", str(policy)]) as server, server.connect() as raw:
+        for path, token, status in ((CLASSIFY, "Bearer apus_x", 401), ("/v1/models/nothing:classify", None, 404),
+                                    ("/v1/models/sentiment:classify", None, 400)):
+            raw.request("POST", path, DIGIT, **({"Authorization": token} if token else {}))
+            assert raw.answer().status == status
+        found = gauges(raw)
+        for reason in ("TOKEN_INVALID", "MODEL_NOT_FOUND", "SHAPE_MISMATCH"):
+            assert found[f'apus_refusals_total{{reason="{reason}"}}'] == 1
+        assert found['apus_authentication_failures_total{kind="token_invalid"}'] == 1
+
+
 def test_the_access_log_has_the_calls_trace(tmp_path):
     trace = f"00-{TRACE}-{SPAN}-01"
     with Server(tmp_path, variables=logging(tmp_path)) as server, server.connect() as raw:
