@@ -68,6 +68,7 @@ test-balancers: PACKAGES += python3-numpy python3-pytest openssl nginx libnginx-
 test-balancers: PACKAGES += prometheus python3-prometheus-client curl
 test-balancers: setup
 	swift build --product apus
+	swift build --product apus-gateway
 	APUS_BINARY=.build/debug/apus $(PYTHON) -m pytest -q -p no:cacheprovider deploy/tests
 
 # The tests under a sanitizer, in a build folder of its own; what ExactTests counts is not the same there.

@@ -46,7 +46,13 @@ package final class HTTPGateway: Sendable {
 
   /// Closes the listening sockets, answers what has come, and returns when the threads have ended.
   package func drain() {
-    for listener in listeners { try? listener.close().wait() }
+    for listener in listeners {
+      // Who has connected is accepted first: a socket that closes resets those that wait.
+      try? listener.setOption(.maxMessagesPerRead, value: UInt(HTTPListener.backlog)).wait()
+      try? listener.eventLoop.submit {}.wait()
+      try? listener.eventLoop.submit {}.wait()
+      try? listener.close().wait()
+    }
     // What was accepted is on its way to its thread; behind this it is served.
     for loop in group.makeIterator() { try? loop.submit {}.wait() }
     let quiet = Latch<Void>()

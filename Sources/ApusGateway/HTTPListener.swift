@@ -17,13 +17,14 @@ struct HTTPListener: Sendable {
   let credentials: TLSCredentials?
   let responder: HTTP1Channel.Responder
 
-  private static let backlog: CInt = 1024
+  /// Connections that wait to be accepted.
+  static let backlog = 1024
 
   /// - Throws: when the address cannot be listened on.
   func listen(on address: Address, _ group: MultiThreadedEventLoopGroup) throws -> any Channel {
     let most = limits.connections
     return try ServerBootstrap(group: group)
-      .serverChannelOption(.backlog, value: Self.backlog)
+      .serverChannelOption(.backlog, value: CInt(Self.backlog))
       .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
       .serverChannelInitializer { channel in
         channel.eventLoop.makeCompletedFuture {

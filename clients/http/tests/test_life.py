@@ -106,8 +106,6 @@ def test_sigterm_under_load_loses_no_answer(tmp_path):
     assert callers.ends["said"] > 0
 
 
-# Not strict: it is a matter of time, in one of two drains here.
-@pytest.mark.xfail(reason="a connection that comes as the listening socket closes is a fatal error: SIGILL")
 def test_sigterm_while_connections_come_is_a_drain(tmp_path):
     """Callers with a connection for each call, as proxies without keep-alive are."""
     for number in range(8):
@@ -235,7 +233,6 @@ def test_calls_by_every_route_are_counted(tmp_path):
         assert digits["codes"] == [{"code": 0, "count": 5}]
 
 
-@pytest.mark.xfail(strict=True, reason="what is refused before the call begins is counted nowhere")
 def test_refusals_are_counted(tmp_path):
     """As docs/metrics.md says."""
     policy = tmp_path / "policy.yaml"
@@ -334,11 +331,8 @@ def test_mixed_requests_in_one_send_are_answered_in_order(server):
             assert answer.status == 200 and check(answer), number
 
 
-CLOSES = "an answer ends the connection while the head of the next request, but not its body, has come"
 
 
-# Not strict: whether a head comes before the answer is a matter of time; the next test knows.
-@pytest.mark.xfail(reason=CLOSES)
 def test_mixed_requests_byte_by_byte_are_answered_in_order(server):
     requests, checks = mixed(6)
     with server.connect() as raw:
@@ -350,8 +344,7 @@ def test_mixed_requests_byte_by_byte_are_answered_in_order(server):
             assert answer.status == 200 and check(answer), number
 
 
-@pytest.mark.parametrize("part", [1, HEAD - 1, pytest.param(HEAD, marks=pytest.mark.xfail(strict=True, reason=CLOSES)),
-                                  pytest.param(len(CALL) - 1, marks=pytest.mark.xfail(strict=True, reason=CLOSES))],
+@pytest.mark.parametrize("part", [1, HEAD - 1, HEAD, len(CALL) - 1],
                          ids=["first-byte", "half-head", "head", "half-body"])
 def test_a_part_of_the_next_request_may_come_with_one(server, part):
     with server.connect() as raw:
@@ -389,11 +382,7 @@ def test_who_asks_first_may_send_its_body_in_pieces(server):
         assert raw.is_closed()
 
 
-@pytest.mark.parametrize("options", [
-    "close",
-    pytest.param("Close", marks=pytest.mark.xfail(strict=True, reason="an option's case counts")),
-    pytest.param("x, close", marks=pytest.mark.xfail(strict=True, reason="a list of options is not read")),
-])
+@pytest.mark.parametrize("options", ["close", "Close", "x, close"])
 def test_connection_close_ends_the_connection(server, options):
     """RFC 9110, section 7.6.1: a list of options without regard to case."""
     with server.connect() as raw:
@@ -413,7 +402,6 @@ def test_http_1_0_is_answered(server):
             assert answer.status == status and "transfer-encoding" not in answer.headers
 
 
-@pytest.mark.xfail(strict=True, reason="the connection is kept")
 def test_http_1_0_ends_the_connection(server):
     """RFC 9112, section 9.3: a client of HTTP/1.0 that asks for nothing reads until the end."""
     with server.connect() as raw:
@@ -422,7 +410,6 @@ def test_http_1_0_ends_the_connection(server):
         assert is_ended(raw)
 
 
-@pytest.mark.xfail(strict=True, reason="it is answered")
 def test_http_1_1_needs_a_host(server):
     """RFC 9112, section 3.2: a server must refuse it with 400."""
     with server.connect() as raw:
