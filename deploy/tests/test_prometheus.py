@@ -101,9 +101,12 @@ class Monitored:
         certificate, key = self.authority.sign("server", "server", "IP:127.0.0.1")
         self.places = [f"127.0.0.1:{free_port()}" for _ in range(3)]
         self.encrypted = [f"tls://127.0.0.1:{free_port()}" for _ in range(3)]
+        configuration = folder / "apus.yaml"
+        configuration.write_text(f"log: {{access: {{path: {folder / 'access'}}}}}\n")
         self.servers = [
             Server(folder, number, "tcp", [
-                "--http", place, "--listen", encrypted, "--tls-cert", certificate, "--tls-key", key])
+                "--config", str(configuration), "--http", place, "--listen", encrypted,
+                "--tls-cert", certificate, "--tls-key", key])
             for number, place, encrypted in zip((1, 2, 3), self.places, self.encrypted)]
         self.place = f"127.0.0.1:{free_port()}"
         self.prometheus = None
