@@ -6,8 +6,8 @@ import HTTPTypes
 import Hummingbird
 import NIOCore
 
-/// The Open Inference Protocol, version 2, as KServe and Triton speak it. A model has the input `input` and
-/// the outputs `probabilities` and `scores`.
+/// The Open Inference Protocol, version 2, as KServe and Triton speak it. A model has the input `input`, one
+/// of texts also `text`, of which a call gives one, and the outputs `probabilities` and `scores`.
 struct InferenceRoutes {
   let frontend: Frontend
 
@@ -51,7 +51,10 @@ struct InferenceRoutes {
       $0.array { $0.string(String(model.served.version)) }
       $0.member("platform", "apus_" + model.served.format)
       $0.key("inputs")
-      $0.array { Self.tensor("input", model.served.inputShape, &$0) }
+      $0.array {
+        Self.tensor("input", model.served.inputShape, &$0)
+        if model.served.features != nil { Self.tensor("text", datatype: "BYTES", [], &$0) }
+      }
       $0.key("outputs")
       $0.array {
         Self.tensor("probabilities", [model.classes], &$0)
@@ -61,10 +64,12 @@ struct InferenceRoutes {
     return .json(text)
   }
 
-  private static func tensor(_ name: String, _ shape: [Int], _ text: inout JSONText) {
+  private static func tensor(
+    _ name: String, datatype: String = "FP32", _ shape: [Int], _ text: inout JSONText
+  ) {
     text.object {
       $0.member("name", name)
-      $0.member("datatype", "FP32")
+      $0.member("datatype", datatype)
       $0.key("shape")
       $0.array {
         $0.integer(-1)
@@ -98,15 +103,17 @@ struct InferenceRoutes {
       try ModelChoice(context)
     }
     let (model, lane) = (received.model, received.lane)
+    let requestBytes = received.body.readableBytes
     let json = try Self.takeHeader(&received.body, request)
     let inference = try frontend.scan(json) { (scanner) throws(JSONError) in
       try InferenceRequest(&scanner)
     }
     let outputs = try Self.outputs(inference)
     let input = try received.body.withUnsafeReadableBytes {
-      try Self.rows(inference, $0, model, lane)
+      try inference.rows($0, for: model, lane)
     }
     var call = received.call(input)
+    call.requestBytes = requestBytes
     call.wantsScores = outputs.contains { $0.name == "scores" }
     call.timeoutNanoseconds = UInt64(min(max(0, inference.timeoutMicroseconds), 1e15) * 1e3)
     let answer = try lane.classify(call, with: model, by: received.caller)
@@ -134,23 +141,6 @@ struct InferenceRoutes {
         "there is no output '\(output.name.prefix(64))'; probabilities and scores are there")
     }
     return inference.outputs
-  }
-
-  private static func rows(
-    _ inference: InferenceRequest, _ binary: UnsafeRawBufferPointer, _ model: LocalModel,
-    _ lane: Lane
-  ) throws(Status) -> (values: [Float], rows: Int) {
-    guard inference.inputs.count == 1, inference.inputs[0].name == "input" else {
-      throw Status(
-        .invalidArgument, "INPUT_UNKNOWN", "model '\(model.served.name)' takes one input, named 'input'")
-    }
-    var rest = binary
-    let result = try inference.inputs[0].input(&rest).rows(for: model, lane)
-    guard rest.isEmpty else {
-      throw Status(
-        .invalidArgument, "TENSOR_MISMATCH", "\(rest.count) bytes follow the input's own")
-    }
-    return result
   }
 
   // MARK: Answers
