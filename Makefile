@@ -76,11 +76,24 @@ test-balancers: setup
 sanitize-address sanitize-thread: sanitize-%: setup
 	ASAN_OPTIONS=detect_leaks=0:suppressions=$(CURDIR)/Tests/asan.supp swift test --sanitize=$* --scratch-path .build-$* --skip ExactTests
 
-# The Swift client's documentation, as a site in .build/docs.
+# The Swift client's documentation, as a site in .build/docs: what its sources say of public symbols, and the
+# articles. The symbols are read from the module as it was built, so it need not be built in another way.
+DOCC = $(dir $(realpath $(shell command -v swift)))docc
+C_MODULES := $(dir $(wildcard Sources/C*/module.modulemap Sources/C*/include/module.modulemap))
+
 docs: setup
-	swift build --target ApusClient -Xswiftc -emit-symbol-graph -Xswiftc -emit-symbol-graph-dir -Xswiftc .build/symbols
-	$$(dirname $$(readlink -f $$(command -v swift)))/docc convert Sources/ApusClient/ApusClient.docc \
+	@[ -x "$(DOCC)" ] || { echo "docs: there is no docc beside swift; install a Swift toolchain from swift.org, which has it"; exit 1; }
+	swift build --target ApusClient
+	@rm -rf .build/symbols .build/docs && mkdir -p .build/symbols
+	swift symbolgraph-extract -module-name ApusClient -minimum-access-level public -output-dir .build/symbols \
+	  -target $$(swiftc -print-target-info | sed -n 's/^ *"triple": "\(.*\)",$$/\1/p' | head -1) \
+	  -I $$(swift build --show-bin-path)/Modules $(addprefix -I ,$(C_MODULES))
+	$(DOCC) convert Sources/ApusClient/ApusClient.docc \
 	  --additional-symbol-graph-dir .build/symbols --output-dir .build/docs --warnings-as-errors
+	@for page in apusclient apusclient/callingamodel apusclient/apusclient apusclient/synchronousclient; do \
+	  [ -f .build/docs/data/documentation/$$page.json ] || { echo "docs: the page $$page is missing"; exit 1; }; done
+	@echo "docs: $$(find .build/docs/data/documentation -name '*.json' | wc -l) pages; see them with"
+	@echo "  python3 -m http.server --directory .build/docs 8000, then http://127.0.0.1:8000/documentation/apusclient/"
 
 SOCKET := $(or $(XDG_RUNTIME_DIR),/tmp)/apus-run.sock
 

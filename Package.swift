@@ -140,7 +140,7 @@ let package = Package(
       "ServerTests",
       [
         "apus", "ApusCommand", "ApusServer", "ApusModels", "ApusEngine", "ApusClient", "ApusWire", "ApusIO",
-        "ApusTLS", "ApusStream", "ApusAccess", "ApusMetrics", "ApusBase", "TestCertificates",
+        "ApusTLS", "ApusStream", "ApusAccess", "ApusMetrics", "ApusLog", "ApusBase", "TestCertificates",
       ]),
   ]
 )

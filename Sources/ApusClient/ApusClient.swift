@@ -15,7 +15,9 @@ public final class ApusClient: Sendable {
 
   /// Makes a client. The connection is made with the first call.
   ///
-  /// - Parameter address: `unix:PATH`, `tcp://HOST:PORT` or `tls://HOST:PORT`.
+  /// - Parameters:
+  ///   - address: `unix:PATH`, `tcp://HOST:PORT` or `tls://HOST:PORT`.
+  ///   - options: time-outs, attempts, and whom to trust.
   /// - Throws: `invalidInput` for a text that is no address, `connectionFailed` when the system has no more
   ///   descriptors or threads.
   public init(_ address: String, options: ClientOptions = ClientOptions()) throws(ClientError) {

@@ -132,14 +132,18 @@ private func countErrors(_ codes: [CodeCount]) -> UInt64 {
 extension SynchronousClient {
   /// The state of the server or of one model.
   ///
-  /// - Parameter model: name; empty: the whole server.
+  /// - Parameters:
+  ///   - model: name; empty: the whole server.
+  ///   - timeout: nil: as long as it takes.
   public func health(_ model: String = "", timeout: Duration? = nil) throws(ClientError) -> ServerHealth {
     ServerHealth(try health(model, timeoutNanoseconds: nanoseconds(timeout)))
   }
 
   /// The counters of the server and its models, or of one model.
   ///
-  /// - Parameter model: name; empty: all.
+  /// - Parameters:
+  ///   - model: name; empty: all.
+  ///   - timeout: nil: as long as it takes.
   public func stats(_ model: String = "", timeout: Duration? = nil) throws(ClientError) -> ServerStatistics {
     ServerStatistics(try stats(model, timeoutNanoseconds: nanoseconds(timeout)))
   }
@@ -152,8 +156,10 @@ extension SynchronousClient {
   /// One version of a model, with its input's shape and its labels.
   ///
   /// - Parameters:
+  ///   - name: the model's.
   ///   - version: 0: what the alias, or the default, points to.
   ///   - alias: a name for a version; not together with `version`.
+  ///   - timeout: nil: as long as it takes.
   public func model(
     _ name: String, version: UInt64 = 0, alias: String = "", timeout: Duration? = nil
   ) throws(ClientError) -> ModelDescription {

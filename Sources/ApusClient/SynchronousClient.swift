@@ -44,7 +44,9 @@ public final class SynchronousClient {
 
   /// Connects.
   ///
-  /// - Parameter address: `unix:PATH`, `tcp://HOST:PORT` or `tls://HOST:PORT`.
+  /// - Parameters:
+  ///   - address: `unix:PATH`, `tcp://HOST:PORT` or `tls://HOST:PORT`.
+  ///   - options: time-outs, attempts, and whom to trust.
   /// - Throws: `invalidInput` for a text that is no address, `connectionFailed`.
   public init(_ address: String, options: ClientOptions = ClientOptions()) throws(ClientError) {
     do { self.address = try Address(address) } catch { throw .invalidInput(error.description) }

@@ -16,7 +16,7 @@ enum Inference {
     }
     let outputs = try Self.outputs(inference)
     var call = received.call(
-      try binary.withUnsafeReadableBytes { try rows(inference, $0, model, received.lane) })
+      try binary.withUnsafeReadableBytes { try inference.rows($0, for: model, received.lane) })
     call.wantsScores = outputs.contains { $0.name == "scores" }
     call.timeoutNanoseconds = UInt64(min(max(0, inference.timeoutMicroseconds), 1e15) * 1e3)
     return (call, { answer in Self.answer(inference, outputs, answer, model) })
@@ -43,23 +43,6 @@ enum Inference {
         "there is no output '\(output.name.prefix(64))'; probabilities and scores are there")
     }
     return inference.outputs
-  }
-
-  private static func rows(
-    _ inference: InferenceRequest, _ binary: UnsafeRawBufferPointer, _ model: LocalModel,
-    _ lane: Lane
-  ) throws(Status) -> (values: [Float], rows: Int) {
-    guard inference.inputs.count == 1, inference.inputs[0].name == "input" else {
-      throw Status(
-        .invalidArgument, "INPUT_UNKNOWN", "model '\(model.served.name)' takes one input, named 'input'")
-    }
-    var rest = binary
-    let result = try inference.inputs[0].input(&rest).rows(for: model, lane)
-    guard rest.isEmpty else {
-      throw Status(
-        .invalidArgument, "TENSOR_MISMATCH", "\(rest.count) bytes follow the input's own")
-    }
-    return result
   }
 
   // MARK: Answers

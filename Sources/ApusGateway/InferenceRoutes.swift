@@ -6,8 +6,9 @@ import HTTPTypes
 import Hummingbird
 import NIOCore
 
-/// What the Open Inference Protocol, version 2, tells of the server and its models, as KServe and Triton do.
-/// A model has the input `input` and the outputs `probabilities` and `scores`.
+/// What the Open Inference Protocol, version 2, tells of the server and its models, as KServe and Triton do. A
+/// model has the input `input`, one of texts also `text`, of which a call gives one, and the outputs
+/// `probabilities` and `scores`.
 struct InferenceRoutes {
   let frontend: Frontend
 
@@ -49,7 +50,10 @@ struct InferenceRoutes {
       $0.array { $0.string(String(model.served.version)) }
       $0.member("platform", "apus_" + model.served.format)
       $0.key("inputs")
-      $0.array { Self.tensor("input", model.served.inputShape, &$0) }
+      $0.array {
+        Self.tensor("input", model.served.inputShape, &$0)
+        if model.served.features != nil { Self.tensor("text", datatype: "BYTES", [], &$0) }
+      }
       $0.key("outputs")
       $0.array {
         Self.tensor("probabilities", [model.classes], &$0)
@@ -59,10 +63,12 @@ struct InferenceRoutes {
     return .json(text)
   }
 
-  private static func tensor(_ name: String, _ shape: [Int], _ text: inout JSONText) {
+  private static func tensor(
+    _ name: String, datatype: String = "FP32", _ shape: [Int], _ text: inout JSONText
+  ) {
     text.object {
       $0.member("name", name)
-      $0.member("datatype", "FP32")
+      $0.member("datatype", datatype)
       $0.key("shape")
       $0.array {
         $0.integer(-1)

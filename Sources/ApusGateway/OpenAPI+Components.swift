@@ -76,6 +76,18 @@ let openAPIComponents = #"""
        }
       ]
      }
+    },
+    "InferenceOfTexts": {
+     "value": {
+      "inputs": [
+       {
+        "name": "text",
+        "shape": [2],
+        "datatype": "BYTES",
+        "data": ["a lovely film, warm and funny", "dull, slow and far too long"]
+       }
+      ]
+     }
     }
    },
    "responses": {
@@ -273,9 +285,12 @@ let openAPIComponents = #"""
         "type": "object",
         "required": ["name", "shape", "datatype"],
         "properties": {
-         "name": {"const": "input"},
+         "name": {"enum": ["input", "text"]},
          "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}, "maxItems": 8},
-         "datatype": {"const": "FP32"},
+         "datatype": {
+          "enum": ["FP32", "BYTES"],
+          "description": "BYTES are texts, for models that take them, of shape (n) or (n, 1)."
+         },
          "data": {"$ref": "#/components/schemas/Nested"},
          "parameters": {
           "type": "object",

@@ -223,7 +223,10 @@ private func inferencePaths(_ path: String, _ suffix: String, _ parameters: Stri
      "content": {
       "application/json": {
        "schema": {"$ref": "#/components/schemas/Inference"},
-       "examples": {"digit": {"$ref": "#/components/examples/Inference"}}
+       "examples": {
+        "digit": {"$ref": "#/components/examples/Inference"},
+        "texts": {"$ref": "#/components/examples/InferenceOfTexts"}
+       }
       }
      }
     },

@@ -87,7 +87,7 @@ extension InferenceRequest.Tensor {
           shape.append(try scanner.count())
         }
         tensor.shape = shape
-      case "data": tensor.data = try Input(&scanner)
+      case "data": tensor.data = try Input(&scanner, nestsTexts: true)
       case "parameters":
         try scanner.object { (scanner, name) throws(JSONError) in
           if name == "binary_data_size" {
@@ -125,14 +125,20 @@ extension InferenceRequest.Output {
 }
 
 extension InferenceRequest.Tensor {
-  /// The numbers, in row-major order, and their shape. Bytes are taken from the front of `binary`.
+  /// The numbers, in row-major order, and their shape, or the texts. Bytes are taken from the front of
+  /// `binary`.
   ///
+  /// - Parameter takesTexts: whether BYTES, which are texts, may come instead of FP32.
   /// - Throws: INVALID_ARGUMENT.
-  package func input(_ binary: inout UnsafeRawBufferPointer) throws(Status) -> Input {
+  package func input(
+    _ binary: inout UnsafeRawBufferPointer, takesTexts: Bool = false
+  ) throws(Status) -> Input {
     guard let shape else { throw Self.wrong("input '\(name)' has no shape") }
+    if takesTexts, datatype == "BYTES" { return .texts(try texts(shape: shape, &binary)) }
     guard datatype == "FP32" else {
       throw Status(
-        .invalidArgument, "DTYPE_MISMATCH", "input '\(name)' must be FP32, not '\(datatype.prefix(16))'")
+        .invalidArgument, "DTYPE_MISMATCH",
+        "input '\(name)' must be FP32\(takesTexts ? " or BYTES" : ""), not '\(datatype.prefix(16))'")
     }
     var count = 1
     for dimension in shape {
@@ -171,5 +177,5 @@ extension InferenceRequest.Tensor {
     }
   }
 
-  private static func wrong(_ text: String) -> Status { Status(.invalidArgument, "TENSOR_MISMATCH", text) }
+  static func wrong(_ text: String) -> Status { Status(.invalidArgument, "TENSOR_MISMATCH", text) }
 }

@@ -8,12 +8,15 @@ package enum Input: Equatable {
 extension Input {
   /// Reads numbers or texts, nested in arrays as their shape is.
   ///
+  /// - Parameter nestsTexts: whether texts may stand deeper than in one array; their shape is not kept.
   /// - Throws: `JSONError` where it is neither, or rows differ in length.
-  package init(_ scanner: inout JSONScanner) throws(JSONError) {
+  package init(_ scanner: inout JSONScanner, nestsTexts: Bool = false) throws(JSONError) {
     var reader = NestedReader()
     try reader.read(&scanner, level: 0)
     if reader.hasTexts {
-      guard reader.shape.count <= 1 else { throw scanner.error("texts stand alone or in one array") }
+      guard nestsTexts || reader.shape.count <= 1 else {
+        throw scanner.error("texts stand alone or in one array")
+      }
       self = .texts(reader.texts)
     } else {
       self = .numbers(reader.numbers, shape: reader.shape)

@@ -1,5 +1,6 @@
 import ApusBase
 import ApusEngine
+import ApusLog
 import ApusMetrics
 import ApusWire
 import Synchronization
@@ -32,6 +33,9 @@ extension Fleet {
     }
     writer.sample(
       MetricLabels("kind", "certificate_refused"), handshakes.untrusted.load(ordering: .relaxed))
+    writer.begin(Metric.accessLogLines.row.family)
+    writer.sample(MetricLabels("result", "written"), accessLog?.written ?? 0)
+    writer.sample(MetricLabels("result", "dropped"), accessLog?.dropped ?? 0)
   }
 
   private func refusals(_ index: Int) -> UInt64 {

@@ -3,6 +3,7 @@ package import ApusMetrics
 /// Everything that `/metrics` tells. docs/metrics.md is made of this table.
 package enum Metric: CaseIterable, Sendable {
   case build, reactors, draining, requests, answers, refusals, inFlight, authenticationFailures
+  case accessLogLines
   case modelRequests, duration, batchRows, modelReady, modelWeights
   case openConnections, connectionLimit, connections, receivedBytes, sentBytes, protocolErrors
   case handshakes, certificateExpiry
@@ -27,7 +28,8 @@ package enum Metric: CaseIterable, Sendable {
 
   package var row: Row {
     switch self {
-    case .build, .reactors, .draining, .requests, .answers, .refusals, .inFlight, .authenticationFailures:
+    case .build, .reactors, .draining, .requests, .answers, .refusals, .inFlight, .authenticationFailures,
+      .accessLogLines:
       serverRow
     case .modelRequests, .duration, .batchRows, .modelReady, .modelWeights: modelRow
     case .openConnections, .connectionLimit, .connections, .receivedBytes, .sentBytes, .protocolErrors,
@@ -55,10 +57,14 @@ package enum Metric: CaseIterable, Sendable {
         "Answers that are a status instead of a result, by the status's reason.")
     case .inFlight:
       Row("apus_requests_in_flight", .gauge, "Requests that were read and are not answered yet.")
-    default:
+    case .authenticationFailures:
       Row(
         "apus_authentication_failures_total", .counter, ["kind"],
         "Callers whose token or certificate was no good, or who showed none where one is needed.")
+    default:
+      Row(
+        "apus_access_log_lines_total", .counter, ["result"],
+        "Calls by whether the access log has a line for them; 0 where it is off.")
     }
   }
 

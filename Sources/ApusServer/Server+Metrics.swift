@@ -3,8 +3,8 @@ import ApusTLS
 import Synchronization
 
 extension Server {
-  /// All metrics as one text, for any thread: nothing is locked, and no reactor waits or does anything for
-  /// it.
+  /// All metrics as one text, for any thread: nothing is locked that a reactor locks, and none waits or does
+  /// anything for it.
   package func metrics(_ format: MetricsFormat) -> [UInt8] {
     var writer = MetricsWriter(format, reserving: metricsBytes.load(ordering: .relaxed) + 4096)
     writeMetrics(to: &writer)

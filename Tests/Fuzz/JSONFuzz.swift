@@ -19,7 +19,7 @@ public func fuzz(_ data: UnsafePointer<UInt8>, _ size: Int) -> CInt {
   let isRequest = reads(json) { (scanner) throws(JSONError) in
     var rest = tensors
     for input in try InferenceRequest(&scanner).inputs {
-      do throws(Status) { check(try input.input(&rest)) } catch {}
+      do throws(Status) { check(try input.input(&rest, takesTexts: true)) } catch {}
     }
     precondition(rest.count <= tensors.count, "tensors are taken from the front")
   }

@@ -125,6 +125,20 @@ import Testing
     for name in names { #expect(tests.contains("func \(name)("), "there is no test \(name)") }
   }
 
+  /// A type that its page does not name stands in no group of the client's documentation.
+  @Test func theClientsPageNamesEveryPublicType() throws {
+    let page = try String(
+      contentsOf: Self.root.appendingPathComponent("Sources/ApusClient/ApusClient.docc/ApusClient.md"),
+      encoding: .utf8)
+    let named = Set(page.matches(of: /(?m)^- ``([A-Za-z]+)``$/).map { String($0.1) })
+    let lines = try Self.sources("Sources/ApusClient", [".swift"]).flatMap(\.lines)
+    let declaration = /^public (?:final class|struct|enum|protocol|actor) ([A-Za-z]+)/
+    let types = Set(lines.compactMap { $0.firstMatch(of: declaration).map { String($0.1) } })
+    #expect(types.count > 10)
+    #expect(types.subtracting(named).sorted() == [], "name these under Topics")
+    #expect(named.subtracting(types).sorted() == [], "these are no public types")
+  }
+
   @Test func nothingNamesTheMachineItWasWrittenOn() throws {
     let here = ["/wo" + "rk/", "/ro" + "ot/"]
     for source in try Self.textFiles() {

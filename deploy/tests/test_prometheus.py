@@ -101,9 +101,14 @@ class Monitored:
         certificate, key = self.authority.sign("server", "server", "IP:127.0.0.1")
         self.places = [f"127.0.0.1:{free_port()}" for _ in range(3)]
         self.encrypted = [f"tls://127.0.0.1:{free_port()}" for _ in range(3)]
+        # One has an access log.
+        configuration = folder / "apus.yaml"
+        configuration.write_text(f"log: {{access: {{path: {folder / 'access'}}}}}\n")
+        access_log = {1: ["--config", str(configuration)]}
         self.servers = [
             Server(folder, number, "tcp", [
-                "--http", place, "--listen", encrypted, "--tls-cert", certificate, "--tls-key", key])
+                *access_log.get(number, []), "--http", place, "--listen", encrypted,
+                "--tls-cert", certificate, "--tls-key", key])
             for number, place, encrypted in zip((1, 2, 3), self.places, self.encrypted)]
         self.place = f"127.0.0.1:{free_port()}"
         self.prometheus = None
@@ -129,7 +134,8 @@ class Monitored:
              f"--web.listen-address={self.place}", "--log.level=warn"])
         wait_until(self._is_ready, "Prometheus is ready")
         # A rate needs two scrapes, and what is recorded a look at them.
-        wait_until(lambda: len(self.ask("model:apus_queue_time:ratio_rate5m")) == 1, "rules have been evaluated")
+        for record in ("model:apus_queue_time:ratio_rate5m", "instance:apus_access_log_drops:ratio_rate5m"):
+            wait_until(lambda: len(self.ask(record)) == 1, "rules have been evaluated")
 
     def _is_ready(self):
         assert self.prometheus.poll() is None, "Prometheus ended: see its message above"

@@ -1,5 +1,7 @@
 """Triton's own client from PyPI, unchanged."""
 
+import json
+
 import numpy as np
 import pytest
 import requests
@@ -140,5 +142,73 @@ def test_bytes_that_do_not_fit(server, size, bytes):
     header = (b'{"inputs": [{"name": "input", "shape": [1, 64], "datatype": "FP32", '
               b'"parameters": {"binary_data_size": %d}}]}' % size)
     answer = requests.post(server.url + "/v2/models/digits/infer", data=header + b"\0" * bytes,
+                           headers={"Inference-Header-Content-Length": str(len(header))})
+    assert answer.status_code == 400 and answer.json()["reason"] == "TENSOR_MISMATCH"
+
+
+# Texts.
+
+FILMS = ["a lovely film, warm and funny", "dull, slow and far too long", "", "ÉTÉ 模型 😀", "a\0b"]
+
+
+def texts(values, binary=True, name="text", shape=None):
+    array = np.array([value.encode() if isinstance(value, str) else value for value in values], dtype=np.object_)
+    return rows(array.reshape(shape or (-1,)), binary, name, "BYTES")
+
+
+def test_a_model_of_texts_says_that_it_takes_them(client):
+    assert client.get_model_metadata("sentiment")["inputs"] == [
+        {"name": "input", "datatype": "FP32", "shape": [-1, 1024]}, {"name": "text", "datatype": "BYTES", "shape": [-1]}]
+
+
+@pytest.mark.parametrize("name", ["text", "input"])
+@pytest.mark.parametrize("binary", [True, False], ids=["bytes", "json"])
+@pytest.mark.parametrize("shape", [(-1,), (-1, 1)], ids=["n", "n-1"])
+def test_texts_are_answered_as_classify_does(server, client, name, binary, shape):
+    found = client.infer("sentiment", texts(FILMS, binary, name, shape)).as_numpy("probabilities")
+    answer = requests.post(server.url + "/v1/models/sentiment:classify", json={"inputs": FILMS}).json()["results"]
+    expected = [[place["probability"] for place in sorted(row["classes"], key=lambda place: place["index"])]
+                for row in answer]
+    assert np.array_equal(found, np.array(expected, dtype=np.float32))
+    assert len(np.unique(found, axis=0)) >= 4, "texts differ in their answers"
+
+
+def test_one_text_is_one_row(client):
+    together = client.infer("sentiment", texts(FILMS[:1])).as_numpy("probabilities")
+    assert together.shape == (1, 2)
+    output = triton.InferRequestedOutput("probabilities", class_count=1)
+    best = client.infer("sentiment", texts(FILMS[:1]), outputs=[output]).as_numpy("probabilities")
+    assert best[0][0].decode().endswith(":1:positive")
+
+
+def test_a_model_of_texts_still_takes_numbers(client):
+    found = client.infer("sentiment", rows(np.zeros((2, 1024), np.float32))).as_numpy("probabilities")
+    empty = client.infer("sentiment", texts([""])).as_numpy("probabilities")
+    assert difference(found, np.repeat(empty, 2, axis=0)) < TOLERANCE
+
+
+@pytest.mark.parametrize("inputs,model,text", [
+    (texts(FILMS, name="input"), "digits", "'input' must be FP32, not 'BYTES'"),
+    (texts(FILMS), "digits", "takes one input, named 'input'"),
+    (texts(FILMS) + rows(np.zeros((1, 1024), np.float32)), "sentiment", "one input, 'input' of FP32 or 'text' of BYTES"),
+    (rows(np.zeros((1, 1024), np.float32), name="text"), "sentiment", "'text' must be BYTES, not 'FP32'"),
+    (texts([b"good", b"\xff"]), "sentiment", "text 2 of 'text' is not UTF-8"),
+    (texts(FILMS[:4], shape=(2, 2)), "sentiment", r"that of 'text' is \(2, 2\)"),
+    (texts(FILMS[:4], shape=(1, 4), binary=False), "sentiment", r"that of 'text' is \(1, 4\)"),
+    (texts(["a"] * 2000), "sentiment", "1024"),
+], ids=["tensors", "tensors-text", "both", "datatype", "utf8", "square", "row", "many"])
+def test_texts_that_are_refused(client, inputs, model, text):
+    with pytest.raises(InferenceServerException, match=text):
+        client.infer(model, inputs)
+
+
+@pytest.mark.parametrize("shape,size,body", [
+    ([1], 5, b"\2\0\0\0a"), ([1], 5, b"\xff\xff\xff\xffa"), ([1], 6, b"\1\0\0\0a"), ([1], 5, b"\1\0\0\0ab"),
+    ([2], 5, b"\1\0\0\0a"), ([1], 3, b"\0\0\0"), ([0], 0, b""), ([1 << 40], 5, b"\1\0\0\0a"),
+])
+def test_lengths_of_texts_that_lie(server, shape, size, body):
+    header = json.dumps({"inputs": [{"name": "text", "shape": shape, "datatype": "BYTES",
+                                     "parameters": {"binary_data_size": size}}]}).encode()
+    answer = requests.post(server.url + "/v2/models/sentiment/infer", data=header + body,
                            headers={"Inference-Header-Content-Length": str(len(header))})
     assert answer.status_code == 400 and answer.json()["reason"] == "TENSOR_MISMATCH"
