@@ -8,7 +8,7 @@ SWIFT_RELEASE := swift build -c release --static-swift-stdlib
 help:
 	@echo "make run     serve three models and classify a digit (ONCE=1: then stop)"
 	@echo "make test    build and run every test"
-	@echo "make test-balancers   nginx and HAProxy before three servers"
+	@echo "make test-balancers   of these, nginx, HAProxy and Prometheus before three servers"
 	@echo "make sanitize-thread, sanitize-address   the Swift tests under a sanitizer"
 	@echo "make build   build the release executable"
 	@echo "make docs    the Swift client's documentation, in .build/docs"
@@ -53,7 +53,11 @@ PYTHON := /usr/bin/python3
 HTTP_CLIENTS := .build/http-clients
 HTTP_CLIENT_VERSIONS := tritonclient[http]==2.73.0 schemathesis==4.32.5 requests==2.34.2 pytest==9.2.0
 
-test: PACKAGES += python3-numpy python3-pytest python3-venv openssl strace curl
+# nginx, HAProxy and Prometheus, real ones, with three servers. Debian starts them when it installs them.
+NEIGHBOURS := nginx libnginx-mod-stream haproxy prometheus python3-prometheus-client
+TEST_NEIGHBOURS = APUS_BINARY=.build/debug/apus $(PYTHON) -m pytest -q -p no:cacheprovider deploy/tests
+
+test: PACKAGES += python3-numpy python3-pytest python3-venv openssl strace curl $(NEIGHBOURS)
 test: proto-check fuzz-corpus
 	$(SWIFT_RELEASE) --product apus
 	$(SWIFT_RELEASE) --product apus-gateway
@@ -61,15 +65,15 @@ test: proto-check fuzz-corpus
 	APUS_BINARY=.build/debug/apus $(PYTHON) -m pytest -q -p no:cacheprovider clients/python
 	@[ -x $(HTTP_CLIENTS)/bin/schemathesis ] || { $(PYTHON) -m venv $(HTTP_CLIENTS) && $(HTTP_CLIENTS)/bin/pip install -q $(HTTP_CLIENT_VERSIONS); }
 	APUS_BINARY=$(CURDIR)/.build/debug/apus $(HTTP_CLIENTS)/bin/python -m pytest -q -p no:cacheprovider clients/http
+	$(TEST_NEIGHBOURS)
 	swift test --skip-build
 
-# nginx, HAProxy and Prometheus, real ones, with three servers. Debian starts them when it installs them.
-test-balancers: PACKAGES += python3-numpy python3-pytest openssl nginx libnginx-mod-stream haproxy
-test-balancers: PACKAGES += prometheus python3-prometheus-client curl
+# The same tests of neighbours alone.
+test-balancers: PACKAGES += python3-numpy python3-pytest openssl curl $(NEIGHBOURS)
 test-balancers: setup
 	swift build --product apus
 	swift build --product apus-gateway
-	APUS_BINARY=.build/debug/apus $(PYTHON) -m pytest -q -p no:cacheprovider deploy/tests
+	$(TEST_NEIGHBOURS)
 
 # The tests under a sanitizer, in a build folder of its own; what ExactTests counts is not the same there.
 # Leaks are looked for by the fuzz targets alone: Foundation, which only tests use, leaks for every file it reads.

@@ -1,9 +1,9 @@
 import NIOCore
 import NIOHTTP1
 
-/// What HTTP/1.1 says of a request's head as a whole, made plain for those behind, who see no version: whether
-/// the client closes the connection (RFC 9110, section 7.6.1; RFC 9112, section 9.3), which becomes the one
-/// option `close`, and that a request of HTTP/1.0 needs no Host.
+/// What HTTP/1.1 says of a request's head as a whole, made plain for those behind, who see no version:
+/// whether the client closes the connection (RFC 9110, section 7.6.1; RFC 9112, section 9.3), which becomes
+/// the one option `close`, and that a request of HTTP/1.0 needs no Host.
 final class HeadRules: ChannelInboundHandler {
   typealias InboundIn = HTTPServerRequestPart
   typealias InboundOut = HTTPServerRequestPart

@@ -6,8 +6,8 @@ import HTTPTypes
 import Hummingbird
 import NIOCore
 
-/// What the Open Inference Protocol, version 2, tells of the server and its models, as KServe and Triton do. A
-/// model has the input `input`, one of texts also `text`, of which a call gives one, and the outputs
+/// What the Open Inference Protocol, version 2, tells of the server and its models, as KServe and Triton do.
+/// A model has the input `input`, one of texts also `text`, of which a call gives one, and the outputs
 /// `probabilities` and `scores`.
 struct InferenceRoutes {
   let frontend: Frontend

@@ -28,8 +28,8 @@ import Testing
     "ApusJSON": ["ApusWire"],
     "ApusGateway": [
       "ApusAccess", "ApusBase", "ApusMetrics", "ApusWire", "ApusIO", "ApusTLS", "ApusJSON", "ApusServer",
-      "HTTPTypes", "Hummingbird", "HummingbirdCore", "Logging", "NIOCore", "NIOHTTPTypes", "NIOPosix",
-      "ServiceLifecycle",
+      "HTTPTypes", "Hummingbird", "HummingbirdCore", "Logging", "NIOCore", "NIOHTTP1", "NIOHTTPTypes",
+      "NIOPosix",
     ],
     "apus": ["ApusCommand"],
     "apus-gateway": ["ApusCommand", "ApusGateway"],
