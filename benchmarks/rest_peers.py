@@ -8,7 +8,7 @@ import threading
 import urllib.request
 
 from machine import BenchError, ServerProcess, run
-from peers import TEXT_MODEL, check_answer, classify_frame, parse, read_frame, sample
+from peers import TEXT_MODEL, check_answer, classify_frame, parse, read_frame, require_executable, sample
 
 MANY_MODELS = 500
 SCRAPE_SECONDS = 1
@@ -24,25 +24,27 @@ def free_port():
 
 
 class Rest:
-  """POST /classify, by wrk on one thread, over connections that are kept."""
+  """POST /classify over connections that are kept, where the server keeps them. Of one call at a time the client
+  polls, or it is wrk, which sleeps until the answer comes; of many it is wrk, on one thread."""
 
   def __init__(self, folder):
     self.folder = folder
     self.script = os.path.join(HERE, "baselines", "classify.lua")
+    self.polling_client = require_executable(os.path.join(HERE, "build", "http_client"), "make -C benchmarks raw")
     for program in ("wrk", "gunicorn"):
       if not shutil.which(program):
         raise BenchError(f"there is no {program}; install the Debian packages wrk, gunicorn and python3-flask")
 
-  def of_apus(self, apus, seconds, connections):
+  def of_apus(self, apus, seconds, connections, polls=False):
     options = ["--http", "127.0.0.1:0", "--threads", "1"]
     server = ServerProcess(
         [apus.path, "serve", "--listen", apus.address, "--models", apus.models, *options], apus.socket_path,
         environment={"APUS_DEFAULT_MODEL": TEXT_MODEL})
     with server:
       port = server.logged(r"serving HTTP on http://127\.0\.0\.1:(\d+)")
-      return self._wrk(server, port, seconds, connections)
+      return self._call(server, port, seconds, connections, polls)
 
-  def of_flask(self, worker, seconds, connections):
+  def of_flask(self, worker, seconds, connections, polls=False):
     """`sync` closes every connection; `gthread` keeps them, in four threads for each of two processes."""
     port = free_port()
     threads = ["--threads", "4"] if worker == "gthread" else []
@@ -51,17 +53,21 @@ class Rest:
                "flask_app:app"]
     environment = {"OPENBLAS_NUM_THREADS": "1"}
     with ServerProcess(command, os.path.join(self.folder, "flask"), None, environment, port) as server:
-      return self._wrk(server, port, seconds, connections)
+      return self._call(server, port, seconds, connections, polls)
 
-  def _wrk(self, server, port, seconds, connections):
+  def _call(self, server, port, seconds, connections, polls):
     url = f"http://127.0.0.1:{port}/classify"
-    command = ["wrk", "-t", "1", "-c", str(connections), "--latency", "-s", self.script, url]
+    wrk = ["wrk", "-t", "1", "-c", str(connections), "--latency", "-s", self.script, url]
     # The first calls start workers.
-    run([*command, "-d", "1s"], timeout=60)
+    run([*wrk, "-d", "1s"], timeout=60)
+    if polls:
+      command = [self.polling_client, str(port), str(seconds)]
+    else:
+      command = [*wrk, "-d", f"{max(1, round(seconds))}s"]
     before = server.usage()
-    text, client = run([*command, "-d", f"{max(1, round(seconds))}s"], timeout=60 + 2 * seconds)
+    text, client = run(command, timeout=60 + 2 * seconds)
     used = server.usage() - before
-    report = parse(text, "wrk")
+    report = parse(text, os.path.basename(command[0]))
     if report["errors"] or not report["calls"]:
       raise BenchError(f"{report['errors']} of {report['calls']} calls to {url} failed")
     return sample(report, used, report["calls"], client, report["calls"])

@@ -5,18 +5,22 @@ from rows import best_of, compare, median
 WORKERS = ("sync", "gthread")
 
 
-def samples_of(bench, name, connections):
-  measurements = {"apus": lambda: bench.rest.of_apus(bench.apus, bench.seconds, connections)}
+def samples_of(bench, name, connections, polls=False):
+  measurements = {"apus": lambda: bench.rest.of_apus(bench.apus, bench.seconds, connections, polls)}
   for worker in WORKERS:
-    measurements[worker] = lambda worker=worker: bench.rest.of_flask(worker, bench.seconds, connections)
+    measurements[worker] = lambda worker=worker: bench.rest.of_flask(worker, bench.seconds, connections, polls)
   return bench.alternate(name, **measurements)
 
 
-def rest_latency(bench):
-  samples = samples_of(bench, "rest-latency", 1)
+def latency(bench, name, title, polls, required):
+  samples = samples_of(bench, name, 1, polls)
   best = min(WORKERS, key=lambda worker: median(samples[worker], "p50_us"))
-  return [compare("REST, one call at a time", "p50 us", "p50_us", samples["apus"], samples[best],
-                  f"gunicorn {best}, Flask", 1 / 8, cpu=False)]
+  return compare(title, "p50 us", "p50_us", samples["apus"], samples[best], f"gunicorn {best}, Flask", required, cpu=False)
+
+
+def rest_latency(bench):
+  return [latency(bench, "rest-latency", "REST, one call at a time", True, 1 / 8),
+          latency(bench, "rest-latency-wrk", "REST, one call at a time, client sleeps", False, None)]
 
 
 def rest_in_flight_16(bench):
