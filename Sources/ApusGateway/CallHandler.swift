@@ -8,7 +8,7 @@ import NIOHTTPTypes
 /// Answers calls of models on the thread that read them, as they come and without a task: the way through a
 /// router and Swift's concurrency would cost several times as much as most models. Every other request goes
 /// on to Hummingbird; what comes behind one waits until it is answered, since answers are in order (RFC 9112,
-/// section 9.3.2).
+/// section 9.3.2). What comes while the peer reads no answers waits too, and nothing more is read from it.
 final class CallHandler: ChannelDuplexHandler, RemovableChannelHandler {
   typealias InboundIn = HTTPRequestPart
   typealias InboundOut = HTTPRequestPart
@@ -35,7 +35,7 @@ final class CallHandler: ChannelDuplexHandler, RemovableChannelHandler {
   /// The client closes the connection after this answer.
   private var isLast = false
   private var needsFlush = false
-  /// Parts of requests that wait until Hummingbird has answered.
+  /// Parts of requests that wait until Hummingbird has answered, or the peer has read.
   private var waiting = CircularBuffer<HTTPRequestPart>()
   private var wantsRead = false
   /// The server drains; told to Hummingbird, which closes the connection, once nothing is half done.
@@ -53,11 +53,17 @@ final class CallHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
     let part = unwrapInboundIn(data)
-    if case .forwarded(isWhole: true) = state {
-      waiting.append(part)
-    } else {
-      take(part, context)
+    if waiting.isEmpty, canTake(context) { take(part, context) } else { waiting.append(part) }
+  }
+
+  private func canTake(_ context: ChannelHandlerContext) -> Bool {
+    switch state {
+    case .called, .refused, .forwarded(isWhole: false): return true
+    case .forwarded(isWhole: true): return false
+    case .idle: break
     }
+    if !context.channel.isWritable { flush(context) }
+    return context.channel.isWritable
   }
 
   private func take(_ part: HTTPRequestPart, _ context: ChannelHandlerContext) {
@@ -137,26 +143,28 @@ final class CallHandler: ChannelDuplexHandler, RemovableChannelHandler {
     loop.polling.answered()
   }
 
-  // MARK: Behind Hummingbird's answers
+  // MARK: What waits
 
   func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
-    guard case .end = unwrapOutboundIn(data), case .forwarded(isWhole: true) = state else {
-      return context.write(data, promise: promise)
-    }
     context.write(data, promise: promise)
-    if waiting.isEmpty {
-      state = .idle
-    } else {
-      context.eventLoop.assumeIsolated().execute { self.takeWaiting(context) }
-    }
+    guard case .end = unwrapOutboundIn(data), case .forwarded(isWhole: true) = state else { return }
+    state = .idle
+    takeWaitingSoon(context)
+  }
+
+  func channelWritabilityChanged(context: ChannelHandlerContext) {
+    if context.channel.isWritable { takeWaitingSoon(context) }
+    context.fireChannelWritabilityChanged()
+  }
+
+  /// Not at once: whoever writes or flushes is in the midst of it.
+  private func takeWaitingSoon(_ context: ChannelHandlerContext) {
+    guard !waiting.isEmpty else { return }
+    context.eventLoop.assumeIsolated().execute { self.takeWaiting(context) }
   }
 
   private func takeWaiting(_ context: ChannelHandlerContext) {
-    state = .idle
-    while let part = waiting.popFirst() {
-      take(part, context)
-      if case .forwarded(isWhole: true) = state { break }
-    }
+    while canTake(context), let part = waiting.popFirst() { take(part, context) }
     flush(context)
     context.fireChannelReadComplete()
     guard waiting.isEmpty else { return }

@@ -116,8 +116,12 @@ let openAPIComponents = #"""
      "description": "The body is compressed.",
      "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     },
+    "Slow": {
+     "description": "The request was not whole in its time.",
+     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    },
     "TooMany": {
-     "description": "The caller is over its limits.",
+     "description": "The caller is over its limits, or too many long bodies are on their way.",
      "headers": {
       "Retry-After": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 0}}
      },

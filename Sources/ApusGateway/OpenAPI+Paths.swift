@@ -143,6 +143,7 @@ private let callErrors = #"""
   "401": {"$ref": "#/components/responses/Unauthenticated"},
   "403": {"$ref": "#/components/responses/Denied"},
   "404": {"$ref": "#/components/responses/NotFound"},
+  "408": {"$ref": "#/components/responses/Slow"},
   "413": {"$ref": "#/components/responses/TooLong"},
   "415": {"$ref": "#/components/responses/Coded"},
   "429": {"$ref": "#/components/responses/TooMany"},

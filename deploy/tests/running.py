@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -89,10 +90,8 @@ class Server:
 
 
 @contextlib.contextmanager
-def servers(folder: Path, schemes: Sequence[str] = ("tcp", "tcp", "unix"),
-            options: Sequence[str] = ()) -> Iterator[list[Server]]:
-    """Running servers, numbered from 1."""
-    started = [Server(folder, number, scheme, options) for number, scheme in enumerate(schemes, 1)]
+def running(started: Sequence[Server]) -> Iterator[Sequence[Server]]:
+    """Starts all, waits for each, and kills what is left."""
     try:
         for server in started:
             server.start()
@@ -102,6 +101,33 @@ def servers(folder: Path, schemes: Sequence[str] = ("tcp", "tcp", "unix"),
     finally:
         for server in started:
             server.kill()
+
+
+def servers(folder: Path, schemes: Sequence[str] = ("tcp", "tcp", "unix"),
+            options: Sequence[str] = ()) -> contextlib.AbstractContextManager[Sequence[Server]]:
+    """Running servers, numbered from 1."""
+    return running([Server(folder, number, scheme, options) for number, scheme in enumerate(schemes, 1)])
+
+
+class Callers:
+    """Threads that call until they are told to stop: `call_until_stopped` with the arguments of each."""
+
+    def __init__(self, arguments: Sequence[tuple[object, ...]]) -> None:
+        self.lock, self.stop = threading.Lock(), threading.Event()
+        self._threads = [threading.Thread(target=self.call_until_stopped, args=each) for each in arguments]
+
+    def call_until_stopped(self, *arguments: object) -> None:
+        raise NotImplementedError
+
+    def __enter__(self) -> "Callers":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop.set()
+        for thread in self._threads:
+            thread.join()
 
 
 def replaced(text: str, old: str, new: str) -> str:

@@ -17,7 +17,7 @@ import pytest
 import apus
 from certificates import Authority
 from fake import HEADER, HEALTH, frame
-from running import balancing, client_of, find, replaced, servers, wait_until
+from running import Callers, balancing, client_of, find, replaced, servers, wait_until
 
 DIGIT = np.zeros(64, dtype=np.float32)
 # Connections on top of, or below, a server's exact share.
@@ -88,40 +88,25 @@ def test_a_client_that_ended_its_sending_gets_its_answers(kind, tmp_path):
     assert len(received) == 100 * 64 and received.count(b"APUS") == 100
 
 
-class Load:
-    """Threads that call until they are told to stop.
-
-    A third make one call at a time, a third 16 together, and a third open a connection for each call.
-    """
+class Load(Callers):
+    """A third of the threads make one call at a time, a third 16 together, a third open a connection for each call."""
 
     def __init__(self, balancer, threads=6):
+        super().__init__([(16 if index % 3 == 1 else 1, index % 3 == 2) for index in range(threads)])
         self.balancer, self.failures, self.answers = balancer, [], Counter()
-        self._lock, self._stop = threading.Lock(), threading.Event()
-        self._threads = [threading.Thread(target=self._run, args=(16 if index % 3 == 1 else 1, index % 3 == 2))
-                         for index in range(threads)]
 
-    def __enter__(self):
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _run(self, calls, connects):
+    def call_until_stopped(self, calls, connects):
         with client_of(self.balancer) as client:
-            while not self._stop.is_set():
+            while not self.stop.is_set():
                 try:
                     found = client.classify_many("digits", [DIGIT] * calls, labels=False)
                     if connects:
                         client.close()
                 except apus.ApusError as error:
-                    with self._lock:
+                    with self.lock:
                         self.failures.append(error)
                 else:
-                    with self._lock:
+                    with self.lock:
                         self.answers.update(result.version for result in found)
 
     def is_answered_by(self, number, calls):

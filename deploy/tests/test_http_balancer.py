@@ -18,7 +18,7 @@ from collections import Counter
 
 import pytest
 
-from running import ROOT, SECONDS, Balancer, Server, find, free_port, replaced, wait_until
+from running import ROOT, SECONDS, Balancer, Callers, Server, find, free_port, replaced, running, wait_until
 
 CLASSIFY = "/v1/models/digits:classify"
 DIGIT = json.dumps({"inputs": [0] * 64, "top_k": 1}).encode()
@@ -69,18 +69,8 @@ class HTTPServer(Server):
         return sum(model["requests_total"] for model in json.loads(done.stdout)["models"])
 
 
-@contextlib.contextmanager
 def servers(folder, options=()):
-    started = [HTTPServer(folder, number, options) for number in (1, 2, 3)]
-    try:
-        for server in started:
-            server.start()
-        for server in started:
-            server.wait()
-        yield started
-    finally:
-        for server in started:
-            server.kill()
+    return running([HTTPServer(folder, number, options) for number in (1, 2, 3)])
 
 
 @contextlib.contextmanager
@@ -132,33 +122,22 @@ def call(open_connection, path=CLASSIFY, body=DIGIT, **headers):
     return answer.status, json.loads(text)["version"] if answer.status == 200 else text.decode()
 
 
-class Load:
-    """Threads that call until they are told to stop, each on its own connection to nginx."""
+class Load(Callers):
+    """Each thread calls on its own connection to nginx."""
 
     def __init__(self, balancer, threads=8):
-        self.failures, self.answers = [], Counter()
-        self._place, self._lock, self._stop = balancer.place, threading.Lock(), threading.Event()
-        self._threads = [threading.Thread(target=self._run) for _ in range(threads)]
+        super().__init__([()] * threads)
+        self.failures, self.answers, self._place = [], Counter(), balancer.place
 
-    def __enter__(self):
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _run(self):
+    def call_until_stopped(self):
         with connection(self._place) as own:
-            while not self._stop.is_set():
+            while not self.stop.is_set():
                 try:
                     status, found = call(own)
                 except (OSError, http.client.HTTPException) as error:
                     own.close()
                     status, found = None, repr(error)
-                with self._lock:
+                with self.lock:
                     if status == 200:
                         self.answers[found] += 1
                     else:

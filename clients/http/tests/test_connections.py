@@ -1,6 +1,7 @@
 """HTTP itself, by bytes on a socket: order, pieces, times, limits, and what is no HTTP."""
 
 import threading
+import time
 
 import pytest
 
@@ -169,12 +170,34 @@ def test_a_quiet_connection_is_kept(hasty):
         assert answers_to_digit(raw)
 
 
-def test_a_client_that_does_not_read_is_not_waited_for(hasty):
+@pytest.mark.parametrize("request_", [head("GET", "/openapi.json"), head("POST", CLASSIFY, DIGIT) + DIGIT], ids=["get", "call"])
+def test_a_client_that_does_not_read_is_not_waited_for(hasty, request_):
     with hasty.connect() as raw:
         raw.socket.settimeout(10)
         with pytest.raises(ConnectionError):
             while True:
-                raw.send(head("GET", "/openapi.json") * 100)
+                raw.send(request_ * 100)
+
+
+def test_calls_wait_until_their_answers_can_be_sent(tmp_path):
+    """Otherwise the answers of whoever does not read would fill the memory."""
+    count = 20_000
+    with Server(tmp_path) as server, server.connect() as raw:
+        def calls():
+            return sum(model["requests_total"] for model in server.stats()["models"])
+
+        sending = threading.Thread(target=raw.send, args=((head("POST", CLASSIFY, DIGIT) + DIGIT) * count,))
+        sending.start()
+        before = -1
+        while before != (now := calls()):
+            before = now
+            time.sleep(0.3)
+        assert 0 < before < count
+        assert all(answers_to_digit(raw) for _ in range(count))
+        sending.join()
+        assert calls() == count
+
+
 
 
 def test_all_bodies_together_are_bounded(tmp_path):
