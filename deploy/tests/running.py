@@ -76,6 +76,12 @@ class Server:
         assert self.process
         self.process.send_signal(number)
 
+    def freeze(self) -> None:
+        """Stops it; on return each of its threads has."""
+        self.signal(signal.SIGSTOP)
+        assert self.process
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WNOWAIT)
+
     def is_running(self) -> bool:
         return self.process is not None and self.process.poll() is None
 

@@ -6,7 +6,6 @@ Shares are counted, not timed: every answer names its server by the version of t
 import contextlib
 import os
 import re
-import signal
 import socket
 import threading
 from collections import Counter
@@ -142,7 +141,7 @@ def test_only_calls_in_flight_on_a_killed_server_fail(kind, tmp_path):
             places = [who(client) for client in connected]
             assert set(places) == {1, 2, 3}
             # Stopped, it has the calls and has not answered them when it is killed.
-            behind[0].signal(signal.SIGSTOP)
+            behind[0].freeze()
             outcomes = [None] * len(connected)
 
             def call(index):

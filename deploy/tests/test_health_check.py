@@ -65,7 +65,7 @@ def test_a_draining_server_is_taken_out_before_it_is_gone(tmp_path):
 
 def test_a_server_that_hangs_is_taken_out(tmp_path):
     with servers(tmp_path) as behind, balancing("haproxy", tmp_path, behind, edit=often) as balancer:
-        behind[2].signal(signal.SIGSTOP)
+        behind[2].freeze()
         wait_until(lambda: balancer.states()["c"] == ("DOWN", "L7TOUT"), "HAProxy takes the server out")
         behind[2].signal(signal.SIGCONT)
         wait_until(lambda: balancer.states()["c"] == ("UP", "L7OK"), "HAProxy uses the server again")

@@ -10,7 +10,6 @@ import http.server
 import json
 import os
 import re
-import signal
 import socket
 import subprocess
 import threading
@@ -194,9 +193,7 @@ def test_only_calls_in_flight_on_a_killed_server_fail(tmp_path, edit):
     count = 12
     with servers(tmp_path) as behind, balancing(tmp_path, behind, edit) as balancer:
         # Stopped, it has its calls and has not answered them when it is killed.
-        behind[0].signal(signal.SIGSTOP)
-        # Until every thread of it has stopped.
-        os.waitid(os.P_PID, behind[0].process.pid, os.WSTOPPED | os.WNOWAIT)
+        behind[0].freeze()
         outcomes = []
 
         def make_one_call():
