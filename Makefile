@@ -9,7 +9,7 @@ help:
 	@echo "make run     serve three models and classify a digit (ONCE=1: then stop)"
 	@echo "make test    build and run every test"
 	@echo "make test-balancers   of these, nginx, HAProxy and Prometheus before three servers"
-	@echo "make sanitize-thread, sanitize-address   the Swift tests under a sanitizer"
+	@echo "make sanitize-thread, sanitize-address   the Swift and HTTP tests under a sanitizer"
 	@echo "make build   build the release executable"
 	@echo "make docs    the Swift client's documentation, in .build/docs"
 	@echo "make setup   install the Debian packages that are missing"
@@ -52,6 +52,9 @@ PYTHON := /usr/bin/python3
 # Programs that people call HTTP with, from PyPI, in a folder of their own and in the versions named here.
 HTTP_CLIENTS := .build/http-clients
 HTTP_CLIENT_VERSIONS := tritonclient[http]==2.73.0 schemathesis==4.32.5 requests==2.34.2 pytest==9.2.0
+INSTALL_HTTP_CLIENTS = [ -x $(HTTP_CLIENTS)/bin/schemathesis ] || \
+  { $(PYTHON) -m venv $(HTTP_CLIENTS) && $(HTTP_CLIENTS)/bin/pip install -q $(HTTP_CLIENT_VERSIONS); }
+TEST_HTTP = $(HTTP_CLIENTS)/bin/python -m pytest -q -p no:cacheprovider clients/http
 
 # nginx, HAProxy and Prometheus, real ones, with three servers. Debian starts them when it installs them.
 NEIGHBOURS := nginx libnginx-mod-stream haproxy prometheus python3-prometheus-client
@@ -63,8 +66,8 @@ test: proto-check fuzz-corpus
 	$(SWIFT_RELEASE) --product apus-gateway
 	swift build --build-tests
 	APUS_BINARY=.build/debug/apus $(PYTHON) -m pytest -q -p no:cacheprovider clients/python
-	@[ -x $(HTTP_CLIENTS)/bin/schemathesis ] || { $(PYTHON) -m venv $(HTTP_CLIENTS) && $(HTTP_CLIENTS)/bin/pip install -q $(HTTP_CLIENT_VERSIONS); }
-	APUS_BINARY=$(CURDIR)/.build/debug/apus $(HTTP_CLIENTS)/bin/python -m pytest -q -p no:cacheprovider clients/http
+	@$(INSTALL_HTTP_CLIENTS)
+	APUS_BINARY=$(CURDIR)/.build/debug/apus $(TEST_HTTP)
 	$(TEST_NEIGHBOURS)
 	swift test --skip-build
 
@@ -77,8 +80,12 @@ test-balancers: setup
 
 # The tests under a sanitizer, in a build folder of its own; what ExactTests counts is not the same there.
 # Leaks are looked for by the fuzz targets alone: Foundation, which only tests use, leaks for every file it reads.
+sanitize-address sanitize-thread: PACKAGES += python3-venv
+sanitize-address sanitize-thread: export ASAN_OPTIONS := detect_leaks=0:suppressions=$(CURDIR)/Tests/asan.supp
 sanitize-address sanitize-thread: sanitize-%: setup
-	ASAN_OPTIONS=detect_leaks=0:suppressions=$(CURDIR)/Tests/asan.supp swift test --sanitize=$* --scratch-path .build-$* --skip ExactTests
+	swift test --sanitize=$* --scratch-path .build-$* --skip ExactTests
+	@$(INSTALL_HTTP_CLIENTS)
+	APUS_BINARY=$(CURDIR)/.build-$*/debug/apus $(TEST_HTTP)
 
 # The Swift client's documentation, as a site in .build/docs: what its sources say of public symbols, and the
 # articles. The symbols are read from the module as it was built, so it need not be built in another way.
