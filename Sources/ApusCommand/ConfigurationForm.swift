@@ -63,8 +63,13 @@ extension ConfigurationForm {
   func parse(
     _ texts: [String], relativeTo folder: String = ""
   ) throws(ConfigurationMisfit) -> ConfigurationValue {
-    if self == .addresses { return .addresses(try Self.addresses(texts, folder)) }
-    if self == .httpAddresses { return .httpAddresses(try Self.addresses(texts.map(Self.socketAddress), "")) }
+    if self == .addresses {
+      return .addresses(
+        try Self.addresses(texts) { (text) throws(ConfigurationMisfit) in
+          try Self.address(text, in: folder)
+        })
+    }
+    if self == .httpAddresses { return .httpAddresses(try Self.addresses(texts, Self.httpAddress)) }
     guard texts.count == 1 else { throw ConfigurationMisfit(reason: "must be \(summary)") }
     return try parse(texts[0], relativeTo: folder)
   }
@@ -97,7 +102,7 @@ extension ConfigurationForm {
   private static let longestAddressBytes = 512
 
   private static func addresses(
-    _ texts: [String], _ folder: String
+    _ texts: [String], _ read: (String) throws(ConfigurationMisfit) -> Address
   ) throws(ConfigurationMisfit) -> [Address] {
     guard !texts.isEmpty else {
       throw ConfigurationMisfit(reason: "is empty; it must be one or more addresses")
@@ -107,19 +112,27 @@ extension ConfigurationForm {
       guard text.utf8.count <= longestAddressBytes else {
         throw ConfigurationMisfit(reason: "is wrong: \(shortened(text)) is too long for an address")
       }
-      do throws(Address.Invalid) { addresses.append(try Address(located(text, in: folder))) } catch {
-        throw ConfigurationMisfit(reason: "is wrong: \(error)")
-      }
+      addresses.append(try read(text))
     }
     return addresses
   }
 
-  /// What an HTTP address says of its socket: `https://HOST:PORT` is one of TLS, `HOST:PORT` one of TCP.
-  private static func socketAddress(_ text: String) -> String {
-    for (scheme, socket) in [("https://", "tls://"), ("http://", "tcp://")] where text.hasPrefix(scheme) {
-      return socket + text.dropFirst(scheme.count)
+  private static func address(_ text: String, in folder: String) throws(ConfigurationMisfit) -> Address {
+    do throws(Address.Invalid) { return try Address(located(text, in: folder)) } catch {
+      throw ConfigurationMisfit(reason: "is wrong: \(error)")
     }
-    return "tcp://" + text
+  }
+
+  /// What an HTTP address says of its socket: `https://HOST:PORT` is one of TLS, `HOST:PORT` one of TCP.
+  private static func httpAddress(_ text: String) throws(ConfigurationMisfit) -> Address {
+    var socket = "tcp://" + text
+    for (scheme, other) in [("https://", "tls://"), ("http://", "tcp://")] where text.hasPrefix(scheme) {
+      socket = other + text.dropFirst(scheme.count)
+    }
+    do throws(Address.Invalid) { return try Address(socket) } catch {
+      throw ConfigurationMisfit(
+        reason: "is wrong: \(shortened(text)) is no address of HTTP; write HOST:PORT or https://HOST:PORT")
+    }
   }
 
   /// The address with its socket's path in `folder`, if it has a relative one.

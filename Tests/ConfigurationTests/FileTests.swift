@@ -138,6 +138,13 @@ import Testing
           + "tls://HOST:PORT"
       ]
     ),
+    (
+      "http: 127.0.0.1:99999\n",
+      [
+        " line 1: http is wrong: 127.0.0.1:99999 is no address of HTTP; write HOST:PORT or "
+          + "https://HOST:PORT"
+      ]
+    ),
     ("listen: 'unix:'\n", [" line 1: listen is wrong: 'unix:': a socket path has 1 to 107 bytes"]),
     ("threads: 1\nthreads: 2\n", [" line 1: threads is there twice"]),
     ("threads: [1\n", [" line 2: did not find expected ',' or ']'"]),
