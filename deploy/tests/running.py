@@ -193,21 +193,25 @@ class Balancer:
                 for row in of_servers if row["svname"] in ("a", "b", "c")}
 
 
-@contextlib.contextmanager
 def balancing(kind: str, folder: Path, behind: Sequence[Server], weights: Sequence[int] = (1, 1, 1),
-              edit: Callable[[str], str] = lambda text: text) -> Iterator[Balancer]:
+              edit: Callable[[str], str] = lambda text: text) -> contextlib.AbstractContextManager[Balancer]:
     port = free_port()
-    program = find(kind)
-    assert program
     if kind == "nginx":
         text = nginx_configuration(folder, port, [server.nginx_place for server in behind], weights)
-        command = [program, "-e", f"{folder}/nginx.log", "-g", "daemon off;"]
     else:
         text = haproxy_configuration(folder, port, [server.haproxy_place for server in behind], weights)
-        command = [program, "-db"]
+    return running_balancer(kind, folder, port, edit(text))
+
+
+@contextlib.contextmanager
+def running_balancer(kind: str, folder: Path, port: int, configuration: str) -> Iterator[Balancer]:
+    """nginx or HAProxy, from when it can be used on the port that its configuration names."""
+    program = find(kind)
+    assert program
     file = folder / f"{kind}.conf"
-    file.write_text(edit(text))
-    process = subprocess.Popen([*command, "-c" if kind == "nginx" else "-f", str(file)])
+    file.write_text(configuration)
+    options = ["-e", f"{folder}/nginx.log", "-g", "daemon off;", "-c"] if kind == "nginx" else ["-db", "-f"]
+    process = subprocess.Popen([program, *options, str(file)])
     balancer = Balancer(kind, folder, process, port)
     try:
         def is_ready() -> bool:

@@ -17,7 +17,7 @@ from collections import Counter
 
 import pytest
 
-from running import ROOT, SECONDS, Balancer, Callers, Server, find, free_port, replaced, running, wait_until
+from running import ROOT, SECONDS, Callers, Server, find, free_port, replaced, running, running_balancer, wait_until
 
 CLASSIFY = "/v1/models/digits:classify"
 DIGIT = json.dumps({"inputs": [0] * 64, "top_k": 1}).encode()
@@ -81,7 +81,6 @@ def connection(place):
         found.close()
 
 
-@contextlib.contextmanager
 def balancing(folder, behind, edit=lambda text: text):
     port = free_port()
     text = (ROOT / "deploy" / "nginx" / "http.conf").read_text()
@@ -93,24 +92,7 @@ def balancing(folder, behind, edit=lambda text: text):
     text = replaced(text, "access_log off;", f"access_log off; {ways}")
     for old, server in zip(PLACES, behind):
         text = replaced(text, f"server {old} ", f"server {server.place} ")
-    file = folder / "nginx.conf"
-    file.write_text(edit(text))
-    process = subprocess.Popen([find("nginx"), "-e", f"{folder}/nginx.log", "-g", "daemon off;", "-c", str(file)])
-    balancer = Balancer("nginx", folder, process, port)
-    try:
-        def is_ready():
-            assert process.poll() is None, "nginx ended: see its message above"
-            return listens(balancer.place)
-
-        wait_until(is_ready, "nginx is ready")
-        yield balancer
-    finally:
-        process.terminate()
-        try:
-            process.wait(SECONDS)
-        finally:
-            process.kill()
-            process.wait()
+    return running_balancer("nginx", folder, port, edit(text))
 
 
 def call(open_connection, path=CLASSIFY, body=DIGIT, **headers):
