@@ -55,12 +55,9 @@ package final class HTTPGateway: Sendable {
     }
     // What was accepted is on its way to its thread; behind this it is served.
     for loop in group.makeIterator() { try? loop.submit {}.wait() }
-    let quiet = Latch<Void>()
-    Task {
-      await connections.drain(within: drainNanoseconds)
-      quiet.open(())
-    }
-    quiet.wait()
+    let quiet = group.any().makePromise(of: Void.self)
+    quiet.completeWithTask { await self.connections.drain(within: self.drainNanoseconds) }
+    try? quiet.futureResult.wait()
     try? group.syncShutdownGracefully()
   }
 }

@@ -68,8 +68,6 @@ struct Problem: Error {
     case .notFound:
       self.init(
         .notFound, .notFound, "PATH_NOT_FOUND", "nothing is served at this path; see /openapi.json")
-    case .contentTooLarge:
-      self.init(status, .resourceExhausted, "BODY_LIMIT", "the body is over the limit; send fewer rows")
     default: self.init(status, .unknown, "HTTP", status.reasonPhrase)
     }
   }
