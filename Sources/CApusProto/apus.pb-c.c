@@ -682,6 +682,96 @@ void   apus__v1__model_stats__free_unpacked
   assert(message->base.descriptor == &apus__v1__model_stats__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   apus__v1__drift__init
+                     (Apus__V1__Drift         *message)
+{
+  static const Apus__V1__Drift init_value = APUS__V1__DRIFT__INIT;
+  *message = init_value;
+}
+size_t apus__v1__drift__get_packed_size
+                     (const Apus__V1__Drift *message)
+{
+  assert(message->base.descriptor == &apus__v1__drift__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t apus__v1__drift__pack
+                     (const Apus__V1__Drift *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &apus__v1__drift__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t apus__v1__drift__pack_to_buffer
+                     (const Apus__V1__Drift *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &apus__v1__drift__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Apus__V1__Drift *
+       apus__v1__drift__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Apus__V1__Drift *)
+     protobuf_c_message_unpack (&apus__v1__drift__descriptor,
+                                allocator, len, data);
+}
+void   apus__v1__drift__free_unpacked
+                     (Apus__V1__Drift *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &apus__v1__drift__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   apus__v1__shadow__init
+                     (Apus__V1__Shadow         *message)
+{
+  static const Apus__V1__Shadow init_value = APUS__V1__SHADOW__INIT;
+  *message = init_value;
+}
+size_t apus__v1__shadow__get_packed_size
+                     (const Apus__V1__Shadow *message)
+{
+  assert(message->base.descriptor == &apus__v1__shadow__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t apus__v1__shadow__pack
+                     (const Apus__V1__Shadow *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &apus__v1__shadow__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t apus__v1__shadow__pack_to_buffer
+                     (const Apus__V1__Shadow *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &apus__v1__shadow__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Apus__V1__Shadow *
+       apus__v1__shadow__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Apus__V1__Shadow *)
+     protobuf_c_message_unpack (&apus__v1__shadow__descriptor,
+                                allocator, len, data);
+}
+void   apus__v1__shadow__free_unpacked
+                     (Apus__V1__Shadow *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &apus__v1__shadow__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   apus__v1__latency_summary__init
                      (Apus__V1__LatencySummary         *message)
 {
@@ -1040,6 +1130,726 @@ void   apus__v1__tensor_info__free_unpacked
   if(!message)
     return;
   assert(message->base.descriptor == &apus__v1__tensor_info__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   apus__v1__begin_publish_request__init
+                     (Apus__V1__BeginPublishRequest         *message)
+{
+  static const Apus__V1__BeginPublishRequest init_value = APUS__V1__BEGIN_PUBLISH_REQUEST__INIT;
+  *message = init_value;
+}
+size_t apus__v1__begin_publish_request__get_packed_size
+                     (const Apus__V1__BeginPublishRequest *message)
+{
+  assert(message->base.descriptor == &apus__v1__begin_publish_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t apus__v1__begin_publish_request__pack
+                     (const Apus__V1__BeginPublishRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &apus__v1__begin_publish_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t apus__v1__begin_publish_request__pack_to_buffer
+                     (const Apus__V1__BeginPublishRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &apus__v1__begin_publish_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Apus__V1__BeginPublishRequest *
+       apus__v1__begin_publish_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Apus__V1__BeginPublishRequest *)
+     protobuf_c_message_unpack (&apus__v1__begin_publish_request__descriptor,
+                                allocator, len, data);
+}
+void   apus__v1__begin_publish_request__free_unpacked
+                     (Apus__V1__BeginPublishRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &apus__v1__begin_publish_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   apus__v1__upload_file__init
+                     (Apus__V1__UploadFile         *message)
+{
+  static const Apus__V1__UploadFile init_value = APUS__V1__UPLOAD_FILE__INIT;
+  *message = init_value;
+}
+size_t apus__v1__upload_file__get_packed_size
+                     (const Apus__V1__UploadFile *message)
+{
+  assert(message->base.descriptor == &apus__v1__upload_file__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t apus__v1__upload_file__pack
+                     (const Apus__V1__UploadFile *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &apus__v1__upload_file__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t apus__v1__upload_file__pack_to_buffer
+                     (const Apus__V1__UploadFile *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &apus__v1__upload_file__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Apus__V1__UploadFile *
+       apus__v1__upload_file__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Apus__V1__UploadFile *)
+     protobuf_c_message_unpack (&apus__v1__upload_file__descriptor,
+                                allocator, len, data);
+}
+void   apus__v1__upload_file__free_unpacked
+                     (Apus__V1__UploadFile *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &apus__v1__upload_file__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   apus__v1__begin_publish_response__init
+                     (Apus__V1__BeginPublishResponse         *message)
+{
+  static const Apus__V1__BeginPublishResponse init_value = APUS__V1__BEGIN_PUBLISH_RESPONSE__INIT;
+  *message = init_value;
+}
+size_t apus__v1__begin_publish_response__get_packed_size
+                     (const Apus__V1__BeginPublishResponse *message)
+{
+  assert(message->base.descriptor == &apus__v1__begin_publish_response__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t apus__v1__begin_publish_response__pack
+                     (const Apus__V1__BeginPublishResponse *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &apus__v1__begin_publish_response__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t apus__v1__begin_publish_response__pack_to_buffer
+                     (const Apus__V1__BeginPublishResponse *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &apus__v1__begin_publish_response__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Apus__V1__BeginPublishResponse *
+       apus__v1__begin_publish_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Apus__V1__BeginPublishResponse *)
+     protobuf_c_message_unpack (&apus__v1__begin_publish_response__descriptor,
+                                allocator, len, data);
+}
+void   apus__v1__begin_publish_response__free_unpacked
+                     (Apus__V1__BeginPublishResponse *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &apus__v1__begin_publish_response__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   apus__v1__upload_request__init
+                     (Apus__V1__UploadRequest         *message)
+{
+  static const Apus__V1__UploadRequest init_value = APUS__V1__UPLOAD_REQUEST__INIT;
+  *message = init_value;
+}
+size_t apus__v1__upload_request__get_packed_size
+                     (const Apus__V1__UploadRequest *message)
+{
+  assert(message->base.descriptor == &apus__v1__upload_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t apus__v1__upload_request__pack
+                     (const Apus__V1__UploadRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &apus__v1__upload_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t apus__v1__upload_request__pack_to_buffer
+                     (const Apus__V1__UploadRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &apus__v1__upload_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Apus__V1__UploadRequest *
+       apus__v1__upload_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Apus__V1__UploadRequest *)
+     protobuf_c_message_unpack (&apus__v1__upload_request__descriptor,
+                                allocator, len, data);
+}
+void   apus__v1__upload_request__free_unpacked
+                     (Apus__V1__UploadRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &apus__v1__upload_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   apus__v1__upload_response__init
+                     (Apus__V1__UploadResponse         *message)
+{
+  static const Apus__V1__UploadResponse init_value = APUS__V1__UPLOAD_RESPONSE__INIT;
+  *message = init_value;
+}
+size_t apus__v1__upload_response__get_packed_size
+                     (const Apus__V1__UploadResponse *message)
+{
+  assert(message->base.descriptor == &apus__v1__upload_response__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t apus__v1__upload_response__pack
+                     (const Apus__V1__UploadResponse *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &apus__v1__upload_response__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t apus__v1__upload_response__pack_to_buffer
+                     (const Apus__V1__UploadResponse *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &apus__v1__upload_response__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Apus__V1__UploadResponse *
+       apus__v1__upload_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Apus__V1__UploadResponse *)
+     protobuf_c_message_unpack (&apus__v1__upload_response__descriptor,
+                                allocator, len, data);
+}
+void   apus__v1__upload_response__free_unpacked
+                     (Apus__V1__UploadResponse *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &apus__v1__upload_response__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   apus__v1__commit_publish_request__init
+                     (Apus__V1__CommitPublishRequest         *message)
+{
+  static const Apus__V1__CommitPublishRequest init_value = APUS__V1__COMMIT_PUBLISH_REQUEST__INIT;
+  *message = init_value;
+}
+size_t apus__v1__commit_publish_request__get_packed_size
+                     (const Apus__V1__CommitPublishRequest *message)
+{
+  assert(message->base.descriptor == &apus__v1__commit_publish_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t apus__v1__commit_publish_request__pack
+                     (const Apus__V1__CommitPublishRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &apus__v1__commit_publish_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t apus__v1__commit_publish_request__pack_to_buffer
+                     (const Apus__V1__CommitPublishRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &apus__v1__commit_publish_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Apus__V1__CommitPublishRequest *
+       apus__v1__commit_publish_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Apus__V1__CommitPublishRequest *)
+     protobuf_c_message_unpack (&apus__v1__commit_publish_request__descriptor,
+                                allocator, len, data);
+}
+void   apus__v1__commit_publish_request__free_unpacked
+                     (Apus__V1__CommitPublishRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &apus__v1__commit_publish_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   apus__v1__abort_publish_request__init
+                     (Apus__V1__AbortPublishRequest         *message)
+{
+  static const Apus__V1__AbortPublishRequest init_value = APUS__V1__ABORT_PUBLISH_REQUEST__INIT;
+  *message = init_value;
+}
+size_t apus__v1__abort_publish_request__get_packed_size
+                     (const Apus__V1__AbortPublishRequest *message)
+{
+  assert(message->base.descriptor == &apus__v1__abort_publish_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t apus__v1__abort_publish_request__pack
+                     (const Apus__V1__AbortPublishRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &apus__v1__abort_publish_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t apus__v1__abort_publish_request__pack_to_buffer
+                     (const Apus__V1__AbortPublishRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &apus__v1__abort_publish_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Apus__V1__AbortPublishRequest *
+       apus__v1__abort_publish_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Apus__V1__AbortPublishRequest *)
+     protobuf_c_message_unpack (&apus__v1__abort_publish_request__descriptor,
+                                allocator, len, data);
+}
+void   apus__v1__abort_publish_request__free_unpacked
+                     (Apus__V1__AbortPublishRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &apus__v1__abort_publish_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   apus__v1__abort_publish_response__init
+                     (Apus__V1__AbortPublishResponse         *message)
+{
+  static const Apus__V1__AbortPublishResponse init_value = APUS__V1__ABORT_PUBLISH_RESPONSE__INIT;
+  *message = init_value;
+}
+size_t apus__v1__abort_publish_response__get_packed_size
+                     (const Apus__V1__AbortPublishResponse *message)
+{
+  assert(message->base.descriptor == &apus__v1__abort_publish_response__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t apus__v1__abort_publish_response__pack
+                     (const Apus__V1__AbortPublishResponse *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &apus__v1__abort_publish_response__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t apus__v1__abort_publish_response__pack_to_buffer
+                     (const Apus__V1__AbortPublishResponse *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &apus__v1__abort_publish_response__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Apus__V1__AbortPublishResponse *
+       apus__v1__abort_publish_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Apus__V1__AbortPublishResponse *)
+     protobuf_c_message_unpack (&apus__v1__abort_publish_response__descriptor,
+                                allocator, len, data);
+}
+void   apus__v1__abort_publish_response__free_unpacked
+                     (Apus__V1__AbortPublishResponse *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &apus__v1__abort_publish_response__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   apus__v1__version_request__init
+                     (Apus__V1__VersionRequest         *message)
+{
+  static const Apus__V1__VersionRequest init_value = APUS__V1__VERSION_REQUEST__INIT;
+  *message = init_value;
+}
+size_t apus__v1__version_request__get_packed_size
+                     (const Apus__V1__VersionRequest *message)
+{
+  assert(message->base.descriptor == &apus__v1__version_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t apus__v1__version_request__pack
+                     (const Apus__V1__VersionRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &apus__v1__version_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t apus__v1__version_request__pack_to_buffer
+                     (const Apus__V1__VersionRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &apus__v1__version_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Apus__V1__VersionRequest *
+       apus__v1__version_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Apus__V1__VersionRequest *)
+     protobuf_c_message_unpack (&apus__v1__version_request__descriptor,
+                                allocator, len, data);
+}
+void   apus__v1__version_request__free_unpacked
+                     (Apus__V1__VersionRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &apus__v1__version_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   apus__v1__version_response__init
+                     (Apus__V1__VersionResponse         *message)
+{
+  static const Apus__V1__VersionResponse init_value = APUS__V1__VERSION_RESPONSE__INIT;
+  *message = init_value;
+}
+size_t apus__v1__version_response__get_packed_size
+                     (const Apus__V1__VersionResponse *message)
+{
+  assert(message->base.descriptor == &apus__v1__version_response__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t apus__v1__version_response__pack
+                     (const Apus__V1__VersionResponse *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &apus__v1__version_response__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t apus__v1__version_response__pack_to_buffer
+                     (const Apus__V1__VersionResponse *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &apus__v1__version_response__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Apus__V1__VersionResponse *
+       apus__v1__version_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Apus__V1__VersionResponse *)
+     protobuf_c_message_unpack (&apus__v1__version_response__descriptor,
+                                allocator, len, data);
+}
+void   apus__v1__version_response__free_unpacked
+                     (Apus__V1__VersionResponse *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &apus__v1__version_response__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   apus__v1__set_alias_request__init
+                     (Apus__V1__SetAliasRequest         *message)
+{
+  static const Apus__V1__SetAliasRequest init_value = APUS__V1__SET_ALIAS_REQUEST__INIT;
+  *message = init_value;
+}
+size_t apus__v1__set_alias_request__get_packed_size
+                     (const Apus__V1__SetAliasRequest *message)
+{
+  assert(message->base.descriptor == &apus__v1__set_alias_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t apus__v1__set_alias_request__pack
+                     (const Apus__V1__SetAliasRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &apus__v1__set_alias_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t apus__v1__set_alias_request__pack_to_buffer
+                     (const Apus__V1__SetAliasRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &apus__v1__set_alias_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Apus__V1__SetAliasRequest *
+       apus__v1__set_alias_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Apus__V1__SetAliasRequest *)
+     protobuf_c_message_unpack (&apus__v1__set_alias_request__descriptor,
+                                allocator, len, data);
+}
+void   apus__v1__set_alias_request__free_unpacked
+                     (Apus__V1__SetAliasRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &apus__v1__set_alias_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   apus__v1__set_traffic_request__init
+                     (Apus__V1__SetTrafficRequest         *message)
+{
+  static const Apus__V1__SetTrafficRequest init_value = APUS__V1__SET_TRAFFIC_REQUEST__INIT;
+  *message = init_value;
+}
+size_t apus__v1__set_traffic_request__get_packed_size
+                     (const Apus__V1__SetTrafficRequest *message)
+{
+  assert(message->base.descriptor == &apus__v1__set_traffic_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t apus__v1__set_traffic_request__pack
+                     (const Apus__V1__SetTrafficRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &apus__v1__set_traffic_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t apus__v1__set_traffic_request__pack_to_buffer
+                     (const Apus__V1__SetTrafficRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &apus__v1__set_traffic_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Apus__V1__SetTrafficRequest *
+       apus__v1__set_traffic_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Apus__V1__SetTrafficRequest *)
+     protobuf_c_message_unpack (&apus__v1__set_traffic_request__descriptor,
+                                allocator, len, data);
+}
+void   apus__v1__set_traffic_request__free_unpacked
+                     (Apus__V1__SetTrafficRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &apus__v1__set_traffic_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   apus__v1__traffic_bounds__init
+                     (Apus__V1__TrafficBounds         *message)
+{
+  static const Apus__V1__TrafficBounds init_value = APUS__V1__TRAFFIC_BOUNDS__INIT;
+  *message = init_value;
+}
+size_t apus__v1__traffic_bounds__get_packed_size
+                     (const Apus__V1__TrafficBounds *message)
+{
+  assert(message->base.descriptor == &apus__v1__traffic_bounds__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t apus__v1__traffic_bounds__pack
+                     (const Apus__V1__TrafficBounds *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &apus__v1__traffic_bounds__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t apus__v1__traffic_bounds__pack_to_buffer
+                     (const Apus__V1__TrafficBounds *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &apus__v1__traffic_bounds__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Apus__V1__TrafficBounds *
+       apus__v1__traffic_bounds__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Apus__V1__TrafficBounds *)
+     protobuf_c_message_unpack (&apus__v1__traffic_bounds__descriptor,
+                                allocator, len, data);
+}
+void   apus__v1__traffic_bounds__free_unpacked
+                     (Apus__V1__TrafficBounds *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &apus__v1__traffic_bounds__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   apus__v1__history_request__init
+                     (Apus__V1__HistoryRequest         *message)
+{
+  static const Apus__V1__HistoryRequest init_value = APUS__V1__HISTORY_REQUEST__INIT;
+  *message = init_value;
+}
+size_t apus__v1__history_request__get_packed_size
+                     (const Apus__V1__HistoryRequest *message)
+{
+  assert(message->base.descriptor == &apus__v1__history_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t apus__v1__history_request__pack
+                     (const Apus__V1__HistoryRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &apus__v1__history_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t apus__v1__history_request__pack_to_buffer
+                     (const Apus__V1__HistoryRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &apus__v1__history_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Apus__V1__HistoryRequest *
+       apus__v1__history_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Apus__V1__HistoryRequest *)
+     protobuf_c_message_unpack (&apus__v1__history_request__descriptor,
+                                allocator, len, data);
+}
+void   apus__v1__history_request__free_unpacked
+                     (Apus__V1__HistoryRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &apus__v1__history_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   apus__v1__history_response__init
+                     (Apus__V1__HistoryResponse         *message)
+{
+  static const Apus__V1__HistoryResponse init_value = APUS__V1__HISTORY_RESPONSE__INIT;
+  *message = init_value;
+}
+size_t apus__v1__history_response__get_packed_size
+                     (const Apus__V1__HistoryResponse *message)
+{
+  assert(message->base.descriptor == &apus__v1__history_response__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t apus__v1__history_response__pack
+                     (const Apus__V1__HistoryResponse *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &apus__v1__history_response__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t apus__v1__history_response__pack_to_buffer
+                     (const Apus__V1__HistoryResponse *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &apus__v1__history_response__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Apus__V1__HistoryResponse *
+       apus__v1__history_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Apus__V1__HistoryResponse *)
+     protobuf_c_message_unpack (&apus__v1__history_response__descriptor,
+                                allocator, len, data);
+}
+void   apus__v1__history_response__free_unpacked
+                     (Apus__V1__HistoryResponse *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &apus__v1__history_response__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   apus__v1__act__init
+                     (Apus__V1__Act         *message)
+{
+  static const Apus__V1__Act init_value = APUS__V1__ACT__INIT;
+  *message = init_value;
+}
+size_t apus__v1__act__get_packed_size
+                     (const Apus__V1__Act *message)
+{
+  assert(message->base.descriptor == &apus__v1__act__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t apus__v1__act__pack
+                     (const Apus__V1__Act *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &apus__v1__act__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t apus__v1__act__pack_to_buffer
+                     (const Apus__V1__Act *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &apus__v1__act__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Apus__V1__Act *
+       apus__v1__act__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Apus__V1__Act *)
+     protobuf_c_message_unpack (&apus__v1__act__descriptor,
+                                allocator, len, data);
+}
+void   apus__v1__act__free_unpacked
+                     (Apus__V1__Act *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &apus__v1__act__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
 static const ProtobufCFieldDescriptor apus__v1__part__field_descriptors[7] =
@@ -1506,7 +2316,7 @@ const ProtobufCMessageDescriptor apus__v1__classify_request__descriptor =
   (ProtobufCMessageInit) apus__v1__classify_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor apus__v1__classify_response__field_descriptors[10] =
+static const ProtobufCFieldDescriptor apus__v1__classify_response__field_descriptors[11] =
 {
   {
     "rows",
@@ -1628,9 +2438,22 @@ static const ProtobufCFieldDescriptor apus__v1__classify_response__field_descrip
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "deprecated",
+    11,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__ClassifyResponse, deprecated),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned apus__v1__classify_response__field_indices_by_name[] = {
   1,   /* field[1] = classes */
+  10,   /* field[10] = deprecated */
   7,   /* field[7] = digest */
   3,   /* field[3] = indices */
   5,   /* field[5] = labels */
@@ -1644,7 +2467,7 @@ static const unsigned apus__v1__classify_response__field_indices_by_name[] = {
 static const ProtobufCIntRange apus__v1__classify_response__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 10 }
+  { 0, 11 }
 };
 const ProtobufCMessageDescriptor apus__v1__classify_response__descriptor =
 {
@@ -1654,7 +2477,7 @@ const ProtobufCMessageDescriptor apus__v1__classify_response__descriptor =
   "Apus__V1__ClassifyResponse",
   "apus.v1",
   sizeof(Apus__V1__ClassifyResponse),
-  10,
+  11,
   apus__v1__classify_response__field_descriptors,
   apus__v1__classify_response__field_indices_by_name,
   1,  apus__v1__classify_response__number_ranges,
@@ -2406,7 +3229,7 @@ const ProtobufCMessageDescriptor apus__v1__code_count__descriptor =
   (ProtobufCMessageInit) apus__v1__code_count__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor apus__v1__model_stats__field_descriptors[9] =
+static const ProtobufCFieldDescriptor apus__v1__model_stats__field_descriptors[11] =
 {
   {
     "model",
@@ -2516,22 +3339,48 @@ static const ProtobufCFieldDescriptor apus__v1__model_stats__field_descriptors[9
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "drift",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__ModelStats, drift),
+    &apus__v1__drift__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "shadow",
+    11,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__ModelStats, shadow),
+    &apus__v1__shadow__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned apus__v1__model_stats__field_indices_by_name[] = {
   8,   /* field[8] = batches */
   4,   /* field[4] = codes */
   7,   /* field[7] = compute */
+  9,   /* field[9] = drift */
   0,   /* field[0] = model */
   6,   /* field[6] = queue */
   2,   /* field[2] = requests_total */
   3,   /* field[3] = rows_total */
+  10,   /* field[10] = shadow */
   5,   /* field[5] = total */
   1,   /* field[1] = version */
 };
 static const ProtobufCIntRange apus__v1__model_stats__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 9 }
+  { 0, 11 }
 };
 const ProtobufCMessageDescriptor apus__v1__model_stats__descriptor =
 {
@@ -2541,11 +3390,165 @@ const ProtobufCMessageDescriptor apus__v1__model_stats__descriptor =
   "Apus__V1__ModelStats",
   "apus.v1",
   sizeof(Apus__V1__ModelStats),
-  9,
+  11,
   apus__v1__model_stats__field_descriptors,
   apus__v1__model_stats__field_indices_by_name,
   1,  apus__v1__model_stats__number_ranges,
   (ProtobufCMessageInit) apus__v1__model_stats__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor apus__v1__drift__field_descriptors[5] =
+{
+  {
+    "classes",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__Drift, classes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "inputs",
+    2,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_DOUBLE,
+    offsetof(Apus__V1__Drift, n_inputs),
+    offsetof(Apus__V1__Drift, inputs),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "rows_total",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__Drift, rows_total),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "largest_input",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__Drift, largest_input),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "largest_input_index",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__Drift, largest_input_index),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned apus__v1__drift__field_indices_by_name[] = {
+  0,   /* field[0] = classes */
+  1,   /* field[1] = inputs */
+  3,   /* field[3] = largest_input */
+  4,   /* field[4] = largest_input_index */
+  2,   /* field[2] = rows_total */
+};
+static const ProtobufCIntRange apus__v1__drift__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 5 }
+};
+const ProtobufCMessageDescriptor apus__v1__drift__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "apus.v1.Drift",
+  "Drift",
+  "Apus__V1__Drift",
+  "apus.v1",
+  sizeof(Apus__V1__Drift),
+  5,
+  apus__v1__drift__field_descriptors,
+  apus__v1__drift__field_indices_by_name,
+  1,  apus__v1__drift__number_ranges,
+  (ProtobufCMessageInit) apus__v1__drift__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor apus__v1__shadow__field_descriptors[3] =
+{
+  {
+    "rows_total",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__Shadow, rows_total),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "disagreements_total",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__Shadow, disagreements_total),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "dropped_total",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__Shadow, dropped_total),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned apus__v1__shadow__field_indices_by_name[] = {
+  1,   /* field[1] = disagreements_total */
+  2,   /* field[2] = dropped_total */
+  0,   /* field[0] = rows_total */
+};
+static const ProtobufCIntRange apus__v1__shadow__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor apus__v1__shadow__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "apus.v1.Shadow",
+  "Shadow",
+  "Apus__V1__Shadow",
+  "apus.v1",
+  sizeof(Apus__V1__Shadow),
+  3,
+  apus__v1__shadow__field_descriptors,
+  apus__v1__shadow__field_indices_by_name,
+  1,  apus__v1__shadow__number_ranges,
+  (ProtobufCMessageInit) apus__v1__shadow__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor apus__v1__latency_summary__field_descriptors[7] =
@@ -2873,7 +3876,7 @@ const ProtobufCMessageDescriptor apus__v1__get_model_response__descriptor =
   (ProtobufCMessageInit) apus__v1__get_model_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor apus__v1__model_info__field_descriptors[13] =
+static const ProtobufCFieldDescriptor apus__v1__model_info__field_descriptors[22] =
 {
   {
     "name",
@@ -3031,26 +4034,143 @@ static const ProtobufCFieldDescriptor apus__v1__model_info__field_descriptors[13
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "deprecated",
+    14,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__ModelInfo, deprecated),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "signature",
+    15,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__ModelInfo, signature),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "published_by",
+    16,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__ModelInfo, published_by),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "published_ns",
+    17,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__ModelInfo, published_ns),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "source",
+    18,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__ModelInfo, source),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "signed_by",
+    19,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__ModelInfo, signed_by),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "weight",
+    20,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__ModelInfo, weight),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "shadow",
+    21,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__ModelInfo, shadow),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "memory_bytes",
+    22,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__ModelInfo, memory_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned apus__v1__model_info__field_indices_by_name[] = {
   6,   /* field[6] = aliases */
   10,   /* field[10] = architecture */
+  13,   /* field[13] = deprecated */
   5,   /* field[5] = digest */
   4,   /* field[4] = format */
   7,   /* field[7] = inputs */
   9,   /* field[9] = labels */
   12,   /* field[12] = max_batch_rows */
+  21,   /* field[21] = memory_bytes */
   0,   /* field[0] = name */
   8,   /* field[8] = outputs */
   11,   /* field[11] = parameters */
+  15,   /* field[15] = published_by */
+  16,   /* field[16] = published_ns */
   3,   /* field[3] = reason */
+  20,   /* field[20] = shadow */
+  14,   /* field[14] = signature */
+  18,   /* field[18] = signed_by */
+  17,   /* field[17] = source */
   2,   /* field[2] = state */
   1,   /* field[1] = version */
+  19,   /* field[19] = weight */
 };
 static const ProtobufCIntRange apus__v1__model_info__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 13 }
+  { 0, 22 }
 };
 const ProtobufCMessageDescriptor apus__v1__model_info__descriptor =
 {
@@ -3060,7 +4180,7 @@ const ProtobufCMessageDescriptor apus__v1__model_info__descriptor =
   "Apus__V1__ModelInfo",
   "apus.v1",
   sizeof(Apus__V1__ModelInfo),
-  13,
+  22,
   apus__v1__model_info__field_descriptors,
   apus__v1__model_info__field_indices_by_name,
   1,  apus__v1__model_info__number_ranges,
@@ -3131,7 +4251,1024 @@ const ProtobufCMessageDescriptor apus__v1__tensor_info__descriptor =
   (ProtobufCMessageInit) apus__v1__tensor_info__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCEnumValue apus__v1__method__enum_values_by_number[7] =
+static const ProtobufCFieldDescriptor apus__v1__begin_publish_request__field_descriptors[6] =
+{
+  {
+    "model",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__BeginPublishRequest, model),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "version",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__BeginPublishRequest, version),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "files",
+    3,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Apus__V1__BeginPublishRequest, n_files),
+    offsetof(Apus__V1__BeginPublishRequest, files),
+    &apus__v1__upload_file__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "source",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__BeginPublishRequest, source),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "aliases",
+    5,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_STRING,
+    offsetof(Apus__V1__BeginPublishRequest, n_aliases),
+    offsetof(Apus__V1__BeginPublishRequest, aliases),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "keep_latest",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__BeginPublishRequest, keep_latest),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned apus__v1__begin_publish_request__field_indices_by_name[] = {
+  4,   /* field[4] = aliases */
+  2,   /* field[2] = files */
+  5,   /* field[5] = keep_latest */
+  0,   /* field[0] = model */
+  3,   /* field[3] = source */
+  1,   /* field[1] = version */
+};
+static const ProtobufCIntRange apus__v1__begin_publish_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 6 }
+};
+const ProtobufCMessageDescriptor apus__v1__begin_publish_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "apus.v1.BeginPublishRequest",
+  "BeginPublishRequest",
+  "Apus__V1__BeginPublishRequest",
+  "apus.v1",
+  sizeof(Apus__V1__BeginPublishRequest),
+  6,
+  apus__v1__begin_publish_request__field_descriptors,
+  apus__v1__begin_publish_request__field_indices_by_name,
+  1,  apus__v1__begin_publish_request__number_ranges,
+  (ProtobufCMessageInit) apus__v1__begin_publish_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor apus__v1__upload_file__field_descriptors[3] =
+{
+  {
+    "name",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__UploadFile, name),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "size",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__UploadFile, size),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "sha256",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__UploadFile, sha256),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned apus__v1__upload_file__field_indices_by_name[] = {
+  0,   /* field[0] = name */
+  2,   /* field[2] = sha256 */
+  1,   /* field[1] = size */
+};
+static const ProtobufCIntRange apus__v1__upload_file__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor apus__v1__upload_file__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "apus.v1.UploadFile",
+  "UploadFile",
+  "Apus__V1__UploadFile",
+  "apus.v1",
+  sizeof(Apus__V1__UploadFile),
+  3,
+  apus__v1__upload_file__field_descriptors,
+  apus__v1__upload_file__field_indices_by_name,
+  1,  apus__v1__upload_file__number_ranges,
+  (ProtobufCMessageInit) apus__v1__upload_file__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor apus__v1__begin_publish_response__field_descriptors[3] =
+{
+  {
+    "upload",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__BeginPublishResponse, upload),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "version",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__BeginPublishResponse, version),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "max_chunk_bytes",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__BeginPublishResponse, max_chunk_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned apus__v1__begin_publish_response__field_indices_by_name[] = {
+  2,   /* field[2] = max_chunk_bytes */
+  0,   /* field[0] = upload */
+  1,   /* field[1] = version */
+};
+static const ProtobufCIntRange apus__v1__begin_publish_response__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor apus__v1__begin_publish_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "apus.v1.BeginPublishResponse",
+  "BeginPublishResponse",
+  "Apus__V1__BeginPublishResponse",
+  "apus.v1",
+  sizeof(Apus__V1__BeginPublishResponse),
+  3,
+  apus__v1__begin_publish_response__field_descriptors,
+  apus__v1__begin_publish_response__field_indices_by_name,
+  1,  apus__v1__begin_publish_response__number_ranges,
+  (ProtobufCMessageInit) apus__v1__begin_publish_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor apus__v1__upload_request__field_descriptors[3] =
+{
+  {
+    "upload",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__UploadRequest, upload),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "file",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__UploadRequest, file),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "offset",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__UploadRequest, offset),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned apus__v1__upload_request__field_indices_by_name[] = {
+  1,   /* field[1] = file */
+  2,   /* field[2] = offset */
+  0,   /* field[0] = upload */
+};
+static const ProtobufCIntRange apus__v1__upload_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor apus__v1__upload_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "apus.v1.UploadRequest",
+  "UploadRequest",
+  "Apus__V1__UploadRequest",
+  "apus.v1",
+  sizeof(Apus__V1__UploadRequest),
+  3,
+  apus__v1__upload_request__field_descriptors,
+  apus__v1__upload_request__field_indices_by_name,
+  1,  apus__v1__upload_request__number_ranges,
+  (ProtobufCMessageInit) apus__v1__upload_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor apus__v1__upload_response__field_descriptors[1] =
+{
+  {
+    "received",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__UploadResponse, received),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned apus__v1__upload_response__field_indices_by_name[] = {
+  0,   /* field[0] = received */
+};
+static const ProtobufCIntRange apus__v1__upload_response__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor apus__v1__upload_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "apus.v1.UploadResponse",
+  "UploadResponse",
+  "Apus__V1__UploadResponse",
+  "apus.v1",
+  sizeof(Apus__V1__UploadResponse),
+  1,
+  apus__v1__upload_response__field_descriptors,
+  apus__v1__upload_response__field_indices_by_name,
+  1,  apus__v1__upload_response__number_ranges,
+  (ProtobufCMessageInit) apus__v1__upload_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor apus__v1__commit_publish_request__field_descriptors[1] =
+{
+  {
+    "upload",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__CommitPublishRequest, upload),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned apus__v1__commit_publish_request__field_indices_by_name[] = {
+  0,   /* field[0] = upload */
+};
+static const ProtobufCIntRange apus__v1__commit_publish_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor apus__v1__commit_publish_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "apus.v1.CommitPublishRequest",
+  "CommitPublishRequest",
+  "Apus__V1__CommitPublishRequest",
+  "apus.v1",
+  sizeof(Apus__V1__CommitPublishRequest),
+  1,
+  apus__v1__commit_publish_request__field_descriptors,
+  apus__v1__commit_publish_request__field_indices_by_name,
+  1,  apus__v1__commit_publish_request__number_ranges,
+  (ProtobufCMessageInit) apus__v1__commit_publish_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor apus__v1__abort_publish_request__field_descriptors[1] =
+{
+  {
+    "upload",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__AbortPublishRequest, upload),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned apus__v1__abort_publish_request__field_indices_by_name[] = {
+  0,   /* field[0] = upload */
+};
+static const ProtobufCIntRange apus__v1__abort_publish_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor apus__v1__abort_publish_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "apus.v1.AbortPublishRequest",
+  "AbortPublishRequest",
+  "Apus__V1__AbortPublishRequest",
+  "apus.v1",
+  sizeof(Apus__V1__AbortPublishRequest),
+  1,
+  apus__v1__abort_publish_request__field_descriptors,
+  apus__v1__abort_publish_request__field_indices_by_name,
+  1,  apus__v1__abort_publish_request__number_ranges,
+  (ProtobufCMessageInit) apus__v1__abort_publish_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+#define apus__v1__abort_publish_response__field_descriptors NULL
+#define apus__v1__abort_publish_response__field_indices_by_name NULL
+#define apus__v1__abort_publish_response__number_ranges NULL
+const ProtobufCMessageDescriptor apus__v1__abort_publish_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "apus.v1.AbortPublishResponse",
+  "AbortPublishResponse",
+  "Apus__V1__AbortPublishResponse",
+  "apus.v1",
+  sizeof(Apus__V1__AbortPublishResponse),
+  0,
+  apus__v1__abort_publish_response__field_descriptors,
+  apus__v1__abort_publish_response__field_indices_by_name,
+  0,  apus__v1__abort_publish_response__number_ranges,
+  (ProtobufCMessageInit) apus__v1__abort_publish_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor apus__v1__version_request__field_descriptors[4] =
+{
+  {
+    "model",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__VersionRequest, model),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "version",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__VersionRequest, version),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "note",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__VersionRequest, note),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "delete_files",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__VersionRequest, delete_files),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned apus__v1__version_request__field_indices_by_name[] = {
+  3,   /* field[3] = delete_files */
+  0,   /* field[0] = model */
+  2,   /* field[2] = note */
+  1,   /* field[1] = version */
+};
+static const ProtobufCIntRange apus__v1__version_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor apus__v1__version_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "apus.v1.VersionRequest",
+  "VersionRequest",
+  "Apus__V1__VersionRequest",
+  "apus.v1",
+  sizeof(Apus__V1__VersionRequest),
+  4,
+  apus__v1__version_request__field_descriptors,
+  apus__v1__version_request__field_indices_by_name,
+  1,  apus__v1__version_request__number_ranges,
+  (ProtobufCMessageInit) apus__v1__version_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor apus__v1__version_response__field_descriptors[2] =
+{
+  {
+    "model",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__VersionResponse, model),
+    &apus__v1__model_info__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "detail",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__VersionResponse, detail),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned apus__v1__version_response__field_indices_by_name[] = {
+  1,   /* field[1] = detail */
+  0,   /* field[0] = model */
+};
+static const ProtobufCIntRange apus__v1__version_response__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor apus__v1__version_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "apus.v1.VersionResponse",
+  "VersionResponse",
+  "Apus__V1__VersionResponse",
+  "apus.v1",
+  sizeof(Apus__V1__VersionResponse),
+  2,
+  apus__v1__version_response__field_descriptors,
+  apus__v1__version_response__field_indices_by_name,
+  1,  apus__v1__version_response__number_ranges,
+  (ProtobufCMessageInit) apus__v1__version_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor apus__v1__set_alias_request__field_descriptors[3] =
+{
+  {
+    "model",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__SetAliasRequest, model),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "alias",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__SetAliasRequest, alias),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "version",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__SetAliasRequest, version),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned apus__v1__set_alias_request__field_indices_by_name[] = {
+  1,   /* field[1] = alias */
+  0,   /* field[0] = model */
+  2,   /* field[2] = version */
+};
+static const ProtobufCIntRange apus__v1__set_alias_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor apus__v1__set_alias_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "apus.v1.SetAliasRequest",
+  "SetAliasRequest",
+  "Apus__V1__SetAliasRequest",
+  "apus.v1",
+  sizeof(Apus__V1__SetAliasRequest),
+  3,
+  apus__v1__set_alias_request__field_descriptors,
+  apus__v1__set_alias_request__field_indices_by_name,
+  1,  apus__v1__set_alias_request__number_ranges,
+  (ProtobufCMessageInit) apus__v1__set_alias_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor apus__v1__set_traffic_request__field_descriptors[5] =
+{
+  {
+    "model",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__SetTrafficRequest, model),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "version",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__SetTrafficRequest, version),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "weight",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__SetTrafficRequest, weight),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "shadow",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__SetTrafficRequest, shadow),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "bounds",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__SetTrafficRequest, bounds),
+    &apus__v1__traffic_bounds__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned apus__v1__set_traffic_request__field_indices_by_name[] = {
+  4,   /* field[4] = bounds */
+  0,   /* field[0] = model */
+  3,   /* field[3] = shadow */
+  1,   /* field[1] = version */
+  2,   /* field[2] = weight */
+};
+static const ProtobufCIntRange apus__v1__set_traffic_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 5 }
+};
+const ProtobufCMessageDescriptor apus__v1__set_traffic_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "apus.v1.SetTrafficRequest",
+  "SetTrafficRequest",
+  "Apus__V1__SetTrafficRequest",
+  "apus.v1",
+  sizeof(Apus__V1__SetTrafficRequest),
+  5,
+  apus__v1__set_traffic_request__field_descriptors,
+  apus__v1__set_traffic_request__field_indices_by_name,
+  1,  apus__v1__set_traffic_request__number_ranges,
+  (ProtobufCMessageInit) apus__v1__set_traffic_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor apus__v1__traffic_bounds__field_descriptors[4] =
+{
+  {
+    "max_errors",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__TrafficBounds, max_errors),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "max_latency_ratio",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_DOUBLE,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__TrafficBounds, max_latency_ratio),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "window_ns",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__TrafficBounds, window_ns),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "min_calls",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__TrafficBounds, min_calls),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned apus__v1__traffic_bounds__field_indices_by_name[] = {
+  0,   /* field[0] = max_errors */
+  1,   /* field[1] = max_latency_ratio */
+  3,   /* field[3] = min_calls */
+  2,   /* field[2] = window_ns */
+};
+static const ProtobufCIntRange apus__v1__traffic_bounds__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor apus__v1__traffic_bounds__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "apus.v1.TrafficBounds",
+  "TrafficBounds",
+  "Apus__V1__TrafficBounds",
+  "apus.v1",
+  sizeof(Apus__V1__TrafficBounds),
+  4,
+  apus__v1__traffic_bounds__field_descriptors,
+  apus__v1__traffic_bounds__field_indices_by_name,
+  1,  apus__v1__traffic_bounds__number_ranges,
+  (ProtobufCMessageInit) apus__v1__traffic_bounds__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor apus__v1__history_request__field_descriptors[2] =
+{
+  {
+    "model",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__HistoryRequest, model),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "limit",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__HistoryRequest, limit),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned apus__v1__history_request__field_indices_by_name[] = {
+  1,   /* field[1] = limit */
+  0,   /* field[0] = model */
+};
+static const ProtobufCIntRange apus__v1__history_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor apus__v1__history_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "apus.v1.HistoryRequest",
+  "HistoryRequest",
+  "Apus__V1__HistoryRequest",
+  "apus.v1",
+  sizeof(Apus__V1__HistoryRequest),
+  2,
+  apus__v1__history_request__field_descriptors,
+  apus__v1__history_request__field_indices_by_name,
+  1,  apus__v1__history_request__number_ranges,
+  (ProtobufCMessageInit) apus__v1__history_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor apus__v1__history_response__field_descriptors[1] =
+{
+  {
+    "acts",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Apus__V1__HistoryResponse, n_acts),
+    offsetof(Apus__V1__HistoryResponse, acts),
+    &apus__v1__act__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned apus__v1__history_response__field_indices_by_name[] = {
+  0,   /* field[0] = acts */
+};
+static const ProtobufCIntRange apus__v1__history_response__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor apus__v1__history_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "apus.v1.HistoryResponse",
+  "HistoryResponse",
+  "Apus__V1__HistoryResponse",
+  "apus.v1",
+  sizeof(Apus__V1__HistoryResponse),
+  1,
+  apus__v1__history_response__field_descriptors,
+  apus__v1__history_response__field_indices_by_name,
+  1,  apus__v1__history_response__number_ranges,
+  (ProtobufCMessageInit) apus__v1__history_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor apus__v1__act__field_descriptors[9] =
+{
+  {
+    "sequence",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__Act, sequence),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "time_ns",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__Act, time_ns),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "who",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__Act, who),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "from",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__Act, from),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "act",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__Act, act),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "model",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__Act, model),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "version",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__Act, version),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "detail",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__Act, detail),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "result",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__Act, result),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned apus__v1__act__field_indices_by_name[] = {
+  4,   /* field[4] = act */
+  7,   /* field[7] = detail */
+  3,   /* field[3] = from */
+  5,   /* field[5] = model */
+  8,   /* field[8] = result */
+  0,   /* field[0] = sequence */
+  1,   /* field[1] = time_ns */
+  6,   /* field[6] = version */
+  2,   /* field[2] = who */
+};
+static const ProtobufCIntRange apus__v1__act__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 9 }
+};
+const ProtobufCMessageDescriptor apus__v1__act__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "apus.v1.Act",
+  "Act",
+  "Apus__V1__Act",
+  "apus.v1",
+  sizeof(Apus__V1__Act),
+  9,
+  apus__v1__act__field_descriptors,
+  apus__v1__act__field_indices_by_name,
+  1,  apus__v1__act__number_ranges,
+  (ProtobufCMessageInit) apus__v1__act__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCEnumValue apus__v1__method__enum_values_by_number[20] =
 {
   { "METHOD_HELLO", "APUS__V1__METHOD__METHOD_HELLO", 0 },
   { "METHOD_CLASSIFY", "APUS__V1__METHOD__METHOD_CLASSIFY", 257 },
@@ -3140,19 +5277,45 @@ static const ProtobufCEnumValue apus__v1__method__enum_values_by_number[7] =
   { "METHOD_LIST_MODELS", "APUS__V1__METHOD__METHOD_LIST_MODELS", 260 },
   { "METHOD_GET_MODEL", "APUS__V1__METHOD__METHOD_GET_MODEL", 261 },
   { "METHOD_WATCH_HEALTH", "APUS__V1__METHOD__METHOD_WATCH_HEALTH", 262 },
+  { "METHOD_BEGIN_PUBLISH", "APUS__V1__METHOD__METHOD_BEGIN_PUBLISH", 513 },
+  { "METHOD_UPLOAD", "APUS__V1__METHOD__METHOD_UPLOAD", 514 },
+  { "METHOD_COMMIT_PUBLISH", "APUS__V1__METHOD__METHOD_COMMIT_PUBLISH", 515 },
+  { "METHOD_ABORT_PUBLISH", "APUS__V1__METHOD__METHOD_ABORT_PUBLISH", 516 },
+  { "METHOD_WITHDRAW", "APUS__V1__METHOD__METHOD_WITHDRAW", 517 },
+  { "METHOD_ROLLBACK", "APUS__V1__METHOD__METHOD_ROLLBACK", 518 },
+  { "METHOD_LOAD", "APUS__V1__METHOD__METHOD_LOAD", 519 },
+  { "METHOD_UNLOAD", "APUS__V1__METHOD__METHOD_UNLOAD", 520 },
+  { "METHOD_VERIFY", "APUS__V1__METHOD__METHOD_VERIFY", 521 },
+  { "METHOD_DEPRECATE", "APUS__V1__METHOD__METHOD_DEPRECATE", 522 },
+  { "METHOD_SET_ALIAS", "APUS__V1__METHOD__METHOD_SET_ALIAS", 523 },
+  { "METHOD_SET_TRAFFIC", "APUS__V1__METHOD__METHOD_SET_TRAFFIC", 524 },
+  { "METHOD_HISTORY", "APUS__V1__METHOD__METHOD_HISTORY", 525 },
 };
 static const ProtobufCIntRange apus__v1__method__value_ranges[] = {
-{0, 0},{257, 1},{0, 7}
+{0, 0},{257, 1},{513, 7},{0, 20}
 };
-static const ProtobufCEnumValueIndex apus__v1__method__enum_values_by_name[7] =
+static const ProtobufCEnumValueIndex apus__v1__method__enum_values_by_name[20] =
 {
+  { "METHOD_ABORT_PUBLISH", 10 },
+  { "METHOD_BEGIN_PUBLISH", 7 },
   { "METHOD_CLASSIFY", 1 },
+  { "METHOD_COMMIT_PUBLISH", 9 },
+  { "METHOD_DEPRECATE", 16 },
   { "METHOD_GET_MODEL", 5 },
   { "METHOD_HEALTH", 2 },
   { "METHOD_HELLO", 0 },
+  { "METHOD_HISTORY", 19 },
   { "METHOD_LIST_MODELS", 4 },
+  { "METHOD_LOAD", 13 },
+  { "METHOD_ROLLBACK", 12 },
+  { "METHOD_SET_ALIAS", 17 },
+  { "METHOD_SET_TRAFFIC", 18 },
   { "METHOD_STATS", 3 },
+  { "METHOD_UNLOAD", 14 },
+  { "METHOD_UPLOAD", 8 },
+  { "METHOD_VERIFY", 15 },
   { "METHOD_WATCH_HEALTH", 6 },
+  { "METHOD_WITHDRAW", 11 },
 };
 const ProtobufCEnumDescriptor apus__v1__method__descriptor =
 {
@@ -3161,11 +5324,11 @@ const ProtobufCEnumDescriptor apus__v1__method__descriptor =
   "Method",
   "Apus__V1__Method",
   "apus.v1",
-  7,
+  20,
   apus__v1__method__enum_values_by_number,
-  7,
+  20,
   apus__v1__method__enum_values_by_name,
-  2,
+  3,
   apus__v1__method__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
@@ -3251,22 +5414,30 @@ const ProtobufCEnumDescriptor apus__v1__serving_status__descriptor =
   apus__v1__serving_status__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
-static const ProtobufCEnumValue apus__v1__model_state__enum_values_by_number[4] =
+static const ProtobufCEnumValue apus__v1__model_state__enum_values_by_number[8] =
 {
   { "MODEL_STATE_UNSPECIFIED", "APUS__V1__MODEL_STATE__MODEL_STATE_UNSPECIFIED", 0 },
   { "MODEL_STATE_LOADING", "APUS__V1__MODEL_STATE__MODEL_STATE_LOADING", 1 },
   { "MODEL_STATE_READY", "APUS__V1__MODEL_STATE__MODEL_STATE_READY", 2 },
   { "MODEL_STATE_FAILED", "APUS__V1__MODEL_STATE__MODEL_STATE_FAILED", 3 },
+  { "MODEL_STATE_WARMING", "APUS__V1__MODEL_STATE__MODEL_STATE_WARMING", 4 },
+  { "MODEL_STATE_DRAINING", "APUS__V1__MODEL_STATE__MODEL_STATE_DRAINING", 5 },
+  { "MODEL_STATE_UNLOADED", "APUS__V1__MODEL_STATE__MODEL_STATE_UNLOADED", 6 },
+  { "MODEL_STATE_WITHDRAWN", "APUS__V1__MODEL_STATE__MODEL_STATE_WITHDRAWN", 7 },
 };
 static const ProtobufCIntRange apus__v1__model_state__value_ranges[] = {
-{0, 0},{0, 4}
+{0, 0},{0, 8}
 };
-static const ProtobufCEnumValueIndex apus__v1__model_state__enum_values_by_name[4] =
+static const ProtobufCEnumValueIndex apus__v1__model_state__enum_values_by_name[8] =
 {
+  { "MODEL_STATE_DRAINING", 5 },
   { "MODEL_STATE_FAILED", 3 },
   { "MODEL_STATE_LOADING", 1 },
   { "MODEL_STATE_READY", 2 },
+  { "MODEL_STATE_UNLOADED", 6 },
   { "MODEL_STATE_UNSPECIFIED", 0 },
+  { "MODEL_STATE_WARMING", 4 },
+  { "MODEL_STATE_WITHDRAWN", 7 },
 };
 const ProtobufCEnumDescriptor apus__v1__model_state__descriptor =
 {
@@ -3275,9 +5446,9 @@ const ProtobufCEnumDescriptor apus__v1__model_state__descriptor =
   "ModelState",
   "Apus__V1__ModelState",
   "apus.v1",
-  4,
+  8,
   apus__v1__model_state__enum_values_by_number,
-  4,
+  8,
   apus__v1__model_state__enum_values_by_name,
   1,
   apus__v1__model_state__value_ranges,

@@ -30,6 +30,8 @@ typedef struct Apus__V1__StatsResponse Apus__V1__StatsResponse;
 typedef struct Apus__V1__ServerStats Apus__V1__ServerStats;
 typedef struct Apus__V1__CodeCount Apus__V1__CodeCount;
 typedef struct Apus__V1__ModelStats Apus__V1__ModelStats;
+typedef struct Apus__V1__Drift Apus__V1__Drift;
+typedef struct Apus__V1__Shadow Apus__V1__Shadow;
 typedef struct Apus__V1__LatencySummary Apus__V1__LatencySummary;
 typedef struct Apus__V1__BatchCount Apus__V1__BatchCount;
 typedef struct Apus__V1__ListModelsRequest Apus__V1__ListModelsRequest;
@@ -38,6 +40,22 @@ typedef struct Apus__V1__GetModelRequest Apus__V1__GetModelRequest;
 typedef struct Apus__V1__GetModelResponse Apus__V1__GetModelResponse;
 typedef struct Apus__V1__ModelInfo Apus__V1__ModelInfo;
 typedef struct Apus__V1__TensorInfo Apus__V1__TensorInfo;
+typedef struct Apus__V1__BeginPublishRequest Apus__V1__BeginPublishRequest;
+typedef struct Apus__V1__UploadFile Apus__V1__UploadFile;
+typedef struct Apus__V1__BeginPublishResponse Apus__V1__BeginPublishResponse;
+typedef struct Apus__V1__UploadRequest Apus__V1__UploadRequest;
+typedef struct Apus__V1__UploadResponse Apus__V1__UploadResponse;
+typedef struct Apus__V1__CommitPublishRequest Apus__V1__CommitPublishRequest;
+typedef struct Apus__V1__AbortPublishRequest Apus__V1__AbortPublishRequest;
+typedef struct Apus__V1__AbortPublishResponse Apus__V1__AbortPublishResponse;
+typedef struct Apus__V1__VersionRequest Apus__V1__VersionRequest;
+typedef struct Apus__V1__VersionResponse Apus__V1__VersionResponse;
+typedef struct Apus__V1__SetAliasRequest Apus__V1__SetAliasRequest;
+typedef struct Apus__V1__SetTrafficRequest Apus__V1__SetTrafficRequest;
+typedef struct Apus__V1__TrafficBounds Apus__V1__TrafficBounds;
+typedef struct Apus__V1__HistoryRequest Apus__V1__HistoryRequest;
+typedef struct Apus__V1__HistoryResponse Apus__V1__HistoryResponse;
+typedef struct Apus__V1__Act Apus__V1__Act;
 
 
 /* --- enums --- */
@@ -73,7 +91,62 @@ typedef enum _Apus__V1__Method {
   /*
    * HealthRequest, a HealthResponse at once and at each change (flag bit 2), until the last
    */
-  APUS__V1__METHOD__METHOD_WATCH_HEALTH = 262
+  APUS__V1__METHOD__METHOD_WATCH_HEALTH = 262,
+  /*
+   * Administration: over a Unix socket for root and the server's own user, and for whom the policy allows `admin`.
+   */
+  /*
+   * BeginPublishRequest, BeginPublishResponse
+   */
+  APUS__V1__METHOD__METHOD_BEGIN_PUBLISH = 513,
+  /*
+   * UploadRequest with a piece of a file as body, UploadResponse
+   */
+  APUS__V1__METHOD__METHOD_UPLOAD = 514,
+  /*
+   * CommitPublishRequest, a VersionResponse for each step (flag bit 2) and the last when it serves
+   */
+  APUS__V1__METHOD__METHOD_COMMIT_PUBLISH = 515,
+  /*
+   * AbortPublishRequest, AbortPublishResponse
+   */
+  APUS__V1__METHOD__METHOD_ABORT_PUBLISH = 516,
+  /*
+   * VersionRequest, VersionResponse
+   */
+  APUS__V1__METHOD__METHOD_WITHDRAW = 517,
+  /*
+   * VersionRequest, VersionResponse
+   */
+  APUS__V1__METHOD__METHOD_ROLLBACK = 518,
+  /*
+   * VersionRequest, a VersionResponse for each step (flag bit 2) and the last when it is ready
+   */
+  APUS__V1__METHOD__METHOD_LOAD = 519,
+  /*
+   * VersionRequest, VersionResponse
+   */
+  APUS__V1__METHOD__METHOD_UNLOAD = 520,
+  /*
+   * VersionRequest, VersionResponse
+   */
+  APUS__V1__METHOD__METHOD_VERIFY = 521,
+  /*
+   * VersionRequest, VersionResponse
+   */
+  APUS__V1__METHOD__METHOD_DEPRECATE = 522,
+  /*
+   * SetAliasRequest, VersionResponse
+   */
+  APUS__V1__METHOD__METHOD_SET_ALIAS = 523,
+  /*
+   * SetTrafficRequest, VersionResponse
+   */
+  APUS__V1__METHOD__METHOD_SET_TRAFFIC = 524,
+  /*
+   * HistoryRequest, one or more HistoryResponse
+   */
+  APUS__V1__METHOD__METHOD_HISTORY = 525
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(APUS__V1__METHOD)
 } Apus__V1__Method;
 /*
@@ -172,7 +245,23 @@ typedef enum _Apus__V1__ModelState {
   /*
    * refused; reason says why
    */
-  APUS__V1__MODEL_STATE__MODEL_STATE_FAILED = 3
+  APUS__V1__MODEL_STATE__MODEL_STATE_FAILED = 3,
+  /*
+   * read, and computing for the first times
+   */
+  APUS__V1__MODEL_STATE__MODEL_STATE_WARMING = 4,
+  /*
+   * out of service; calls that began on it end on it
+   */
+  APUS__V1__MODEL_STATE__MODEL_STATE_DRAINING = 5,
+  /*
+   * on disk alone
+   */
+  APUS__V1__MODEL_STATE__MODEL_STATE_UNLOADED = 6,
+  /*
+   * taken back; on disk, if its files were not deleted
+   */
+  APUS__V1__MODEL_STATE__MODEL_STATE_WITHDRAWN = 7
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(APUS__V1__MODEL_STATE)
 } Apus__V1__ModelState;
 
@@ -389,10 +478,14 @@ struct  Apus__V1__ClassifyResponse
    * where the time went
    */
   Apus__V1__TimeAccount *time;
+  /*
+   * why callers should leave this version, and for which; empty: it is current
+   */
+  char *deprecated;
 };
 #define APUS__V1__CLASSIFY_RESPONSE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&apus__v1__classify_response__descriptor) \
-    , 0, 0, NULL, NULL, NULL, 0,NULL, 0, {0,NULL}, 0, NULL }
+    , 0, 0, NULL, NULL, NULL, 0,NULL, 0, {0,NULL}, 0, NULL, (char *)protobuf_c_empty_string }
 
 
 /*
@@ -692,10 +785,77 @@ struct  Apus__V1__ModelStats
    */
   size_t n_batches;
   Apus__V1__BatchCount **batches;
+  /*
+   * absent without published samples
+   */
+  Apus__V1__Drift *drift;
+  /*
+   * absent where no other version's calls are mirrored to this one
+   */
+  Apus__V1__Shadow *shadow;
 };
 #define APUS__V1__MODEL_STATS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&apus__v1__model_stats__descriptor) \
-    , (char *)protobuf_c_empty_string, 0, 0, 0, 0,NULL, NULL, NULL, NULL, 0,NULL }
+    , (char *)protobuf_c_empty_string, 0, 0, 0, 0,NULL, NULL, NULL, NULL, 0,NULL, NULL, NULL }
+
+
+/*
+ * How far what is asked and answered has moved from the samples that were published with the version: population
+ * stability indices, the sum over bins of (a - e) * ln(a / e) of the shares actual and expected. Below 0.1 nothing has
+ * changed, above 0.25 much has.
+ */
+struct  Apus__V1__Drift
+{
+  ProtobufCMessage base;
+  /*
+   * of the most probable class
+   */
+  double classes;
+  /*
+   * of each number of an input, in order; the largest alone where they are over 256
+   */
+  size_t n_inputs;
+  double *inputs;
+  /*
+   * rows that were looked at
+   */
+  uint64_t rows_total;
+  /*
+   * the largest of all inputs
+   */
+  double largest_input;
+  /*
+   * and which it is
+   */
+  uint32_t largest_input_index;
+};
+#define APUS__V1__DRIFT__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&apus__v1__drift__descriptor) \
+    , 0, 0,NULL, 0, 0, 0 }
+
+
+/*
+ * Calls that were answered by another version and computed by this one as well.
+ */
+struct  Apus__V1__Shadow
+{
+  ProtobufCMessage base;
+  /*
+   * rows compared
+   */
+  uint64_t rows_total;
+  /*
+   * of these, another class was the most probable
+   */
+  uint64_t disagreements_total;
+  /*
+   * calls that were not mirrored because too many were waiting
+   */
+  uint64_t dropped_total;
+};
+#define APUS__V1__SHADOW__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&apus__v1__shadow__descriptor) \
+    , 0, 0, 0 }
 
 
 /*
@@ -881,10 +1041,46 @@ struct  Apus__V1__ModelInfo
    * most rows of one call
    */
   uint32_t max_batch_rows;
+  /*
+   * why callers should leave this version, and for which; empty: it is current
+   */
+  char *deprecated;
+  /*
+   * SHA-256 over inputs, outputs and labels: versions of the same one can stand for each other
+   */
+  ProtobufCBinaryData signature;
+  /*
+   * identity, as a policy names it; empty: the folder was placed by hand
+   */
+  char *published_by;
+  /*
+   * since 1970; 0: the folder was placed by hand
+   */
+  uint64_t published_ns;
+  /*
+   * what it was published from, as the publisher said
+   */
+  char *source;
+  /*
+   * the trusted key that signed it; empty: none
+   */
+  char *signed_by;
+  /*
+   * share of the model's calls without version that it gets, in 1/10,000
+   */
+  uint32_t weight;
+  /*
+   * the model's calls without version are mirrored to it
+   */
+  protobuf_c_boolean shadow;
+  /*
+   * of its weights, while it is loaded
+   */
+  uint64_t memory_bytes;
 };
 #define APUS__V1__MODEL_INFO__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&apus__v1__model_info__descriptor) \
-    , (char *)protobuf_c_empty_string, 0, APUS__V1__MODEL_STATE__MODEL_STATE_UNSPECIFIED, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, {0,NULL}, 0,NULL, 0,NULL, 0,NULL, 0,NULL, (char *)protobuf_c_empty_string, 0, 0 }
+    , (char *)protobuf_c_empty_string, 0, APUS__V1__MODEL_STATE__MODEL_STATE_UNSPECIFIED, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, {0,NULL}, 0,NULL, 0,NULL, 0,NULL, 0,NULL, (char *)protobuf_c_empty_string, 0, 0, (char *)protobuf_c_empty_string, {0,NULL}, (char *)protobuf_c_empty_string, 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, 0 }
 
 
 struct  Apus__V1__TensorInfo
@@ -907,6 +1103,366 @@ struct  Apus__V1__TensorInfo
 #define APUS__V1__TENSOR_INFO__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&apus__v1__tensor_info__descriptor) \
     , (char *)protobuf_c_empty_string, APUS__V1__DATA_TYPE__DATA_TYPE_UNSPECIFIED, 0,NULL }
+
+
+/*
+ * Begins a publication. The files are sent by Upload, in pieces, and nothing is seen of them before CommitPublish.
+ */
+struct  Apus__V1__BeginPublishRequest
+{
+  ProtobufCMessage base;
+  /*
+   * name of the model, which may be new
+   */
+  char *model;
+  /*
+   * 0: the highest there has been, plus one
+   */
+  uint64_t version;
+  /*
+   * all files of the version
+   */
+  size_t n_files;
+  Apus__V1__UploadFile **files;
+  /*
+   * what it comes from, for a person, for example "build 4711"
+   */
+  char *source;
+  /*
+   * names that mean the version as soon as it serves
+   */
+  size_t n_aliases;
+  char **aliases;
+  /*
+   * calls without version stay with the version that they go to now
+   */
+  protobuf_c_boolean keep_latest;
+};
+#define APUS__V1__BEGIN_PUBLISH_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&apus__v1__begin_publish_request__descriptor) \
+    , (char *)protobuf_c_empty_string, 0, 0,NULL, (char *)protobuf_c_empty_string, 0,NULL, 0 }
+
+
+struct  Apus__V1__UploadFile
+{
+  ProtobufCMessage base;
+  /*
+   * without a folder
+   */
+  char *name;
+  /*
+   * bytes
+   */
+  uint64_t size;
+  /*
+   * of the file, 32 bytes
+   */
+  ProtobufCBinaryData sha256;
+};
+#define APUS__V1__UPLOAD_FILE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&apus__v1__upload_file__descriptor) \
+    , (char *)protobuf_c_empty_string, 0, {0,NULL} }
+
+
+struct  Apus__V1__BeginPublishResponse
+{
+  ProtobufCMessage base;
+  /*
+   * names this publication in what follows, on any connection of the same caller
+   */
+  uint64_t upload;
+  /*
+   * the version that it will be
+   */
+  uint64_t version;
+  /*
+   * longest piece of a file
+   */
+  uint32_t max_chunk_bytes;
+};
+#define APUS__V1__BEGIN_PUBLISH_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&apus__v1__begin_publish_response__descriptor) \
+    , 0, 0, 0 }
+
+
+/*
+ * A piece of a file; the bytes are the body. Pieces of a file come in order.
+ */
+struct  Apus__V1__UploadRequest
+{
+  ProtobufCMessage base;
+  /*
+   * of BeginPublishResponse
+   */
+  uint64_t upload;
+  /*
+   * index in BeginPublishRequest.files
+   */
+  uint32_t file;
+  /*
+   * of the piece in the file
+   */
+  uint64_t offset;
+};
+#define APUS__V1__UPLOAD_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&apus__v1__upload_request__descriptor) \
+    , 0, 0, 0 }
+
+
+struct  Apus__V1__UploadResponse
+{
+  ProtobufCMessage base;
+  /*
+   * bytes of the file that the server has
+   */
+  uint64_t received;
+};
+#define APUS__V1__UPLOAD_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&apus__v1__upload_response__descriptor) \
+    , 0 }
+
+
+struct  Apus__V1__CommitPublishRequest
+{
+  ProtobufCMessage base;
+  /*
+   * of BeginPublishResponse
+   */
+  uint64_t upload;
+};
+#define APUS__V1__COMMIT_PUBLISH_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&apus__v1__commit_publish_request__descriptor) \
+    , 0 }
+
+
+struct  Apus__V1__AbortPublishRequest
+{
+  ProtobufCMessage base;
+  /*
+   * of BeginPublishResponse
+   */
+  uint64_t upload;
+};
+#define APUS__V1__ABORT_PUBLISH_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&apus__v1__abort_publish_request__descriptor) \
+    , 0 }
+
+
+struct  Apus__V1__AbortPublishResponse
+{
+  ProtobufCMessage base;
+};
+#define APUS__V1__ABORT_PUBLISH_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&apus__v1__abort_publish_response__descriptor) \
+     }
+
+
+/*
+ * What to do with a version.
+ */
+struct  Apus__V1__VersionRequest
+{
+  ProtobufCMessage base;
+  /*
+   * name of the model
+   */
+  char *model;
+  /*
+   * 0 for Rollback alone: the version that answered before
+   */
+  uint64_t version;
+  /*
+   * why, for the history; for Deprecate what callers are told, empty: no longer
+   */
+  char *note;
+  /*
+   * for Withdraw: not only out of service, but off the disk
+   */
+  protobuf_c_boolean delete_files;
+};
+#define APUS__V1__VERSION_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&apus__v1__version_request__descriptor) \
+    , (char *)protobuf_c_empty_string, 0, (char *)protobuf_c_empty_string, 0 }
+
+
+/*
+ * The version as it is now.
+ */
+struct  Apus__V1__VersionResponse
+{
+  ProtobufCMessage base;
+  /*
+   * without inputs, outputs and labels
+   */
+  Apus__V1__ModelInfo *model;
+  /*
+   * what was done, for a person
+   */
+  char *detail;
+};
+#define APUS__V1__VERSION_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&apus__v1__version_response__descriptor) \
+    , NULL, (char *)protobuf_c_empty_string }
+
+
+struct  Apus__V1__SetAliasRequest
+{
+  ProtobufCMessage base;
+  /*
+   * name of the model
+   */
+  char *model;
+  /*
+   * "latest" is what calls without version and alias go to
+   */
+  char *alias;
+  /*
+   * a ready one; 0 removes the alias
+   */
+  uint64_t version;
+};
+#define APUS__V1__SET_ALIAS_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&apus__v1__set_alias_request__descriptor) \
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0 }
+
+
+/*
+ * Sends a share of a model's calls without version and alias to one version (a canary), or mirrors them to it.
+ */
+struct  Apus__V1__SetTrafficRequest
+{
+  ProtobufCMessage base;
+  /*
+   * name of the model
+   */
+  char *model;
+  /*
+   * a ready one
+   */
+  uint64_t version;
+  /*
+   * in 1/10,000; 0 ends it
+   */
+  uint32_t weight;
+  /*
+   * mirror and compare instead: answers come from the others alone
+   */
+  protobuf_c_boolean shadow;
+  /*
+   * absent: the weight stays until it is changed
+   */
+  Apus__V1__TrafficBounds *bounds;
+};
+#define APUS__V1__SET_TRAFFIC_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&apus__v1__set_traffic_request__descriptor) \
+    , (char *)protobuf_c_empty_string, 0, 0, 0, NULL }
+
+
+/*
+ * When a canary is over: its share goes back to the version that `latest` means.
+ */
+struct  Apus__V1__TrafficBounds
+{
+  ProtobufCMessage base;
+  /*
+   * share of calls, in 1/10,000, that may fail above the other version's; 0: no bound
+   */
+  uint32_t max_errors;
+  /*
+   * of the 99th percentile to the other version's; 0: no bound
+   */
+  double max_latency_ratio;
+  /*
+   * over which both are looked at; 0: a minute
+   */
+  uint64_t window_ns;
+  /*
+   * of the canary in the window before it is judged; 0: 100
+   */
+  uint32_t min_calls;
+};
+#define APUS__V1__TRAFFIC_BOUNDS__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&apus__v1__traffic_bounds__descriptor) \
+    , 0, 0, 0, 0 }
+
+
+struct  Apus__V1__HistoryRequest
+{
+  ProtobufCMessage base;
+  /*
+   * empty: all models
+   */
+  char *model;
+  /*
+   * newest acts; 0: 100
+   */
+  uint32_t limit;
+};
+#define APUS__V1__HISTORY_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&apus__v1__history_request__descriptor) \
+    , (char *)protobuf_c_empty_string, 0 }
+
+
+/*
+ * Newest first. A long history takes several frames (flag bit 2 on all but the last).
+ */
+struct  Apus__V1__HistoryResponse
+{
+  ProtobufCMessage base;
+  size_t n_acts;
+  Apus__V1__Act **acts;
+};
+#define APUS__V1__HISTORY_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&apus__v1__history_response__descriptor) \
+    , 0,NULL }
+
+
+/*
+ * A line of the audit log.
+ */
+struct  Apus__V1__Act
+{
+  ProtobufCMessage base;
+  /*
+   * 1 for the log's first line
+   */
+  uint64_t sequence;
+  /*
+   * since 1970
+   */
+  uint64_t time_ns;
+  /*
+   * identity, as a policy names it, or "server"
+   */
+  char *who;
+  /*
+   * transport: unix, tcp, tls, or "server"
+   */
+  char *from;
+  /*
+   * for example "publish"
+   */
+  char *act;
+  /*
+   * name of the model
+   */
+  char *model;
+  /*
+   * 0: none
+   */
+  uint64_t version;
+  /*
+   * for a person
+   */
+  char *detail;
+  /*
+   * "ok", or the status code's name
+   */
+  char *result;
+};
+#define APUS__V1__ACT__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&apus__v1__act__descriptor) \
+    , 0, 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
 
 
 /* Apus__V1__Part methods */
@@ -1194,6 +1750,44 @@ Apus__V1__ModelStats *
 void   apus__v1__model_stats__free_unpacked
                      (Apus__V1__ModelStats *message,
                       ProtobufCAllocator *allocator);
+/* Apus__V1__Drift methods */
+void   apus__v1__drift__init
+                     (Apus__V1__Drift         *message);
+size_t apus__v1__drift__get_packed_size
+                     (const Apus__V1__Drift   *message);
+size_t apus__v1__drift__pack
+                     (const Apus__V1__Drift   *message,
+                      uint8_t             *out);
+size_t apus__v1__drift__pack_to_buffer
+                     (const Apus__V1__Drift   *message,
+                      ProtobufCBuffer     *buffer);
+Apus__V1__Drift *
+       apus__v1__drift__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   apus__v1__drift__free_unpacked
+                     (Apus__V1__Drift *message,
+                      ProtobufCAllocator *allocator);
+/* Apus__V1__Shadow methods */
+void   apus__v1__shadow__init
+                     (Apus__V1__Shadow         *message);
+size_t apus__v1__shadow__get_packed_size
+                     (const Apus__V1__Shadow   *message);
+size_t apus__v1__shadow__pack
+                     (const Apus__V1__Shadow   *message,
+                      uint8_t             *out);
+size_t apus__v1__shadow__pack_to_buffer
+                     (const Apus__V1__Shadow   *message,
+                      ProtobufCBuffer     *buffer);
+Apus__V1__Shadow *
+       apus__v1__shadow__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   apus__v1__shadow__free_unpacked
+                     (Apus__V1__Shadow *message,
+                      ProtobufCAllocator *allocator);
 /* Apus__V1__LatencySummary methods */
 void   apus__v1__latency_summary__init
                      (Apus__V1__LatencySummary         *message);
@@ -1346,6 +1940,310 @@ Apus__V1__TensorInfo *
 void   apus__v1__tensor_info__free_unpacked
                      (Apus__V1__TensorInfo *message,
                       ProtobufCAllocator *allocator);
+/* Apus__V1__BeginPublishRequest methods */
+void   apus__v1__begin_publish_request__init
+                     (Apus__V1__BeginPublishRequest         *message);
+size_t apus__v1__begin_publish_request__get_packed_size
+                     (const Apus__V1__BeginPublishRequest   *message);
+size_t apus__v1__begin_publish_request__pack
+                     (const Apus__V1__BeginPublishRequest   *message,
+                      uint8_t             *out);
+size_t apus__v1__begin_publish_request__pack_to_buffer
+                     (const Apus__V1__BeginPublishRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Apus__V1__BeginPublishRequest *
+       apus__v1__begin_publish_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   apus__v1__begin_publish_request__free_unpacked
+                     (Apus__V1__BeginPublishRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Apus__V1__UploadFile methods */
+void   apus__v1__upload_file__init
+                     (Apus__V1__UploadFile         *message);
+size_t apus__v1__upload_file__get_packed_size
+                     (const Apus__V1__UploadFile   *message);
+size_t apus__v1__upload_file__pack
+                     (const Apus__V1__UploadFile   *message,
+                      uint8_t             *out);
+size_t apus__v1__upload_file__pack_to_buffer
+                     (const Apus__V1__UploadFile   *message,
+                      ProtobufCBuffer     *buffer);
+Apus__V1__UploadFile *
+       apus__v1__upload_file__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   apus__v1__upload_file__free_unpacked
+                     (Apus__V1__UploadFile *message,
+                      ProtobufCAllocator *allocator);
+/* Apus__V1__BeginPublishResponse methods */
+void   apus__v1__begin_publish_response__init
+                     (Apus__V1__BeginPublishResponse         *message);
+size_t apus__v1__begin_publish_response__get_packed_size
+                     (const Apus__V1__BeginPublishResponse   *message);
+size_t apus__v1__begin_publish_response__pack
+                     (const Apus__V1__BeginPublishResponse   *message,
+                      uint8_t             *out);
+size_t apus__v1__begin_publish_response__pack_to_buffer
+                     (const Apus__V1__BeginPublishResponse   *message,
+                      ProtobufCBuffer     *buffer);
+Apus__V1__BeginPublishResponse *
+       apus__v1__begin_publish_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   apus__v1__begin_publish_response__free_unpacked
+                     (Apus__V1__BeginPublishResponse *message,
+                      ProtobufCAllocator *allocator);
+/* Apus__V1__UploadRequest methods */
+void   apus__v1__upload_request__init
+                     (Apus__V1__UploadRequest         *message);
+size_t apus__v1__upload_request__get_packed_size
+                     (const Apus__V1__UploadRequest   *message);
+size_t apus__v1__upload_request__pack
+                     (const Apus__V1__UploadRequest   *message,
+                      uint8_t             *out);
+size_t apus__v1__upload_request__pack_to_buffer
+                     (const Apus__V1__UploadRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Apus__V1__UploadRequest *
+       apus__v1__upload_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   apus__v1__upload_request__free_unpacked
+                     (Apus__V1__UploadRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Apus__V1__UploadResponse methods */
+void   apus__v1__upload_response__init
+                     (Apus__V1__UploadResponse         *message);
+size_t apus__v1__upload_response__get_packed_size
+                     (const Apus__V1__UploadResponse   *message);
+size_t apus__v1__upload_response__pack
+                     (const Apus__V1__UploadResponse   *message,
+                      uint8_t             *out);
+size_t apus__v1__upload_response__pack_to_buffer
+                     (const Apus__V1__UploadResponse   *message,
+                      ProtobufCBuffer     *buffer);
+Apus__V1__UploadResponse *
+       apus__v1__upload_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   apus__v1__upload_response__free_unpacked
+                     (Apus__V1__UploadResponse *message,
+                      ProtobufCAllocator *allocator);
+/* Apus__V1__CommitPublishRequest methods */
+void   apus__v1__commit_publish_request__init
+                     (Apus__V1__CommitPublishRequest         *message);
+size_t apus__v1__commit_publish_request__get_packed_size
+                     (const Apus__V1__CommitPublishRequest   *message);
+size_t apus__v1__commit_publish_request__pack
+                     (const Apus__V1__CommitPublishRequest   *message,
+                      uint8_t             *out);
+size_t apus__v1__commit_publish_request__pack_to_buffer
+                     (const Apus__V1__CommitPublishRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Apus__V1__CommitPublishRequest *
+       apus__v1__commit_publish_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   apus__v1__commit_publish_request__free_unpacked
+                     (Apus__V1__CommitPublishRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Apus__V1__AbortPublishRequest methods */
+void   apus__v1__abort_publish_request__init
+                     (Apus__V1__AbortPublishRequest         *message);
+size_t apus__v1__abort_publish_request__get_packed_size
+                     (const Apus__V1__AbortPublishRequest   *message);
+size_t apus__v1__abort_publish_request__pack
+                     (const Apus__V1__AbortPublishRequest   *message,
+                      uint8_t             *out);
+size_t apus__v1__abort_publish_request__pack_to_buffer
+                     (const Apus__V1__AbortPublishRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Apus__V1__AbortPublishRequest *
+       apus__v1__abort_publish_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   apus__v1__abort_publish_request__free_unpacked
+                     (Apus__V1__AbortPublishRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Apus__V1__AbortPublishResponse methods */
+void   apus__v1__abort_publish_response__init
+                     (Apus__V1__AbortPublishResponse         *message);
+size_t apus__v1__abort_publish_response__get_packed_size
+                     (const Apus__V1__AbortPublishResponse   *message);
+size_t apus__v1__abort_publish_response__pack
+                     (const Apus__V1__AbortPublishResponse   *message,
+                      uint8_t             *out);
+size_t apus__v1__abort_publish_response__pack_to_buffer
+                     (const Apus__V1__AbortPublishResponse   *message,
+                      ProtobufCBuffer     *buffer);
+Apus__V1__AbortPublishResponse *
+       apus__v1__abort_publish_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   apus__v1__abort_publish_response__free_unpacked
+                     (Apus__V1__AbortPublishResponse *message,
+                      ProtobufCAllocator *allocator);
+/* Apus__V1__VersionRequest methods */
+void   apus__v1__version_request__init
+                     (Apus__V1__VersionRequest         *message);
+size_t apus__v1__version_request__get_packed_size
+                     (const Apus__V1__VersionRequest   *message);
+size_t apus__v1__version_request__pack
+                     (const Apus__V1__VersionRequest   *message,
+                      uint8_t             *out);
+size_t apus__v1__version_request__pack_to_buffer
+                     (const Apus__V1__VersionRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Apus__V1__VersionRequest *
+       apus__v1__version_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   apus__v1__version_request__free_unpacked
+                     (Apus__V1__VersionRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Apus__V1__VersionResponse methods */
+void   apus__v1__version_response__init
+                     (Apus__V1__VersionResponse         *message);
+size_t apus__v1__version_response__get_packed_size
+                     (const Apus__V1__VersionResponse   *message);
+size_t apus__v1__version_response__pack
+                     (const Apus__V1__VersionResponse   *message,
+                      uint8_t             *out);
+size_t apus__v1__version_response__pack_to_buffer
+                     (const Apus__V1__VersionResponse   *message,
+                      ProtobufCBuffer     *buffer);
+Apus__V1__VersionResponse *
+       apus__v1__version_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   apus__v1__version_response__free_unpacked
+                     (Apus__V1__VersionResponse *message,
+                      ProtobufCAllocator *allocator);
+/* Apus__V1__SetAliasRequest methods */
+void   apus__v1__set_alias_request__init
+                     (Apus__V1__SetAliasRequest         *message);
+size_t apus__v1__set_alias_request__get_packed_size
+                     (const Apus__V1__SetAliasRequest   *message);
+size_t apus__v1__set_alias_request__pack
+                     (const Apus__V1__SetAliasRequest   *message,
+                      uint8_t             *out);
+size_t apus__v1__set_alias_request__pack_to_buffer
+                     (const Apus__V1__SetAliasRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Apus__V1__SetAliasRequest *
+       apus__v1__set_alias_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   apus__v1__set_alias_request__free_unpacked
+                     (Apus__V1__SetAliasRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Apus__V1__SetTrafficRequest methods */
+void   apus__v1__set_traffic_request__init
+                     (Apus__V1__SetTrafficRequest         *message);
+size_t apus__v1__set_traffic_request__get_packed_size
+                     (const Apus__V1__SetTrafficRequest   *message);
+size_t apus__v1__set_traffic_request__pack
+                     (const Apus__V1__SetTrafficRequest   *message,
+                      uint8_t             *out);
+size_t apus__v1__set_traffic_request__pack_to_buffer
+                     (const Apus__V1__SetTrafficRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Apus__V1__SetTrafficRequest *
+       apus__v1__set_traffic_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   apus__v1__set_traffic_request__free_unpacked
+                     (Apus__V1__SetTrafficRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Apus__V1__TrafficBounds methods */
+void   apus__v1__traffic_bounds__init
+                     (Apus__V1__TrafficBounds         *message);
+size_t apus__v1__traffic_bounds__get_packed_size
+                     (const Apus__V1__TrafficBounds   *message);
+size_t apus__v1__traffic_bounds__pack
+                     (const Apus__V1__TrafficBounds   *message,
+                      uint8_t             *out);
+size_t apus__v1__traffic_bounds__pack_to_buffer
+                     (const Apus__V1__TrafficBounds   *message,
+                      ProtobufCBuffer     *buffer);
+Apus__V1__TrafficBounds *
+       apus__v1__traffic_bounds__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   apus__v1__traffic_bounds__free_unpacked
+                     (Apus__V1__TrafficBounds *message,
+                      ProtobufCAllocator *allocator);
+/* Apus__V1__HistoryRequest methods */
+void   apus__v1__history_request__init
+                     (Apus__V1__HistoryRequest         *message);
+size_t apus__v1__history_request__get_packed_size
+                     (const Apus__V1__HistoryRequest   *message);
+size_t apus__v1__history_request__pack
+                     (const Apus__V1__HistoryRequest   *message,
+                      uint8_t             *out);
+size_t apus__v1__history_request__pack_to_buffer
+                     (const Apus__V1__HistoryRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Apus__V1__HistoryRequest *
+       apus__v1__history_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   apus__v1__history_request__free_unpacked
+                     (Apus__V1__HistoryRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Apus__V1__HistoryResponse methods */
+void   apus__v1__history_response__init
+                     (Apus__V1__HistoryResponse         *message);
+size_t apus__v1__history_response__get_packed_size
+                     (const Apus__V1__HistoryResponse   *message);
+size_t apus__v1__history_response__pack
+                     (const Apus__V1__HistoryResponse   *message,
+                      uint8_t             *out);
+size_t apus__v1__history_response__pack_to_buffer
+                     (const Apus__V1__HistoryResponse   *message,
+                      ProtobufCBuffer     *buffer);
+Apus__V1__HistoryResponse *
+       apus__v1__history_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   apus__v1__history_response__free_unpacked
+                     (Apus__V1__HistoryResponse *message,
+                      ProtobufCAllocator *allocator);
+/* Apus__V1__Act methods */
+void   apus__v1__act__init
+                     (Apus__V1__Act         *message);
+size_t apus__v1__act__get_packed_size
+                     (const Apus__V1__Act   *message);
+size_t apus__v1__act__pack
+                     (const Apus__V1__Act   *message,
+                      uint8_t             *out);
+size_t apus__v1__act__pack_to_buffer
+                     (const Apus__V1__Act   *message,
+                      ProtobufCBuffer     *buffer);
+Apus__V1__Act *
+       apus__v1__act__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   apus__v1__act__free_unpacked
+                     (Apus__V1__Act *message,
+                      ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
 typedef void (*Apus__V1__Part_Closure)
@@ -1393,6 +2291,12 @@ typedef void (*Apus__V1__CodeCount_Closure)
 typedef void (*Apus__V1__ModelStats_Closure)
                  (const Apus__V1__ModelStats *message,
                   void *closure_data);
+typedef void (*Apus__V1__Drift_Closure)
+                 (const Apus__V1__Drift *message,
+                  void *closure_data);
+typedef void (*Apus__V1__Shadow_Closure)
+                 (const Apus__V1__Shadow *message,
+                  void *closure_data);
 typedef void (*Apus__V1__LatencySummary_Closure)
                  (const Apus__V1__LatencySummary *message,
                   void *closure_data);
@@ -1416,6 +2320,54 @@ typedef void (*Apus__V1__ModelInfo_Closure)
                   void *closure_data);
 typedef void (*Apus__V1__TensorInfo_Closure)
                  (const Apus__V1__TensorInfo *message,
+                  void *closure_data);
+typedef void (*Apus__V1__BeginPublishRequest_Closure)
+                 (const Apus__V1__BeginPublishRequest *message,
+                  void *closure_data);
+typedef void (*Apus__V1__UploadFile_Closure)
+                 (const Apus__V1__UploadFile *message,
+                  void *closure_data);
+typedef void (*Apus__V1__BeginPublishResponse_Closure)
+                 (const Apus__V1__BeginPublishResponse *message,
+                  void *closure_data);
+typedef void (*Apus__V1__UploadRequest_Closure)
+                 (const Apus__V1__UploadRequest *message,
+                  void *closure_data);
+typedef void (*Apus__V1__UploadResponse_Closure)
+                 (const Apus__V1__UploadResponse *message,
+                  void *closure_data);
+typedef void (*Apus__V1__CommitPublishRequest_Closure)
+                 (const Apus__V1__CommitPublishRequest *message,
+                  void *closure_data);
+typedef void (*Apus__V1__AbortPublishRequest_Closure)
+                 (const Apus__V1__AbortPublishRequest *message,
+                  void *closure_data);
+typedef void (*Apus__V1__AbortPublishResponse_Closure)
+                 (const Apus__V1__AbortPublishResponse *message,
+                  void *closure_data);
+typedef void (*Apus__V1__VersionRequest_Closure)
+                 (const Apus__V1__VersionRequest *message,
+                  void *closure_data);
+typedef void (*Apus__V1__VersionResponse_Closure)
+                 (const Apus__V1__VersionResponse *message,
+                  void *closure_data);
+typedef void (*Apus__V1__SetAliasRequest_Closure)
+                 (const Apus__V1__SetAliasRequest *message,
+                  void *closure_data);
+typedef void (*Apus__V1__SetTrafficRequest_Closure)
+                 (const Apus__V1__SetTrafficRequest *message,
+                  void *closure_data);
+typedef void (*Apus__V1__TrafficBounds_Closure)
+                 (const Apus__V1__TrafficBounds *message,
+                  void *closure_data);
+typedef void (*Apus__V1__HistoryRequest_Closure)
+                 (const Apus__V1__HistoryRequest *message,
+                  void *closure_data);
+typedef void (*Apus__V1__HistoryResponse_Closure)
+                 (const Apus__V1__HistoryResponse *message,
+                  void *closure_data);
+typedef void (*Apus__V1__Act_Closure)
+                 (const Apus__V1__Act *message,
                   void *closure_data);
 
 /* --- services --- */
@@ -1442,6 +2394,8 @@ extern const ProtobufCMessageDescriptor apus__v1__stats_response__descriptor;
 extern const ProtobufCMessageDescriptor apus__v1__server_stats__descriptor;
 extern const ProtobufCMessageDescriptor apus__v1__code_count__descriptor;
 extern const ProtobufCMessageDescriptor apus__v1__model_stats__descriptor;
+extern const ProtobufCMessageDescriptor apus__v1__drift__descriptor;
+extern const ProtobufCMessageDescriptor apus__v1__shadow__descriptor;
 extern const ProtobufCMessageDescriptor apus__v1__latency_summary__descriptor;
 extern const ProtobufCMessageDescriptor apus__v1__batch_count__descriptor;
 extern const ProtobufCMessageDescriptor apus__v1__list_models_request__descriptor;
@@ -1450,6 +2404,22 @@ extern const ProtobufCMessageDescriptor apus__v1__get_model_request__descriptor;
 extern const ProtobufCMessageDescriptor apus__v1__get_model_response__descriptor;
 extern const ProtobufCMessageDescriptor apus__v1__model_info__descriptor;
 extern const ProtobufCMessageDescriptor apus__v1__tensor_info__descriptor;
+extern const ProtobufCMessageDescriptor apus__v1__begin_publish_request__descriptor;
+extern const ProtobufCMessageDescriptor apus__v1__upload_file__descriptor;
+extern const ProtobufCMessageDescriptor apus__v1__begin_publish_response__descriptor;
+extern const ProtobufCMessageDescriptor apus__v1__upload_request__descriptor;
+extern const ProtobufCMessageDescriptor apus__v1__upload_response__descriptor;
+extern const ProtobufCMessageDescriptor apus__v1__commit_publish_request__descriptor;
+extern const ProtobufCMessageDescriptor apus__v1__abort_publish_request__descriptor;
+extern const ProtobufCMessageDescriptor apus__v1__abort_publish_response__descriptor;
+extern const ProtobufCMessageDescriptor apus__v1__version_request__descriptor;
+extern const ProtobufCMessageDescriptor apus__v1__version_response__descriptor;
+extern const ProtobufCMessageDescriptor apus__v1__set_alias_request__descriptor;
+extern const ProtobufCMessageDescriptor apus__v1__set_traffic_request__descriptor;
+extern const ProtobufCMessageDescriptor apus__v1__traffic_bounds__descriptor;
+extern const ProtobufCMessageDescriptor apus__v1__history_request__descriptor;
+extern const ProtobufCMessageDescriptor apus__v1__history_response__descriptor;
+extern const ProtobufCMessageDescriptor apus__v1__act__descriptor;
 
 PROTOBUF_C__END_DECLS
 
