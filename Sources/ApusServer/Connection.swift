@@ -33,6 +33,8 @@ struct PreparedMemory: ~Copyable {
   /// Bytes of the remembered request metadata; -1: none.
   var requestBytes = -1
   var bodyBytes = -1
+  /// Of the catalog that it was held against.
+  var generation: UInt64 = 0
 
   var request: UnsafeMutableRawPointer { memory.baseAddress }
   var answer: UnsafeMutableRawBufferPointer {
