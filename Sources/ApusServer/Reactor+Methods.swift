@@ -30,7 +30,8 @@ extension Reactor {
         let answered = try answerInPages(frame, metadata, key, connection)
         if answered == true { logAnswer(frame, connection.pointee) }
         return answered
-      case .classify, nil:
+      case .beginPublish, .upload, .commitPublish, .abortPublish, .withdraw, .rollback, .load, .unload,
+        .verify, .deprecate, .setAlias, .setTraffic, .history, .classify, nil:
         throw Status(
           .unimplemented, "METHOD_UNKNOWN",
           "method 0x\(String(frame.header.method, radix: 16)) is not known to this server")
