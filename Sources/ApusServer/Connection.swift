@@ -130,6 +130,9 @@ struct Connection: ~Copyable {
   var admittedCalls = Int.max
   /// WatchHealth requests, which are in use until their last answer.
   var watches: [HealthWatch] = []
+  /// Requests that another thread answers, and answers of its that have not been sent.
+  var deferred: [UInt64] = []
+  var waiting: [DeferredAnswer] = []
   var prepared = PreparedCall()
   var memory = PreparedMemory()
 

@@ -50,6 +50,11 @@ extension Reactor {
       reason: "")
   }
 
+  /// The same for one whose request is gone.
+  func logAnswer(_ method: UInt16, _ requestID: UInt64, _ connection: borrowing Connection) {
+    log(method: method, requestID, 0, connection, code: .ok, reason: "")
+  }
+
   /// A call that got no result.
   func logStatus(
     _ status: Status, method: UInt16, _ requestID: UInt64, _ requestBytes: Int,

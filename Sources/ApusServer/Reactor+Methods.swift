@@ -31,7 +31,10 @@ extension Reactor {
         if answered == true { logAnswer(frame, connection.pointee) }
         return answered
       case .beginPublish, .upload, .commitPublish, .abortPublish, .withdraw, .rollback, .load, .unload,
-        .verify, .deprecate, .setAlias, .setTraffic, .history, .classify, nil:
+        .verify, .deprecate, .setAlias, .setTraffic, .history:
+        try administer(frame, base, key, connection, at: now)
+        return true
+      case .classify, nil:
         throw Status(
           .unimplemented, "METHOD_UNKNOWN",
           "method 0x\(String(frame.header.method, radix: 16)) is not known to this server")

@@ -43,6 +43,9 @@ package enum Method: UInt16, Sendable {
   case setAlias = 0x020B
   case setTraffic = 0x020C
   case history = 0x020D
+
+  /// Whether a method is the administration service's, known or not.
+  package static func isAdministration(_ number: UInt16) -> Bool { number >> 8 == 2 }
 }
 
 /// The first 32 bytes of a frame, little-endian: magic `APUS` (4), protocol version (1), kind (1), method
