@@ -89,6 +89,8 @@ case $target in
     swift_module ApusBase
     swift_module ApusWire
     swift_module ApusJSON
+    # What bodies hold, without HTTP.
+    swift_module ApusGateway "$root"/Sources/ApusGateway/{InferenceRequest,InferenceRequest+Texts,Input}.swift
     program JSONFuzz.swift -lprotobuf-c
     ;;
   *)
