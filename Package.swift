@@ -118,7 +118,7 @@ let package = Package(
     tests(
       "ConfigurationTests",
       [
-        "ApusCommand", "ApusIO", "ApusBase", "TestCertificates",
+        "ApusCommand", "ApusWire", "ApusIO", "ApusBase", "TestCertificates",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     // The shape of the sources: imports, lengths, words.

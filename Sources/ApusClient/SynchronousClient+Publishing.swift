@@ -116,15 +116,17 @@ extension SynchronousClient {
     let pieceBytes = min(Int(begun.maximumChunkBytes), Self.longestPieceBytes, connection?.bodyLimit ?? 0)
     guard pieceBytes > 0 else { throw .protocolBroken("pieces of no bytes can carry no file") }
     connection?.reserveUnsent(Self.piecesInFlight * (pieceBytes + 1024))
-    let buffer = AlignedBuffer(byteCount: pieceBytes)
+    let memory = AlignedBuffer(byteCount: pieceBytes)
+    // The memory may be longer than was asked for, and a piece may not.
+    let buffer = UnsafeMutableRawBufferPointer(rebasing: memory.bytes[..<pieceBytes])
     var reader = PieceReader(files)
     var waiting: PieceReader.Piece?
     var inFlight: [(id: UInt64, byteCount: Int)] = []
     var uploaded: UInt64 = 0
     while true {
-      if waiting == nil { waiting = try reader.next(into: buffer.bytes) }
+      if waiting == nil { waiting = try reader.next(into: buffer) }
       if let piece = waiting, inFlight.count < Self.piecesInFlight,
-        let id = try submit(piece, of: begun.upload, buffer.bytes)
+        let id = try submit(piece, of: begun.upload, buffer)
       {
         inFlight.append((id, piece.byteCount))
         waiting = nil

@@ -40,7 +40,8 @@ import Testing
       return [.send(frame(.answer, method, id: id, metadata: encoded { begun.encode(into: $0, arena: $1) }))]
     case .upload:
       let received = UploadResponse(received: UInt64(request.body.count))
-      return [.send(frame(.answer, method, id: id, metadata: encoded { received.encode(into: $0, arena: $1) }))]
+      let metadata = encoded { received.encode(into: $0, arena: $1) }
+      return [.send(frame(.answer, method, id: id, metadata: metadata))]
     case .commitPublish, .load:
       return [(ModelState.loading, true), (.warming, true), (.ready, false)].map { state, more in
         let metadata = encoded { version(state).encode(into: $0, arena: $1) }

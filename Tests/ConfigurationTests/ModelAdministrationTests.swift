@@ -1,3 +1,4 @@
+import ApusWire
 import ArgumentParser
 import Testing
 
