@@ -122,7 +122,7 @@ let package = Package(
     tests(
       "ConfigurationTests",
       [
-        "ApusCommand", "ApusIO", "ApusJSON", "ApusBase", "TestCertificates",
+        "ApusCommand", "ApusWire", "ApusIO", "ApusJSON", "ApusBase", "TestCertificates",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     // The shape of the sources: imports, lengths, words.

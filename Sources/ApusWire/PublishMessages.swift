@@ -180,8 +180,8 @@ package struct UploadResponse: Equatable, Sendable {
   }
 }
 
-/// A request whose one field names a publication: `CommitPublishRequest` and `AbortPublishRequest`. The answer
-/// to the second is empty.
+/// A request whose one field names a publication: `CommitPublishRequest` and `AbortPublishRequest`. The
+/// answer to the second is empty.
 package struct PublicationRequest: Equatable, Sendable {
   /// Of `BeginPublishResponse`.
   package var upload: UInt64
