@@ -57,7 +57,7 @@ let package = Package(
     module("ApusFeatures", ["ApusBase"]),
     module(
       "ApusModels",
-      ["ApusBase", "ApusEngine", "ApusFeatures", "ApusFormats", "ApusJSON", "ApusYAML", "COpenSSL"]),
+      ["CLinux", "ApusBase", "ApusEngine", "ApusFeatures", "ApusFormats", "ApusJSON", "ApusYAML", "COpenSSL"]),
     module("ApusAccess", ["ApusBase", "ApusYAML", "COpenSSL"]),
     module("ApusClient", ["ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusStream"]),
     module(

@@ -1,5 +1,6 @@
 import ApusAccess
 import ApusClient
+import ApusJSON
 import ApusWire
 import ArgumentParser
 

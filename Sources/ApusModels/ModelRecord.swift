@@ -8,6 +8,11 @@ package struct ModelRecord: Equatable, Sendable {
     package var version: UInt64
     /// The highest version when that was decided.
     package var seen: UInt64
+
+    package init(version: UInt64, seen: UInt64) {
+      self.version = version
+      self.seen = seen
+    }
   }
 
   /// The version that gets a share of these calls, and when it is over.

@@ -11,6 +11,11 @@ package struct ModelRepository: Sendable {
     /// 0 for a failure that belongs to no version.
     package let version: UInt64
     package let folder: Result<VersionFolder, ModelError>
+
+    /// Whether the folder is still there.
+    package var isThere: Bool {
+      if case .success(let folder) = folder { access(folder.path, F_OK) == 0 } else { false }
+    }
   }
 
   /// The folder of one version.
@@ -47,6 +52,15 @@ package struct ModelRepository: Sendable {
     case .failure(let error):
       ModelVersion(
         name: entry.name, version: entry.version, state: .failed(reason: error.description))
+    }
+  }
+
+  /// The digest of a version's files as they are now.
+  package func digest(of entry: Entry) -> Result<[UInt8], ModelError> {
+    entry.folder.flatMap { folder in
+      do throws(ModelError) { return .success(try VersionLoader.digest(of: folder.folder)) } catch {
+        return .failure(error)
+      }
     }
   }
 

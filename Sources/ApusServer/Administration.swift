@@ -1,6 +1,6 @@
 import ApusBase
-import ApusIO
-package import ApusModels
+package import ApusIO
+import ApusModels
 import ApusWire
 import Glibc
 import Synchronization

@@ -1,4 +1,6 @@
 import ApusBase
+import ApusIO
+import ApusStream
 import ApusWire
 
 /// An answer, or a step towards it, that another thread made for a request of a reactor's.

@@ -1,5 +1,5 @@
 import ApusBase
-import ApusEngine
+package import ApusEngine
 package import ApusModels
 
 /// Makes a version of a folder ready to compute: reads it, lays out its weights, warms it up and holds it

@@ -105,6 +105,14 @@ package struct Platform {
     models[name]?.versions[number] = version
   }
 
+  /// A version that was draining is on disk alone, or not even there.
+  mutating func leftMemory(_ name: String, _ number: UInt64) {
+    guard var version = models[name]?.versions[number], version.state == .draining else { return }
+    version.slot = -1
+    version.state = models[name]?.record.withdrawn.contains(number) == true ? .withdrawn : .unloaded
+    models[name]?.versions[number] = version.entry.isThere ? version : nil
+  }
+
   /// Versions that answer, and that were refused.
   package var counts: (ready: Int, failed: Int) {
     let versions = models.values.flatMap { $0.versions.values }

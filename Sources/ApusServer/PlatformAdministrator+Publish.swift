@@ -1,4 +1,5 @@
 import ApusBase
+import ApusLog
 import ApusModels
 import ApusWire
 
@@ -104,8 +105,8 @@ extension PlatformAdministrator {
       throw Status(.failedPrecondition, "UPLOAD_ENDED", "the publication is complete already")
     }
     let received: UInt64
-    do {
-      received = try call.body.withUnsafeBytes { bytes throws(ModelError) in
+    do throws(ModelError) {
+      received = try call.body.withBytes { bytes throws(ModelError) in
         try upload.staged.write(file: Int(request.file), offset: request.offset, bytes)
       }
     } catch {
@@ -167,7 +168,7 @@ extension PlatformAdministrator {
       if case .failure(let failed) = outcome.result {
         throw Status(.failedPrecondition, "MODEL_FAILED", failed.reason)
       }
-      let detail = try show(upload, act, outcome)
+      let detail = try reveal(upload, outcome)
       done(act, version: upload.version, detail)
     } catch {
       upload.staged.discard()
@@ -175,8 +176,8 @@ extension PlatformAdministrator {
     }
   }
 
-  private mutating func show(
-    _ upload: Upload, _ act: PendingAct, _ outcome: ModelLoader.Outcome
+  private mutating func reveal(
+    _ upload: Upload, _ outcome: ModelLoader.Outcome
   ) throws(Status) -> String {
     let (name, number) = (upload.request.model, upload.version)
     let before = platform.models[name]?.latest
@@ -185,7 +186,6 @@ extension PlatformAdministrator {
       try decide(name) { $0.latest = ModelRecord.Latest(version: before, seen: max($0.highest, number)) }
     }
     do throws(ModelError) {
-      try describe(upload, outcome)
       let entry = try platform.repository.place(upload.staged)
       platform.add(entry)
       platform.take(outcome, name, number)

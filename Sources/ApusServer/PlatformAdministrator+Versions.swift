@@ -1,4 +1,5 @@
 import ApusBase
+import ApusLog
 import ApusModels
 import ApusWire
 

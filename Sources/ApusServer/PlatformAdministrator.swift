@@ -1,4 +1,5 @@
 import ApusBase
+import ApusEngine
 import ApusLog
 import ApusModels
 import ApusWire
@@ -19,6 +20,8 @@ struct PlatformAdministrator: ~Copyable {
   private var replaced: [Catalog] = []
   var guards: [String: CanaryGuard] = [:]
   var superseded: [Superseded] = []
+  /// Opened by the first act.
+  var auditLog: AuditLog?
   private let arena = MetadataArena(byteCount: 256 << 10)
   private let output = AlignedBuffer(byteCount: 64 << 10)
 
@@ -64,7 +67,7 @@ struct PlatformAdministrator: ~Copyable {
 
   private mutating func answer(_ call: AdministrationCall) {
     do throws(Status) {
-      try call.metadata.withUnsafeBytes { metadata throws(Status) in
+      try call.metadata.withBytes { metadata throws(Status) in
         try answer(call, Method(rawValue: call.method), metadata)
       }
     } catch {
@@ -258,14 +261,21 @@ struct PlatformAdministrator: ~Copyable {
       freed.append(retired.remove(at: index))
     }
     guard !freed.isEmpty else { return }
-    for version in freed { free(version) }
+    var acts: [(PendingAct, String)] = []
+    for version in freed {
+      let act = version.act
+      let detail = free(version)
+      if let act { acts.append((act, detail)) }
+    }
     install()
+    for (act, detail) in acts { done(act, version: act.version, detail) }
   }
 
-  private mutating func free(_ version: consuming Retired) {
+  /// - Returns: what came of it, for a person.
+  private mutating func free(_ version: consuming Retired) -> String {
     let bytes = version.loaded.plan.weightsBytes
-    let (name, number, slot, before, act) = (
-      version.model, version.version, version.slot, version.residentBefore, version.act
+    let (name, number, slot, before) = (
+      version.model, version.version, version.slot, version.residentBefore
     )
     _ = consume version
     clinux_release_memory()
@@ -273,16 +283,12 @@ struct PlatformAdministrator: ~Copyable {
       for recorder in fleet.recorders { recorder.clear(slot: slot) }
       platform.give(back: slot)
     }
-    if platform.models[name]?.versions[number]?.state == .draining {
-      let isWithdrawn = platform.models[name]?.record.withdrawn.contains(number) == true
-      platform.models[name]?.versions[number]?.state = isWithdrawn ? .withdrawn : .unloaded
-      platform.models[name]?.versions[number]?.slot = -1
-    }
+    platform.leftMemory(name, number)
     let detail =
       "unloaded; \(bytes >> 10) KiB of weights returned, resident memory "
       + "\(before >> 10) KiB before and \(ProcessFacts.now().residentBytes >> 10) KiB now"
     platform.log.write(.info, "\(name) version \(number) \(detail)")
-    if let act { done(act, version: number, detail) }
+    return detail
   }
 
   /// When the server ends: acts that wait for the loading thread are not done.

@@ -1,6 +1,8 @@
 import ApusAccess
 import ApusBase
 import ApusIO
+import ApusLog
+import ApusStream
 import ApusWire
 
 /// Administration: who may do it is found here, what is done is another thread's business, since it reads and

@@ -113,7 +113,7 @@ extension Reactor {
     guard
       let prefix = encodeClassifyAnswer(
         connection.pointee.prepared.form, labels: none, digest: digest,
-        into: connection.pointee.memory.answer,
+        deprecated: catalog.models[index].standing.deprecated, into: connection.pointee.memory.answer,
         arena: arena)
     else { throw Status(.internal, "ANSWER_TOO_LARGE", "the answer's metadata is over its limit") }
     connection.pointee.prepared.prefixBytes = prefix
@@ -159,7 +159,7 @@ extension Reactor {
     call.holdsTexts = holdsTexts
     call.form = AnswerForm(
       rows: rows, classes: classes, allClasses: plan.outputs, hasIndices: request.topK > 0,
-      hasScores: request.wantScores, version: model.version, deprecated: model.standing.deprecated)
+      hasScores: request.wantScores, version: model.version)
     guard call.form.bodyBytes <= limits.bodyBytes else {
       throw .answerTooLarge
     }
@@ -356,8 +356,7 @@ extension Reactor {
     guard
       let prefixBytes = encodeClassifyAnswer(
         call.form, labels: UnsafeMutableBufferPointer(rebasing: labels[..<count]), digest: digest,
-        into: prefix,
-        arena: arena)
+        deprecated: catalog.models[call.modelIndex].standing.deprecated, into: prefix, arena: arena)
     else {
       return refuse(
         frame,

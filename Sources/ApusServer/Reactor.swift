@@ -3,6 +3,7 @@ import ApusEngine
 import ApusIO
 import ApusLog
 import ApusWire
+import Glibc
 
 /// A request in the receive ring, found but not yet answered.
 struct Pending {

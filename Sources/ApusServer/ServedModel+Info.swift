@@ -1,4 +1,5 @@
 import ApusBase
+import ApusEngine
 package import ApusWire
 
 extension ServedModel {

@@ -1,7 +1,7 @@
 import ApusBase
 package import ApusEngine
 package import ApusFeatures
-import ApusWire
+package import ApusWire
 import Glibc
 
 /// A version in memory, ready to compute. It never changes and is shared by the catalogs that it is in.
