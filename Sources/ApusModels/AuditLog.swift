@@ -3,11 +3,11 @@ import Glibc
 
 /// The audit log: lines of JSON that are only ever appended, each with the hash of the one before.
 ///
-/// The chain shows a line that was changed or taken out, but not that lines are missing at the end, or that all
-/// were written anew: whoever must know keeps the newest hash elsewhere.
+/// The chain shows a line that was changed or taken out, but not that lines are missing at the end, or that
+/// all were written anew: whoever must know keeps the newest hash elsewhere.
 package final class AuditLog: Sendable {
-  /// Invariant: `descriptor` is open, and locked by this process alone, until `deinit`; the file's first `end`
-  /// bytes are whole lines.
+  /// Invariant: `descriptor` is open, and locked by this process alone, until `deinit`; the file's first
+  /// `end` bytes are whole lines.
   private struct State {
     let descriptor: Int32
     var end: Int

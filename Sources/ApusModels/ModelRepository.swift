@@ -1,7 +1,8 @@
 import Glibc
 
-/// A folder of models, `DIR/NAME/VERSION/` with one model file and an optional `model.yaml` in each. A version's
-/// folder is never changed once it is there; what is decided about versions is in `DIR/NAME/state.json`.
+/// A folder of models, `DIR/NAME/VERSION/` with one model file and an optional `model.yaml` in each. A
+/// version's folder is never changed once it is there; what is decided about versions is in
+/// `DIR/NAME/state.json`.
 package struct ModelRepository: Sendable {
   package let path: String
 

@@ -30,8 +30,9 @@ struct LoadingAct {
   let purpose: Purpose
 }
 
-/// Publication: files come in pieces into a hidden folder; they are checked, loaded, warmed up and held against
-/// their samples there; then one rename shows them, and calls go to the new version from the next one on.
+/// Publication: files come in pieces into a hidden folder; they are checked, loaded, warmed up and held
+/// against their samples there; then one rename shows them, and calls go to the new version from the next one
+/// on.
 extension PlatformAdministrator {
   /// Pieces of files are at most so long: a frame with one is received without memory of its own.
   private static let maximumChunkBytes = 64 << 10
@@ -49,7 +50,8 @@ extension PlatformAdministrator {
       guard uploads.count < Self.maximumUploads else {
         throw Status(
           .resourceExhausted, "TOO_MANY_UPLOADS",
-          "\(Self.maximumUploads) publications are under way; try again", retryAfterNanoseconds: 1_000_000_000)
+          "\(Self.maximumUploads) publications are under way; try again",
+          retryAfterNanoseconds: 1_000_000_000)
       }
       let id = UInt64.random(in: 1...UInt64.max)
       let staged: StagedVersion
@@ -218,5 +220,5 @@ extension PlatformAdministrator {
 extension Status {
   static let aliasRefused = Status(
     .invalidArgument, "NAME_REFUSED",
-    "an alias holds at most 64 letters, digits, dots, hyphens and underscores, no dot first, and is no number")
+    "an alias holds at most 64 letters, digits, dots, hyphens and underscores, no dot first; it is no number")
 }
