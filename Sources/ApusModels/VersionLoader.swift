@@ -47,6 +47,10 @@ struct VersionLoader {
       digest.add(name: file.name, contents: file.mapping.bytes)
     }
     result.digest = digest.bytes
+    result.files = digest.files
+    if let file = files.first(where: { $0.name == ManifestSignatures.fileName }) {
+      result.signatures = try ManifestSignatures(parsing: file.mapping.bytes)
+    }
     let manifest = try readManifest()
     let model = try findModel(manifest)
     let network = try build(model, manifest)
