@@ -56,6 +56,15 @@ package struct ModelRepository: Sendable {
     }
   }
 
+  /// By whom a version was published; nil where nothing says it.
+  package func publication(of entry: Entry) -> VersionManifest.Publication? {
+    guard case .success(let folder) = entry.folder else { return nil }
+    do throws(ModelError) {
+      let file = try MappedFile(path: folder.path + "/" + VersionManifest.fileName)
+      return try VersionManifest(parsing: file.bytes).published
+    } catch { return nil }
+  }
+
   /// The digest of a version's files as they are now.
   package func digest(of entry: Entry) -> Result<[UInt8], ModelError> {
     entry.folder.flatMap { folder in

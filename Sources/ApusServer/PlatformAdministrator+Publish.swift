@@ -2,6 +2,7 @@ import ApusBase
 import ApusLog
 import ApusModels
 import ApusWire
+import Glibc
 
 /// A version that is being sent.
 struct Upload {
@@ -188,6 +189,11 @@ extension PlatformAdministrator {
       try decide(name) { $0.latest = ModelRecord.Latest(version: before, seen: max($0.highest, number)) }
     }
     do throws(ModelError) {
+      let manifest = VersionManifest(upload, outcome.description)
+      try platform.repository.write(
+        manifest.bytes, named: VersionManifest.fileName, staged: upload.staged.folder)
+      var outcome = outcome
+      outcome.description.take(manifest.published)
       let entry = try platform.repository.place(upload.staged)
       platform.add(entry)
       platform.take(outcome, name, number)
@@ -214,6 +220,28 @@ extension PlatformAdministrator {
       platform.log.write(
         .warning, "the publication of \(upload.request.model) \(upload.version) was given up: nothing came")
     }
+  }
+}
+
+extension VersionManifest {
+  fileprivate init(_ upload: Upload, _ description: ModelDescription) {
+    var now = timespec()
+    clock_gettime(CLOCK_REALTIME, &now)
+    let input = Tensor(
+      name: "", dataType: description.features == nil ? "float32" : "utf8",
+      shape: [-1] + (description.features == nil ? description.inputShape : []))
+    self.init(
+      model: upload.request.model, version: upload.version, digest: description.digest,
+      files: upload.staged.files.filter { !VersionDigest.leftOut.contains($0.name) }.map {
+        VersionFile(name: $0.name, byteCount: Int($0.size), sha256: $0.sha256)
+      },
+      format: description.format, inputs: [input],
+      outputs: [Tensor(name: "", dataType: "float32", shape: [-1, description.classes])],
+      labels: description.labels,
+      published: Publication(
+        by: upload.administrator.name,
+        nanoseconds: UInt64(now.tv_sec) * 1_000_000_000 + UInt64(now.tv_nsec),
+        from: upload.administrator.from, source: upload.request.source))
   }
 }
 
