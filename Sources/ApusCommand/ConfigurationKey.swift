@@ -21,6 +21,8 @@ enum ConfigurationKey: String, CaseIterable, Sendable {
   case tlsHandshakes = "tls.handshakes"
   case tlsHandshakeTimeout = "tls.handshake_timeout_ms"
   case policy
+  case trustedKeys = "signatures.keys"
+  case requireSignatures = "signatures.required"
   case connections = "limits.connections"
   case inFlight = "limits.in_flight"
   case bodyBytes = "limits.body_bytes"
@@ -127,6 +129,14 @@ extension ConfigurationKey {
         "A TLS handshake must be complete within this time, in milliseconds, and a caller must have said "
           + "who it is where a policy asks.")
     case .policy: Row(.file, nil, "Who may do what: a policy file.")
+    case .trustedKeys:
+      Row(
+        .folder, nil,
+        "A folder with the public keys (`NAME.pem`) whose signatures of models count.")
+    case .requireSignatures:
+      Row(
+        .truth, .truth(false),
+        "Serve no version that none of these keys has signed; needs `signatures.keys`.")
     case .connections:
       Row(.number(1...1_000_000), .number(limits.connections), "Connections that the server holds.")
     case .inFlight:

@@ -112,7 +112,7 @@ struct Serve: ParsableCommand {
       let signals = try SignalSource()
       let security = try ServeSecurity(told, log)
       try logs.startAccess(told.accessLog)
-      var platform = try loadPlatform(told.models, logs)
+      var platform = try loadPlatform(told, logs)
       var configuration = Server.Configuration()
       configuration.listen = sockets.opened
       configuration.passed = sockets.passed

@@ -64,20 +64,16 @@ extension Fleet {
       first += versions.count
     }
     let deprecated = catalog.models.filter { !$0.standing.deprecated.isEmpty }
-    if !deprecated.isEmpty {
-      writer.begin(Metric.modelDeprecated.row.family)
-      for model in deprecated {
-        writer.sample(MetricLabels("model", model.name).with("version", model.version), 1)
-      }
+    writer.begin(Metric.modelDeprecated.row.family)
+    for model in deprecated {
+      writer.sample(MetricLabels("model", model.name).with("version", model.version), 1)
     }
     let canaries = catalog.models.filter { $0.standing.weight > 0 }
-    if !canaries.isEmpty {
-      writer.begin(Metric.modelTraffic.row.family)
-      for model in canaries {
-        writer.sample(
-          MetricLabels("model", model.name).with("version", model.version),
-          nanoseconds: UInt64(model.standing.weight) * 100_000)
-      }
+    writer.begin(Metric.modelTraffic.row.family)
+    for model in canaries {
+      writer.sample(
+        MetricLabels("model", model.name).with("version", model.version),
+        nanoseconds: UInt64(model.standing.weight) * 100_000)
     }
     let shadows = catalog.models.filter { $0.standing.isShadow && $0.loaded != nil }
     write(.shadowRows, shadows, to: &writer) { $0.observed.shadowRows.load(ordering: .relaxed) }
@@ -89,7 +85,6 @@ extension Fleet {
     _ metric: Metric, _ models: [ServedModel], to writer: inout MetricsWriter,
     _ value: (LoadedModel) -> UInt64
   ) {
-    guard !models.isEmpty else { return }
     writer.begin(metric.row.family)
     for model in models {
       let labels = MetricLabels("model", model.name).with("version", model.version)
