@@ -24,7 +24,8 @@ package final class AuditLog: Sendable {
   /// - Throws: where it cannot be opened, another process writes it, or its last line is damaged.
   package init(path: String) throws(ModelError) {
     let name = lastComponent(path)
-    let descriptor = Glibc.open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0o600)
+    let flags = O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK
+    let descriptor = Glibc.open(path, flags, 0o600)
     guard descriptor >= 0 else { throw ModelError("cannot open \(name): \(systemError())") }
     let opened: State
     do { opened = try Self.opened(descriptor, name) } catch {

@@ -139,7 +139,8 @@ import Testing
     }
     let log = try AuditLog(path: path)
     #expect(try text() == whole)
-    let entry = try log.append(.init(who: "w", from: "f", act: "a", detail: String(repeating: "é", count: 5000)))
+    let long = String(repeating: "é", count: 5000)
+    let entry = try log.append(.init(who: "w", from: "f", act: "a", detail: long))
     #expect(entry.sequence == 4 && entry.event.detail.utf8.count <= 1024)
     #expect(try AuditLog.verify(path: path) == .sound(entries: 4, last: entry.hash))
   }
