@@ -16,8 +16,8 @@ struct Audit: ParsableCommand {
       commandName: "verify",
       abstract: "Find a line of the audit log that was changed or taken out.",
       discussion: """
-        Each line holds the hash of the one before it. Exit status 1 where the chain breaks. Lines that were cut \
-        off at the end leave no gap: compare the newest hash with one that was kept elsewhere.
+        Each line holds the hash of the one before it. Exit status 1 where the chain breaks. Lines that \
+        were cut off at the end leave no gap: compare the newest hash with one that was kept elsewhere.
 
           apus audit verify models/repository
         """)

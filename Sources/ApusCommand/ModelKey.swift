@@ -9,8 +9,8 @@ struct ModelKey: ParsableCommand {
     commandName: "key",
     abstract: "Make keys that sign models.",
     discussion: """
-      A server trusts the public keys in the folder that signatures.keys names; to change a key, put the new one \
-      beside the old one, sign with both, and take the old one away later:
+      A server trusts the public keys in the folder that signatures.keys names; to change a key, put the \
+      new one beside the old one, sign with both, and take the old one away later:
 
         apus model key create release.key > /etc/apus/keys/release.pem
         apus model key public release.key

@@ -9,8 +9,8 @@ struct ModelSign: ParsableCommand {
     commandName: "sign",
     abstract: "Sign the files of a version, before it is published.",
     discussion: """
-      The signature (Ed25519) is of the model's name and of every file's name, size and SHA-256. It is added to \
-      FOLDER/manifest.sig; a signature of the same key that is there already is replaced:
+      The signature (Ed25519) is of the model's name and of every file's name, size and SHA-256. It is \
+      added to FOLDER/manifest.sig; a signature of the same key that is there already is replaced:
 
         apus model key create release.key > release.pem
         apus model sign build/digits --name digits --key release.key

@@ -83,6 +83,9 @@ import Testing
           handshakes: 256  # default
           handshake_timeout_ms: 10000  # default
         # policy: not set
+        signatures:
+          # keys: not set
+          required: false  # default
         limits:
           connections: 16384  # default
           in_flight: 1024  # default
