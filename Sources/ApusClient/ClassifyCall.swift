@@ -89,6 +89,13 @@ public struct ClassifyCall: Equatable, Sendable {
     set { options.traceParent = newValue }
   }
 
+  /// Keeps a caller on one side where a share of the calls goes to a new version: all calls of a key go to
+  /// the same one. Empty: each call by chance.
+  public var routeKey: String {
+    get { options.routeKey }
+    set { options.routeKey = newValue }
+  }
+
   /// This call with the time that is left of its time-out, rounded up to a sixteenth of it: calls in steady
   /// traffic, which lose little before they are sent, stay alike.
   func withTimeLeft(until deadline: Instant) -> ClassifyCall {

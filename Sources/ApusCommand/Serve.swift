@@ -112,7 +112,6 @@ struct Serve: ParsableCommand {
       let signals = try SignalSource()
       let security = try ServeSecurity(told, log)
       try logs.startAccess(told.accessLog)
-      var platform = try loadPlatform(told, logs)
       var configuration = Server.Configuration()
       configuration.listen = sockets.opened
       configuration.passed = sockets.passed
@@ -124,12 +123,7 @@ struct Serve: ParsableCommand {
       configuration.access = security.access
       configuration.lanes = told.http.isEmpty ? 0 : told.httpThreads
       configuration.accessLog = logs.access
-      let catalog = try platform.catalog()
-      let counts = platform.counts
-      configuration.administration = try Administration(platform)
-      // Reading arguments and models went through far more code and heap than serving does.
-      clinux_release_memory()
-      let server = try Server(catalog: catalog, configuration)
+      let (server, counts) = try start(configuration, told, logs)
       for address in server.addresses { log.info("listening on \(address)") }
       let gateway = try startGateway(server, told, security, log)
       let manager = ServiceManager()
@@ -149,6 +143,19 @@ struct Serve: ParsableCommand {
     } catch let error as ModelError {
       throw CommandFailure("\(error)")
     }
+  }
+
+  /// Loads the models and serves them. Here alone, nothing keeps one that goes out of service.
+  private func start(
+    _ configuration: Server.Configuration, _ told: ServeConfiguration, _ logs: ServeLog
+  ) throws -> (server: Server, counts: (ready: Int, failed: Int)) {
+    var configuration = configuration
+    var platform = try loadPlatform(told, logs)
+    let catalog = try platform.catalog()
+    configuration.administration = try Administration(platform)
+    // Reading arguments and models went through far more code and heap than serving does.
+    clinux_release_memory()
+    return (try Server(catalog: catalog, configuration), platform.counts)
   }
 
   private func configuration() throws -> ServeConfiguration {

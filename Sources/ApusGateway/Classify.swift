@@ -52,6 +52,8 @@ enum Classify {
       $0.member("model", model.served.name)
       $0.member("version", integer: model.served.version)
       $0.member("digest", model.served.digestText)
+      let deprecated = model.served.standing.deprecated
+      if !deprecated.isEmpty { $0.member("deprecated", deprecated) }
       $0.key("results")
       $0.array { text in for row in 0..<answer.rows { write(row, answer, model, &text) } }
       $0.key("timing_ns")

@@ -32,6 +32,8 @@ struct ModelCall {
   /// JSON spends up to so many bytes on a number of 4.
   private static let bytesPerByte = 8
   private static let traceParent = HTTPField.Name("traceparent")
+  /// Keeps a caller on one side of a canary.
+  private static let routeKey = HTTPField.Name("apus-route-key")
   static let headerLength = HTTPField.Name("Inference-Header-Content-Length")
 
   /// Finds out who calls, and the model, before the body is looked at.
@@ -48,7 +50,8 @@ struct ModelCall {
     do {
       let known = try frontend.caller(head, peer.lane, peer.certificate)
       caller = known
-      let found = try frontend.model(of: route, peer.lane, known)
+      let key = routeKey.flatMap { head.headerFields[$0] } ?? ""
+      let found = try frontend.model(of: route, key, peer.lane, known)
       model = found
       let call = ModelCall(route.form, head.headerFields, peer.lane, known, found, blank)
       try call.checkBody(head.headerFields)
@@ -161,7 +164,7 @@ extension ModelCall {
 extension Frontend {
   /// The version that a path names, or the default model's, for who may call it.
   fileprivate func model(
-    of route: CallRoute, _ lane: Lane, _ caller: LocalCaller
+    of route: CallRoute, _ key: String, _ lane: Lane, _ caller: LocalCaller
   ) throws(Status) -> LocalModel {
     let choice =
       switch route.form {
@@ -169,7 +172,8 @@ extension Frontend {
       default: try ModelChoice(route.model, version: route.version, alias: route.alias)
       }
     try lane.require(.classify, model: choice.name, by: caller)
-    return try lane.find(choice.name, version: choice.version, alias: choice.alias)
+    return try lane.find(
+      choice.name, version: choice.version, alias: choice.alias, routeKey: key)
   }
 
   private func defaultModel(_ lane: Lane, _ caller: LocalCaller) throws(Status) -> String {

@@ -84,8 +84,7 @@ package final class Administration: Sendable {
     loads.start(self)
     running.add(
       try Thread(name: "apus-admin") { [self] in
-        guard let platform = first.withLock({ $0.take() }) else { return }
-        var administrator = PlatformAdministrator(platform, fleet, self)
+        guard var administrator = administrator(of: first, fleet) else { return }
         run(&administrator)
       })
     running.add(
@@ -109,6 +108,11 @@ package final class Administration: Sendable {
     post(.stop)
     running.join()
     fleet.withLock { $0 = nil }
+  }
+
+  /// In a function of its own, so that no copy of the platform outlives it and keeps models in memory.
+  private func administrator(of platform: Locked<Platform?>, _ fleet: Fleet) -> PlatformAdministrator? {
+    platform.withLock { $0.take() }.map { PlatformAdministrator($0, fleet, self) }
   }
 
   private func run(_ administrator: inout PlatformAdministrator) {

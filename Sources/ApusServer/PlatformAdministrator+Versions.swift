@@ -112,9 +112,9 @@ extension PlatformAdministrator {
         try platform.repository.delete(request.model, version: request.version)
       } catch { throw Status(.internal, "REPOSITORY_FAILED", error.description) }
     }
-    let note = request.note.isEmpty ? "withdrawn" : "withdrawn: \(request.note)"
-    retire(request.model, request.version, as: .withdrawn, nil)
-    done(act, version: request.version, request.deleteFiles ? note + "; its files are deleted" : note)
+    let note = request.note.isEmpty ? "withdrawn; " : "withdrawn: \(request.note); "
+    let files = request.deleteFiles ? "its files are deleted; " : ""
+    retire(request.model, request.version, as: .withdrawn, act, note: note + files)
     if request.deleteFiles, version.loaded == nil { forget(request.model, request.version) }
   }
 

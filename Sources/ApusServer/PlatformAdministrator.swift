@@ -42,7 +42,9 @@ struct PlatformAdministrator: ~Copyable {
     var loaded: LoadedModel
     let slot: Int
     let residentBefore: UInt64
+    /// What waits for it, and what is told then beside the memory.
     let act: PendingAct?
+    let note: String
   }
 
   init(_ platform: consuming Platform, _ fleet: Fleet, _ administration: Administration) {
@@ -217,7 +219,9 @@ struct PlatformAdministrator: ~Copyable {
   }
 
   /// Takes a version out of service; its memory goes back when the last call on it has ended.
-  mutating func retire(_ name: String, _ number: UInt64, as state: ModelState, _ act: PendingAct?) {
+  mutating func retire(
+    _ name: String, _ number: UInt64, as state: ModelState, _ act: PendingAct?, note: String = ""
+  ) {
     guard var version = platform.models[name]?.versions[number] else { return }
     let (loaded, slot) = (version.loaded, version.slot)
     version.loaded = nil
@@ -231,10 +235,11 @@ struct PlatformAdministrator: ~Copyable {
       retired.append(
         Retired(
           model: name, version: number, loaded: loaded, slot: slot,
-          residentBefore: ProcessFacts.now().residentBytes, act: act))
+          residentBefore: ProcessFacts.now().residentBytes, act: act,
+          note: note))
     }
     install()
-    if loaded == nil, let act { done(act, version: number, "it was not loaded") }
+    if loaded == nil, let act { done(act, version: number, note + "it was not loaded") }
   }
 
   // MARK: Time
@@ -264,7 +269,7 @@ struct PlatformAdministrator: ~Copyable {
     var acts: [(PendingAct, String)] = []
     for version in freed {
       let act = version.act
-      let detail = free(version)
+      let detail = version.note + free(version)
       if let act { acts.append((act, detail)) }
     }
     install()

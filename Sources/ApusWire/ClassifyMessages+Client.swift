@@ -17,6 +17,8 @@ package struct ClassifyOptions: Equatable, Sendable {
   package var wantDigest = false
   /// W3C `traceparent`; empty: none.
   package var traceParent = ""
+  /// Keeps a caller on one side of a canary; empty: by chance.
+  package var routeKey = ""
 
   package init(model: String) { self.model = model }
 
@@ -42,6 +44,7 @@ package struct ClassifyOptions: Equatable, Sendable {
     message.want_labels = wantLabels ? 1 : 0
     message.want_digest = wantDigest ? 1 : 0
     if !traceParent.isEmpty { message.trace_parent = arena.binary(Array(traceParent.utf8)) }
+    message.route_key = arena.string(routeKey)
     let list: UnsafeMutablePointer<UnsafeMutablePointer<Apus__V1__Part>?>? = arena.pointers(1)
     let part: UnsafeMutablePointer<Apus__V1__Part>? = arena.make { apus__v1__part__init($0) }
     guard let list, let input = part else { return 0 }
