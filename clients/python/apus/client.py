@@ -16,6 +16,7 @@ from .exchange import Call, Exchange
 from .watch import watch_health
 from .hello import Token, is_loopback
 from .messages import Method
+from .publishing import pieces, version_files
 from .tensors import Classification
 from .tls import TLS
 

@@ -1,0 +1,90 @@
+"""What callers and memory see while versions come and go."""
+import threading
+
+import apus
+import numpy as np
+
+from conftest import DIGITS, LONG, command, make_model
+
+ROWS = np.full((1, 64), 0.5, "f4")
+
+
+def test_publishes_under_load_lose_no_call(repository, serve, tmp_path):
+    server = serve(repository)
+    other = make_model(tmp_path / "other", seed=1)
+    publishes, committed, ended = (200 if LONG else 20), [1], threading.Event()
+    answers, failures = [], []
+
+    def call():
+        client = apus.Client(server.address)
+        while not ended.is_set():
+            newest = committed[-1]
+            try:
+                result = client.classify("digits", ROWS)
+                answers.append((newest, result.version, result.probabilities.tobytes()))
+            except Exception as error:
+                failures.append(error)
+
+    callers = [threading.Thread(target=call) for _ in range(16)]
+    for caller in callers:
+        caller.start()
+    administrator = apus.Client(server.address)
+    for index in range(publishes):
+        committed.append(administrator.publish(str(other if index % 2 == 0 else DIGITS), "digits").model.version)
+    ended.set()
+    for caller in callers:
+        caller.join()
+    assert not failures and len(answers) > publishes
+    # The version that answers is never older than one whose publication had ended before the call.
+    assert all(version >= newest for newest, version, _ in answers)
+    # Odd versions are one model, even ones the other; their kernels may round differently.
+    for parity in (0, 1):
+        rows = [np.frombuffer(bytes, "f4") for _, version, bytes in answers if version % 2 == parity]
+        assert rows and all(np.allclose(row, rows[0], atol=1e-5) for row in rows)
+    print(f"{publishes} publishes, {len(answers)} calls of 16 clients, 0 failed")
+
+
+def test_memory_comes_back(repository, serve, tmp_path):
+    server = serve(repository)
+    command("publish", make_model(tmp_path / "large", inputs=5000, classes=5000), "--name", "large", server=server)
+    command("publish", DIGITS, "--name", "large", server=server)
+    after = []
+    for _ in range(500 if LONG else 12):
+        command("unload", "large@1", server=server)
+        after.append(server.resident())
+        command("load", "large@1", server=server)
+    print(f"{after[0] >> 10} KiB after the first unload, at most {max(after) >> 10} KiB later")
+    assert max(after) <= after[0] * 1.05 + (2 << 20)
+
+
+def test_many_models_start_and_are_found(serve, tmp_path):
+    folder = tmp_path / "many"
+    count = 2000 if LONG else 300
+    for index in range(count):
+        version = folder / f"m{index}/1"
+        version.mkdir(parents=True)
+        for name in ("model.pth", "model.yaml"):
+            (version / name).hardlink_to(DIGITS / name)
+    server = serve(folder)
+    client = apus.Client(server.address)
+    assert len(client.models()) == count
+    assert client.classify(f"m{count - 1}", ROWS).version == 1
+
+
+def test_a_publisher_that_is_killed_leaves_nothing(repository, serve, tmp_path):
+    import subprocess, time
+    from conftest import BINARY
+
+    server = serve(repository)
+    large = make_model(tmp_path / "large", inputs=4000, classes=4000)
+    run = subprocess.Popen([BINARY, "model", "publish", str(large), "--name", "digits", "--to", server.address],
+                           stdout=subprocess.DEVNULL)
+    while not list((repository / ".apus/incoming").glob("*/2/model.safetensors")):
+        assert run.poll() is None
+        time.sleep(0.001)
+    run.kill()
+    run.wait()
+    assert apus.Client(server.address).classify("digits", ROWS).version == 1
+    assert server.stop() == 0
+    assert not list((repository / ".apus/incoming").glob("*"))
+    assert not (repository / "digits/2").exists()
