@@ -37,14 +37,19 @@ struct PlatformAdministrator: ~Copyable {
 
   /// A version that is out of service and still in memory.
   struct Retired {
-    let model: String
-    let version: UInt64
+    struct Facts {
+      let model: String
+      let version: UInt64
+      let slot: Int
+      let weightsBytes: Int
+      let residentBefore: UInt64
+      /// What waits for it, and what is told then beside the memory.
+      let act: PendingAct?
+      let note: String
+    }
+
+    let facts: Facts
     var loaded: LoadedModel
-    let slot: Int
-    let residentBefore: UInt64
-    /// What waits for it, and what is told then beside the memory.
-    let act: PendingAct?
-    let note: String
   }
 
   init(_ platform: consuming Platform, _ fleet: Fleet, _ administration: Administration) {
@@ -232,11 +237,10 @@ struct PlatformAdministrator: ~Copyable {
     }
     platform.models[name]?.versions[number] = version
     if let loaded {
-      retired.append(
-        Retired(
-          model: name, version: number, loaded: loaded, slot: slot,
-          residentBefore: ProcessFacts.now().residentBytes, act: act,
-          note: note))
+      let facts = Retired.Facts(
+        model: name, version: number, slot: slot, weightsBytes: loaded.plan.weightsBytes,
+        residentBefore: ProcessFacts.now().residentBytes, act: act, note: note)
+      retired.append(Retired(facts: facts, loaded: loaded))
     }
     install()
     if loaded == nil, let act { done(act, version: number, note + "it was not loaded") }
@@ -259,48 +263,38 @@ struct PlatformAdministrator: ~Copyable {
     unloadSuperseded()
   }
 
-  /// Frees what nobody computes with any more.
+  /// Frees what nobody computes with any more, and only then says so.
   private mutating func freeRetired() {
-    var freed: [Retired] = []
+    var freed: [Retired.Facts] = []
     for index in retired.indices.reversed() where isKnownUniquelyReferenced(&retired[index].loaded) {
-      freed.append(retired.remove(at: index))
+      freed.append(retired[index].facts)
+      retired.remove(at: index)
     }
     guard !freed.isEmpty else { return }
-    var acts: [(PendingAct, String)] = []
+    releaseMemory()
     for version in freed {
-      let act = version.act
-      let detail = version.note + free(version)
-      if let act { acts.append((act, detail)) }
+      if version.slot >= 0 {
+        for recorder in fleet.recorders { recorder.clear(slot: version.slot) }
+        platform.give(back: version.slot)
+      }
+      platform.leftMemory(version.model, version.version)
     }
     install()
-    for (act, detail) in acts { done(act, version: act.version, detail) }
-  }
-
-  /// - Returns: what came of it, for a person.
-  private mutating func free(_ version: consuming Retired) -> String {
-    let bytes = version.loaded.plan.weightsBytes
-    let (name, number, slot, before) = (
-      version.model, version.version, version.slot, version.residentBefore
-    )
-    _ = consume version
-    releaseMemory()
-    if slot >= 0 {
-      for recorder in fleet.recorders { recorder.clear(slot: slot) }
-      platform.give(back: slot)
+    let resident = ProcessFacts.now().residentBytes
+    for version in freed {
+      let detail =
+        "unloaded; \(version.weightsBytes >> 10) KiB of weights returned, resident memory "
+        + "\(version.residentBefore >> 10) KiB before and \(resident >> 10) KiB now"
+      platform.log.write(.info, "\(version.model) version \(version.version) \(detail)")
+      if let act = version.act { done(act, version: act.version, version.note + detail) }
     }
-    platform.leftMemory(name, number)
-    let detail =
-      "unloaded; \(bytes >> 10) KiB of weights returned, resident memory "
-      + "\(before >> 10) KiB before and \(ProcessFacts.now().residentBytes >> 10) KiB now"
-    platform.log.write(.info, "\(name) version \(number) \(detail)")
-    return detail
   }
 
   /// When the server ends: acts that wait for the loading thread are not done.
   mutating func end() {
     for act in loading.values { act.pending.reply?.send(.failure(.serverEnds)) }
     for act in verifying.values { act.reply?.send(.failure(.serverEnds)) }
-    for version in retired { version.act?.reply?.send(.failure(.serverEnds)) }
+    for version in retired { version.facts.act?.reply?.send(.failure(.serverEnds)) }
     for upload in uploads.values { upload.staged.discard() }
   }
 }
