@@ -38,7 +38,7 @@ struct CatalogReader: ~Copyable {
     }
     tag = nil
     do throws(JSONError) {
-      last = try object.bytes.withUnsafeBytes { (bytes) throws(JSONError) in try StoreIndex.read(bytes) }
+      last = try withBytes(object.bytes) { (bytes) throws(JSONError) in try StoreIndex.read(bytes) }
     } catch {
       throw StoreError(
         .unusable, "\(settings.location.url(Self.key).shown) cannot be used: \(shown(error.description))")

@@ -70,7 +70,7 @@ enum Files {
     let number = open(scratch, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o644)
     guard number >= 0 else { throw failure("write \(scratch)") }
     let file = Descriptor(owning: number)
-    try bytes.withUnsafeBytes { (bytes) throws(StoreError) in try write(bytes, to: file.number, scratch) }
+    try withBytes(bytes) { (bytes) throws(StoreError) in try write(bytes, to: file.number, scratch) }
     guard fsync(file.number) == 0 else { throw failure("write \(scratch)") }
     try rename(scratch, to: path)
   }

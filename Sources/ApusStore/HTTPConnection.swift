@@ -57,7 +57,7 @@ struct HTTPConnection: ~Copyable {
     ccurl_set_long(handle, CURLOPT_CONNECTTIMEOUT, settings.timeoutSeconds)
     ccurl_set_long(handle, CURLOPT_LOW_SPEED_LIMIT, 1)
     ccurl_set_long(handle, CURLOPT_LOW_SPEED_TIME, settings.timeoutSeconds)
-    ccurl_set_long(handle, CURLOPT_SSLVERSION, Int(CURL_SSLVERSION_TLSv1_2.rawValue))
+    ccurl_set_long(handle, CURLOPT_SSLVERSION, Int(CURL_SSLVERSION_TLSv1_2))
     ccurl_set_text(handle, CURLOPT_USERAGENT, "apus-store")
     if let certificates = settings.certificates { ccurl_set_text(handle, CURLOPT_CAINFO, certificates) }
     if let credentials = settings.credentials {

@@ -63,7 +63,7 @@ package enum IndexWriter {
     }
     let named: [StoreFile]
     do throws(JSONError) {
-      named = try bytes.withUnsafeBytes { (bytes) throws(JSONError) in try StoreIndex.readManifest(bytes) }
+      named = try withBytes(bytes) { (bytes) throws(JSONError) in try StoreIndex.readManifest(bytes) }
     } catch { throw StoreError(.local, "\(path) cannot be used: \(shown(error.description))") }
     for file in named where !files.contains(file) {
       throw StoreError(.local, "\(folder)/\(shown(file.name)) is not what \(path) says; publish it again")

@@ -18,6 +18,8 @@ package struct ListingPage: Equatable, Sendable {
   /// The longest page that is read, in bytes: a thousand keys of a kilobyte, every byte escaped.
   static let mostBytes = 8 << 20
 
+  init() {}
+
   /// - Throws: `StoreError` for what is no such document, and for one with a document type, which may name
   ///   entities.
   package init(_ bytes: UnsafeRawBufferPointer) throws(StoreError) {
@@ -41,7 +43,7 @@ package struct ListingPage: Equatable, Sendable {
 
 /// What the parser calls while it reads.
 private final class ListingReader {
-  var page = ListingPage(empty: ())
+  var page = ListingPage()
   var isTruncated = false
   var isEscaped = false
   private var problem: StoreError?
@@ -67,7 +69,8 @@ private final class ListingReader {
     defer { self.parser = nil }
     XML_SetUserData(parser, Unmanaged.passUnretained(self).toOpaque())
     XML_SetElementHandler(
-      parser, { ListingReader.of($0)?.begin($1) }, { context, _ in ListingReader.of(context)?.end() })
+      parser, { context, name, _ in ListingReader.of(context)?.begin(name) },
+      { context, _ in ListingReader.of(context)?.end() })
     XML_SetCharacterDataHandler(parser) { ListingReader.of($0)?.add($1, $2) }
     XML_SetStartDoctypeDeclHandler(parser) { context, _, _, _, _ in
       ListingReader.of(context)?.stop("the listing has a document type, which is not read")
@@ -132,8 +135,4 @@ private final class ListingReader {
     path.removeLast()
     text.removeAll(keepingCapacity: true)
   }
-}
-
-extension ListingPage {
-  fileprivate init(empty: ()) {}
 }

@@ -112,7 +112,7 @@ struct ModelSync {
     }
     let named: [StoreFile]
     do throws(JSONError) {
-      named = try object.bytes.withUnsafeBytes { (bytes) throws(JSONError) in
+      named = try withBytes(object.bytes) { (bytes) throws(JSONError) in
         try StoreIndex.readManifest(bytes)
       }
     } catch {

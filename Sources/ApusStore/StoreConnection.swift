@@ -34,7 +34,7 @@ struct StoreConnection: ~Copyable {
     let url = settings.location.listing(after: token)
     guard let object = try small(url, atMost: ListingPage.mostBytes) else { return ListingPage() }
     do throws(StoreError) {
-      let page = try object.bytes.withUnsafeBytes { (bytes) throws(StoreError) in try ListingPage(bytes) }
+      let page = try withBytes(object.bytes) { (bytes) throws(StoreError) in try ListingPage(bytes) }
       guard page.errorCode == nil else { throw StoreError(.unusable, "this is an error, no listing") }
       return page
     } catch { throw StoreError(error.kind, "\(url.shown): \(error); is this an S3 store?") }
@@ -106,6 +106,8 @@ struct StoreConnection: ~Copyable {
     let code = page?.errorCode.map { " (\(shown($0)))" } ?? ""
     let (kind, advice): (StoreError.Kind, String) =
       switch response.status {
+      case 300..<500 where settings.isElsewhere(response.region):
+        (.unusable, "the bucket is in the region \(shown(response.region ?? "")): use --region")
       case 401, 403:
         (
           .denied,
@@ -115,8 +117,6 @@ struct StoreConnection: ~Copyable {
               : "check the AWS_… credentials, and that they may list and get it"
         )
       case 404, 410: (.missing, "is the address right?")
-      case 301, 307, 400 where response.region != nil && response.region != settings.region:
-        (.unusable, "the bucket is in the region \(shown(response.region ?? "")): use --region")
       case 408, 429, 500...: (.unreachable, "the store is busy or broken; it is asked again")
       default: (.unusable, "the store refuses it")
       }

@@ -35,3 +35,13 @@ func shown(_ text: some StringProtocol) -> String {
   }
   return result
 }
+
+/// The bytes in memory, for a body that throws errors of one type.
+func withBytes<Result, Failure: Error>(
+  _ bytes: [UInt8], _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
+) throws(Failure) -> Result {
+  let result = bytes.withUnsafeBytes { bytes -> Swift.Result<Result, Failure> in
+    do throws(Failure) { return .success(try body(bytes)) } catch { return .failure(error) }
+  }
+  return try result.get()
+}

@@ -58,6 +58,9 @@ package struct StoreSettings: Sendable {
       region: self.region)
     credentials = location.kind == .s3 ? try StoreCredentials(environment: environment) : nil
   }
+
+  /// Whether a bucket says that it is in another region.
+  func isElsewhere(_ region: String?) -> Bool { region.map { $0 != self.region } ?? false }
 }
 
 /// nil for one that is not set, or empty.
