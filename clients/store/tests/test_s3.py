@@ -180,7 +180,7 @@ def test_requests_are_signed_as_s3_asks(moto, tmp_path):
     held = {f"m/{version}/a b+ü~$&(1).txt": b"%d" % version for version in range(1, 4)}
     for path, data in held.items():
         s3.put_object(Bucket="signed", Key=path, Body=data)
-    urllib.request.urlopen(urllib.request.Request(moto + "/moto-api/reset-auth", data=b"0", method="POST"))
+    reset_auth(moto, b"0")
     try:
         good = {
             "AWS_ACCESS_KEY_ID": key["AccessKeyId"], "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
@@ -192,8 +192,14 @@ def test_requests_are_signed_as_s3_asks(moto, tmp_path):
         assert done.code == 1
         assert "status 403 (SignatureDoesNotMatch); check the AWS_… credentials" in done.problems[0]
     finally:
-        urllib.request.urlopen(
-            urllib.request.Request(moto + "/moto-api/reset-auth", data=b"inf", method="POST"))
+        reset_auth(moto, b"inf")
+
+
+def reset_auth(moto, calls):
+    """moto checks who calls after so many calls."""
+    urllib.request.urlopen(
+        urllib.request.Request(
+            moto + "/moto-api/reset-auth", data=calls, headers={"Content-Type": "text/plain"}, method="POST"))
 
 
 class FakeS3(WebServer):
