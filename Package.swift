@@ -53,11 +53,14 @@ let package = Package(
     module("ApusStream", ["ApusBase", "ApusIO", "ApusTLS"]),
     module("ApusLog", ["ApusBase", "ApusWire", "ApusIO"]),
     module("ApusYAML", ["Yams"]),
+    module("ApusJSON", []),
     module("ApusMetrics", []),
     module("ApusEngine", ["ApusBase", "COpenBLAS", "CSingleThreadedBLAS"]),
     module("ApusFormats", ["ApusBase", "ApusEngine"]),
     module("ApusFeatures", ["ApusBase"]),
-    module("ApusModels", ["ApusBase", "ApusEngine", "ApusFeatures", "ApusFormats", "ApusYAML", "COpenSSL"]),
+    module(
+      "ApusModels",
+      ["CLinux", "ApusBase", "ApusEngine", "ApusFeatures", "ApusFormats", "ApusJSON", "ApusYAML", "COpenSSL"]),
     module("ApusAccess", ["ApusBase", "ApusYAML", "COpenSSL"]),
     module("ApusClient", ["ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusStream"]),
     module(
@@ -68,7 +71,6 @@ let package = Package(
       ]),
 
     // Layer 6: HTTP.
-    module("ApusJSON", ["ApusWire"]),
     module(
       "ApusGateway",
       [
@@ -89,8 +91,8 @@ let package = Package(
     module(
       "ApusCommand",
       [
-        "ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusYAML", "ApusEngine", "ApusFormats", "ApusModels",
-        "ApusAccess", "ApusClient", "ApusServer", "ApusLog",
+        "ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusJSON", "ApusYAML", "ApusEngine", "ApusFormats",
+        "ApusModels", "ApusAccess", "ApusClient", "ApusServer", "ApusLog",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Histogram", package: "hdrhistogram-swift"),
         .product(name: "Logging", package: "swift-log"),
@@ -113,12 +115,14 @@ let package = Package(
       swiftSettings: settings),
     tests("ApusTLSTests", ["ApusTLS", "ApusBase", "COpenSSL", "TestCertificates"]),
     tests("ApusYAMLTests", ["ApusYAML"]),
+    tests("ApusJSONTests", ["ApusJSON"]),
     tests("ApusMetricsTests", ["ApusMetrics"]),
     tests("ApusAccessTests", ["ApusAccess", "ApusYAML", "ApusBase"]),
     tests("ApusEngineTests", ["ApusEngine", "ApusBase"]),
     tests("ApusFormatsTests", ["ApusFormats", "ApusEngine", "ApusBase"]),
     tests("ApusFeaturesTests", ["ApusFeatures", "ApusBase"]),
-    tests("ApusModelsTests", ["ApusFeatures", "ApusModels", "ApusFormats", "ApusEngine", "ApusBase"]),
+    tests(
+      "ApusModelsTests", ["ApusFeatures", "ApusModels", "ApusFormats", "ApusEngine", "ApusJSON", "ApusBase"]),
     tests(
       "ApusGatewayTests",
       [
@@ -130,7 +134,7 @@ let package = Package(
     tests(
       "ConfigurationTests",
       [
-        "ApusCommand", "ApusIO", "ApusBase", "TestCertificates",
+        "ApusCommand", "ApusWire", "ApusIO", "ApusJSON", "ApusBase", "TestCertificates",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     // The shape of the sources: imports, lengths, words.

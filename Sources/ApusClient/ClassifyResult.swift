@@ -21,6 +21,8 @@ public struct ClassifyResult: Equatable, Sendable {
   public private(set) var digest: [UInt8] = []
   /// How busy the server is: 0 idle, 1 saturated.
   public private(set) var load: Float = 0
+  /// Why to leave the version that answered, and for which; empty: it is current.
+  public private(set) var deprecated = ""
   /// Where the call's time went in the server.
   public private(set) var time = ServerTime()
 
@@ -47,6 +49,7 @@ public struct ClassifyResult: Equatable, Sendable {
     version = response.version
     digest = response.digest
     load = response.load
+    deprecated = response.deprecated
     time = ServerTime(response.time)
   }
 }

@@ -134,21 +134,28 @@ extension ClientConnection {
     return id
   }
 
-  /// Takes a call of another method, whose metadata `encode` writes.
+  /// Takes a call of another method, whose metadata `encode` writes; the body is copied.
   ///
   /// - Returns: as `submit` of a Classify call. A watch, which is answered for as long as it is open, is not
   ///   counted among the calls in flight.
   package mutating func submit(
-    _ method: Method, _ encode: (UnsafeMutableRawBufferPointer, borrowing MetadataArena) -> Int
+    _ method: Method, body: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0),
+    _ encode: (UnsafeMutableRawBufferPointer, borrowing MetadataArena) -> Int
   ) throws(ClientError) -> UInt64? {
     let metadataBytes = encode(request.invalidated(), arena)
+    guard metadataBytes > 0 || method != .beginPublish else {
+      throw .invalidInput("its description takes more than the metadata of a frame may")
+    }
     let isCall = method != .watchHealth
-    let frameBytes = FrameLayout(metadataBytes: metadataBytes, bodyBytes: 0).frameBytes
+    let frameBytes = FrameLayout(metadataBytes: metadataBytes, bodyBytes: body.count).frameBytes
     guard makeRoom(frameBytes, forCall: isCall) else { return nil }
     let id = nextRequestID(forCall: isCall)
-    append(.request, method, requestID: id, metadataBytes: metadataBytes)
+    append(.request, method, requestID: id, metadataBytes: metadataBytes, body: body)
     return id
   }
+
+  /// Makes room for so many unsent bytes, so that several large frames can be on their way.
+  mutating func reserveUnsent(_ byteCount: Int) { output.reserve(byteCount) }
 
   /// Says that nobody waits for an answer any more. It may come all the same. A cancel is a courtesy: it is
   /// left out where the server does not read.
@@ -171,13 +178,16 @@ extension ClientConnection {
     return lastRequestID
   }
 
-  /// Puts a frame without body, whose metadata lies in the template, behind the others. The caller knows of
-  /// room.
-  private mutating func append(_ kind: FrameKind, _ method: Method, requestID: UInt64, metadataBytes: Int) {
-    let layout = FrameLayout(metadataBytes: metadataBytes, bodyBytes: 0)
+  /// Puts a frame whose metadata lies in the template behind the others. The caller knows of room.
+  private mutating func append(
+    _ kind: FrameKind, _ method: Method, requestID: UInt64, metadataBytes: Int,
+    body: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0)
+  ) {
+    let layout = FrameLayout(metadataBytes: metadataBytes, bodyBytes: body.count)
     let header = FrameHeader(
-      kind: kind, method: method.rawValue, requestID: requestID, metadataBytes: metadataBytes)
-    request.write(header, layout, to: output.append(layout.frameBytes))
+      kind: kind, method: method.rawValue, requestID: requestID, metadataBytes: metadataBytes,
+      bodyBytes: body.count)
+    request.write(header, layout, body: body, to: output.append(layout.frameBytes))
   }
 
   /// Sends what the kernel has room for.

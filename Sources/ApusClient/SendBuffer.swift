@@ -29,6 +29,11 @@ struct SendBuffer: ~Copyable {
     return place
   }
 
+  /// Grows to hold so many unsent bytes.
+  mutating func reserve(_ byteCount: Int) {
+    if byteCount > memory.bytes.count { makeRoom(max(0, byteCount - (end - start))) }
+  }
+
   private mutating func makeRoom(_ frameBytes: Int) {
     let unsentBytes = end - start
     if frameBytes > memory.bytes.count - unsentBytes {

@@ -40,7 +40,7 @@ public final class SynchronousClient {
   private let address: Address
   private let options: ClientOptions
   private let security: ClientSecurity
-  private var connection: ClientConnection?
+  var connection: ClientConnection?
 
   /// Connects.
   ///
@@ -112,7 +112,7 @@ public final class SynchronousClient {
   }
 
   /// Sends and waits for the answer to `id`; older ones, that nobody waits for, are dropped.
-  private func answer(_ id: UInt64, _ deadline: Instant) throws(ClientError) -> AnswerView {
+  func answer(_ id: UInt64, _ deadline: Instant) throws(ClientError) -> AnswerView {
     connection?.sendSome()
     while let view = try connection?.receive(until: deadline) {
       if view.requestID == id { return view }
@@ -136,7 +136,7 @@ public final class SynchronousClient {
       connectTimeoutNanoseconds: min(options.connectTimeoutNanoseconds, left))
   }
 
-  private var isConnected: Bool {
+  var isConnected: Bool {
     switch connection {
     case .some: true
     case .none: false
@@ -165,7 +165,7 @@ public final class SynchronousClient {
     _ = usleep(UInt32(clamping: wait / 1000))
   }
 
-  private func deadline(_ timeoutNanoseconds: UInt64) -> Instant {
+  func deadline(_ timeoutNanoseconds: UInt64) -> Instant {
     timeoutNanoseconds == 0 ? .never : .now.advanced(by: timeoutNanoseconds)
   }
 
@@ -241,32 +241,38 @@ extension SynchronousClient {
   }
 
   /// A name that could not be sent whole would ask for something else.
-  private func checkName(_ name: String) throws(ClientError) {
+  func checkName(_ name: String) throws(ClientError) {
     guard name.utf8.count <= 4096, !name.utf8.contains(0) else {
       throw .invalidInput("a name has at most 4096 bytes, none of them zero")
     }
   }
 
   /// One call whose answers are metadata alone.
-  private func exchange(
+  func exchange(
     _ method: Method, _ timeoutNanoseconds: UInt64,
+    body: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0),
     _ encode: (UnsafeMutableRawBufferPointer, borrowing MetadataArena) -> Int,
     _ decode: (UnsafeRawBufferPointer, borrowing MetadataArena) throws(Status) -> Void
   ) throws(ClientError) {
     var deadline = deadline(timeoutNanoseconds)
-    do throws(ClientError) {
+    try reading { () throws(ClientError) in
       let id = try submit(deadline) { connection throws(ClientError) in
-        try connection.submit(method, encode)
+        try connection.submit(method, body: body, encode)
       }
       var hasMore = true
       while hasMore {
         let view = try answer(id, deadline)
         try connection?.decode(view, decode)
         hasMore = view.hasMore
-        // Nobody knows when the next change comes.
-        if method == .watchHealth { deadline = .never }
+        // Nobody knows when the next change comes, or how long a step takes.
+        if method.isLong { deadline = .never }
       }
-    } catch {
+    }
+  }
+
+  /// Drops the connection when what `body` does shows that it is of no more use.
+  func reading(_ body: () throws(ClientError) -> Void) throws(ClientError) {
+    do { try body() } catch {
       switch error {
       case .connectionLost, .protocolBroken: connection = nil
       default: break
@@ -274,6 +280,11 @@ extension SynchronousClient {
       throw error
     }
   }
+}
+
+extension Method {
+  /// Its answers come as things happen.
+  fileprivate var isLong: Bool { self == .watchHealth || self == .commitPublish || self == .load }
 }
 
 extension ClientConnection {

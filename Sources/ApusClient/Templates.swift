@@ -73,12 +73,20 @@ struct RequestTemplate: ~Copyable {
     return metadata
   }
 
-  /// Writes a frame without body, whose metadata lies where `invalidated` lent it.
-  func write(_ header: FrameHeader, _ layout: FrameLayout, to frame: UnsafeMutableRawPointer) {
+  /// Writes a frame whose metadata lies where `invalidated` lent it; `frame` has room for
+  /// `layout.frameBytes`.
+  func write(
+    _ header: FrameHeader, _ layout: FrameLayout, body: UnsafeRawBufferPointer,
+    to frame: UnsafeMutableRawPointer
+  ) {
     header.write(to: frame)
     let metadataStart = memory.baseAddress + FrameHeader.byteCount
     (frame + FrameHeader.byteCount).copyMemory(from: metadataStart, byteCount: layout.metadataBytes)
-    clear(frame, FrameHeader.byteCount + layout.metadataBytes, layout.frameBytes)
+    clear(frame, FrameHeader.byteCount + layout.metadataBytes, layout.bodyOffset)
+    if let bytes = body.baseAddress {
+      (frame + layout.bodyOffset).copyMemory(from: bytes, byteCount: body.count)
+    }
+    clear(frame, layout.bodyOffset + body.count, layout.frameBytes)
   }
 }
 

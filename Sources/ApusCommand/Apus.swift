@@ -18,8 +18,8 @@ package struct Apus: ParsableCommand {
       """,
     version: "0.1.0",
     subcommands: [
-      Serve.self, Classify.self, Health.self, Stats.self, Top.self, Models.self, Bench.self, Config.self,
-      Auth.self, Doctor.self, Logs.self,
+      Serve.self, Classify.self, Health.self, Stats.self, Top.self, Models.self, Model.self, Bench.self,
+      Config.self, Auth.self, Doctor.self, Logs.self,
     ])
 
   package init() {}

@@ -1,4 +1,5 @@
 import ApusAccess
+import ApusJSON
 import ApusYAML
 import ArgumentParser
 import Glibc

@@ -1,4 +1,5 @@
 import ApusAccess
+import ApusJSON
 import ArgumentParser
 
 struct AuthExplain: ParsableCommand {

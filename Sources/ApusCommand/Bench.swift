@@ -1,6 +1,7 @@
 import ApusBase
 import ApusClient
 import ApusIO
+import ApusJSON
 import ApusWire
 import ArgumentParser
 import Synchronization

@@ -1,6 +1,7 @@
 import ApusBase
 import ApusEngine
 import ApusIO
+import ApusJSON
 import ArgumentParser
 import Glibc
 

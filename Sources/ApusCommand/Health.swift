@@ -1,4 +1,5 @@
 import ApusClient
+import ApusJSON
 import ApusWire
 import ArgumentParser
 import Glibc

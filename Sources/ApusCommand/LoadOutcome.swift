@@ -1,3 +1,4 @@
+import ApusJSON
 import Histogram
 
 /// What was measured.

@@ -1,3 +1,4 @@
+import ApusJSON
 import ApusLog
 import Histogram
 

@@ -1,6 +1,7 @@
 import ApusBase
 import ApusEngine
 import ApusIO
+import ApusModels
 import ApusServer
 import ArgumentParser
 import CLinux
@@ -110,7 +111,8 @@ struct Serve: ParsableCommand {
       // Before any thread starts, so that all inherit the mask.
       let signals = try SignalSource()
       let security = try ServeSecurity(told, log)
-      let catalog = try loadCatalog(told.models, log)
+      try logs.startAccess(told.accessLog)
+      var platform = try loadPlatform(told.models, logs)
       var configuration = Server.Configuration()
       configuration.listen = sockets.opened
       configuration.passed = sockets.passed
@@ -121,16 +123,17 @@ struct Serve: ParsableCommand {
       configuration.credentials = security.credentials
       configuration.access = security.access
       configuration.lanes = told.http.isEmpty ? 0 : told.httpThreads
-      try logs.startAccess(told.accessLog, catalog)
       configuration.accessLog = logs.access
+      let catalog = try platform.catalog()
+      let counts = platform.counts
+      configuration.administration = try Administration(platform)
       // Reading arguments and models went through far more code and heap than serving does.
       clinux_release_memory()
       let server = try Server(catalog: catalog, configuration)
       for address in server.addresses { log.info("listening on \(address)") }
       let gateway = try startGateway(server, told, security, log)
       let manager = ServiceManager()
-      let failed = catalog.models.count { $0.failure != nil }
-      manager.ready(models: catalog.models.count - failed, failed: failed)
+      manager.ready(models: counts.ready, failed: counts.failed)
       var loop = ServeLoop(server: server, security: security, manager: manager, logs: logs)
       loop.run(signals)
       manager.stopping()
@@ -142,6 +145,8 @@ struct Serve: ParsableCommand {
       logs.stop()
       log.info("drained")
     } catch let error as SystemError {
+      throw CommandFailure("\(error)")
+    } catch let error as ModelError {
       throw CommandFailure("\(error)")
     }
   }

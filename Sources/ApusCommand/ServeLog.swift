@@ -58,9 +58,9 @@ struct ServeLog {
   }
 
   /// Opens the access log, if there is one, and starts its thread.
-  mutating func startAccess(_ settings: AccessLog.Settings, _ catalog: Catalog) throws(SystemError) {
+  mutating func startAccess(_ settings: AccessLog.Settings) throws(SystemError) {
     guard settings.isEnabled else { return }
-    let access = try AccessLog(settings, models: catalog.models.map(\.name), output: output)
+    let access = try AccessLog(settings, output: output)
     try access.start()
     self.access = access
   }

@@ -39,6 +39,7 @@ struct ServeLoop: ~Copyable {
         manager.reloading()
         security.reload(always: true)
         logs.reload()
+        server.rescanModels()
         manager.reloaded()
       case SIGUSR1: logs.beMoreVerbose()
       case SIGUSR2: logs.beLessVerbose()

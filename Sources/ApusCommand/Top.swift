@@ -1,5 +1,6 @@
 import ApusClient
 import ApusIO
+import ApusJSON
 import ApusWire
 import ArgumentParser
 import CLinux

@@ -1,4 +1,5 @@
 import ApusBase
+import ApusJSON
 import ApusWire
 
 /// What a server did between two answers of Stats with buckets, in rates a second.

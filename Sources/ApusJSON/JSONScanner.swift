@@ -124,6 +124,13 @@ package struct JSONScanner {
     return Int(value)
   }
 
+  /// A number and the bytes that say it; they belong to whoever owns the scanner's.
+  mutating func numberAndText() throws(JSONError) -> (value: Double, text: Slice<UnsafeRawBufferPointer>) {
+    skipSpace()
+    let start = place
+    return (try number(), bytes[start..<place])
+  }
+
   /// A number, rounded correctly to a double (IEEE 754, round to nearest). What fits into 53 bits, times or
   /// divided by a power of ten up to 22, is computed exactly (W. Clinger, "How to read floating point numbers
   /// accurately", 1990); strtod does the others.

@@ -3,13 +3,14 @@ import ApusWire
 
 /// Makes lines of access records.
 struct AccessLines {
-  /// Names of models as JSON strings, by their index in the catalog.
-  private let models: [[UInt8]]
+  /// Names of models as JSON strings, by their numbers: those of `names` that have been needed.
+  private var models: [[UInt8]] = []
+  private let names: ModelNames
   private let codes: [[UInt8]]
   private var time = LogTime()
 
-  init(models: [String]) {
-    self.models = models.map(Self.quoted)
+  init(names: ModelNames) {
+    self.names = names
     codes = (0...UInt32(UInt8.max)).map { Self.quoted(StatusCode(rawValue: $0)?.name ?? "code \($0)") }
   }
 
@@ -61,8 +62,10 @@ struct AccessLines {
     line.newline()
   }
 
-  private func modelName(_ record: AccessRecord) -> [UInt8]? {
-    models.indices.contains(Int(record.model)) ? models[Int(record.model)] : nil
+  private mutating func modelName(_ record: AccessRecord) -> [UInt8]? {
+    let number = Int(record.model)
+    if number >= models.count { models += names.quoted(behind: models.count) }
+    return models.indices.contains(number) ? models[number] : nil
   }
 
   private static let info = quoted("info")
@@ -79,12 +82,12 @@ struct AccessLines {
   }
 
   /// The stages of a slow call, for the server's own log.
-  func fields(_ record: AccessRecord) -> [(key: String, value: String)] {
+  mutating func fields(_ record: AccessRecord) -> [(key: String, value: String)] {
     var fields: [(key: String, value: String)] = []
     func add(_ key: String, _ value: String) { fields.append((key, value)) }
-    if models.indices.contains(Int(record.model)) {
+    if let model = modelName(record) {
       // Without the quotes.
-      add("model", String(decoding: models[Int(record.model)].dropFirst().dropLast(), as: UTF8.self))
+      add("model", String(decoding: model.dropFirst().dropLast(), as: UTF8.self))
       add("version", "\(record.version)")
     }
     add("code", StatusCode(rawValue: UInt32(record.code))?.name ?? "code \(record.code)")

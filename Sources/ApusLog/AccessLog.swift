@@ -34,6 +34,8 @@ package final class AccessLog: Sendable {
 
   private let settings: Settings
   private let output: LogOutput
+  /// The numbers of models' names in records.
+  package let names: ModelNames
   private let rings = Locked<[AccessRing]>([])
   private let writer: Locked<AccessWriter?>
   private let thread = Locked<Thread?>(nil)
@@ -45,14 +47,15 @@ package final class AccessLog: Sendable {
   /// Opens the file.
   ///
   /// - Parameters:
-  ///   - models: names in the order of the catalog.
+  ///   - models: names, whose numbers are their places; more may come.
   ///   - output: the server's own log, for slow calls and what goes wrong.
-  package init(_ settings: Settings, models: [String], output: LogOutput) throws(SystemError) {
+  package init(_ settings: Settings, models: [String] = [], output: LogOutput) throws(SystemError) {
     self.settings = settings
     self.output = output
+    names = ModelNames(models)
     wakeUp = try WakeUp()
     writer = Locked(
-      try AccessWriter(settings, lines: AccessLines(models: models), output: output, counts: counts))
+      try AccessWriter(settings, lines: AccessLines(names: names), output: output, counts: counts))
   }
 
   /// A ring for one thread that serves.

@@ -64,7 +64,7 @@ package struct AccessRecord: Sendable {
   package var traceHigh: UInt64 = 0
   package var traceLow: UInt64 = 0
   package var parentSpan: UInt64 = 0
-  /// In the catalog; -1: no model, or one that is not there.
+  /// By `ModelNames`; -1: no model, or one that is not there.
   package var model: Int32 = -1
   package var rows: UInt32 = 0
   /// Rows that were computed together.

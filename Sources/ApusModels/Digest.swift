@@ -4,23 +4,28 @@ import COpenSSL
 ///
 /// For every file, in byte order of the names: the name in UTF-8, a zero byte, the size as 8 bytes
 /// little-endian, and the 32 bytes of the file's SHA-256. The digest is the SHA-256 of all that, one after
-/// the other. Hidden files, folders, `manifest.json` (which holds the digest) and `model.plan` (which is made
-/// from the model) are left out.
+/// the other. Hidden files, folders, `manifest.json` (which holds the digest), `manifest.sig`
+/// (which signs it) and `model.plan` (which is made from the model) are left out.
 package struct VersionDigest {
-  static let leftOut: Set<String> = ["manifest.json", "model.plan"]
+  package static let leftOut: Set<String> = ["manifest.json", "manifest.sig", "model.plan"]
 
-  private var files: [(name: String, byteCount: Int, sha256: [UInt8])] = []
+  private var added: [VersionFile] = []
 
   package init() {}
 
   package mutating func add(name: String, contents: UnsafeRawBufferPointer) {
-    files.append((name, contents.count, sha256(contents)))
+    added.append(VersionFile(name: name, byteCount: contents.count, sha256: sha256(contents)))
+  }
+
+  /// What was added, in byte order of the names.
+  package var files: [VersionFile] {
+    added.sorted { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }
   }
 
   /// The digest of what was added, 32 bytes.
   package var bytes: [UInt8] {
     var list: [UInt8] = []
-    for file in files.sorted(by: { $0.name.utf8.lexicographicallyPrecedes($1.name.utf8) }) {
+    for file in files {
       list += file.name.utf8
       list.append(0)
       for shift in stride(from: 0, to: 64, by: 8) {
@@ -32,8 +37,22 @@ package struct VersionDigest {
   }
 }
 
+/// A file of a version, as the digest sees it.
+package struct VersionFile: Sendable, Equatable {
+  package var name: String
+  package var byteCount: Int
+  /// 32 bytes.
+  package var sha256: [UInt8]
+
+  package init(name: String, byteCount: Int, sha256: [UInt8]) {
+    self.name = name
+    self.byteCount = byteCount
+    self.sha256 = sha256
+  }
+}
+
 /// SHA-256 of the bytes, 32 bytes.
-private func sha256(_ bytes: UnsafeRawBufferPointer) -> [UInt8] {
+func sha256(_ bytes: UnsafeRawBufferPointer) -> [UInt8] {
   var result = [UInt8](repeating: 0, count: 32)
   let done = EVP_Digest(bytes.baseAddress, bytes.count, &result, nil, EVP_sha256(), nil)
   precondition(done == 1, "SHA-256 is part of every OpenSSL")

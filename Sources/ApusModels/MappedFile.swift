@@ -42,7 +42,7 @@ package struct ModelError: Error, Equatable, Sendable, CustomStringConvertible {
   package let description: String
 
   /// - Parameter description: names in it may come from a file or folder; control characters become spaces.
-  init(_ description: String) {
+  package init(_ description: String) {
     self.description = String(
       String.UnicodeScalarView(
         description.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7f ? " " : $0 }))

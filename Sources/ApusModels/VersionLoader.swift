@@ -40,13 +40,24 @@ struct VersionLoader {
     return loader.result
   }
 
-  private mutating func load() throws(ModelError) {
-    try openFiles()
+  /// The digest of the files as they are now.
+  static func digest(of folder: Folder) throws(ModelError) -> [UInt8] {
+    var loader = VersionLoader(name: "", version: 0, folder: folder)
+    try loader.openFiles()
+    return loader.digest()
+  }
+
+  private func digest() -> [UInt8] {
     var digest = VersionDigest()
     for file in files where !VersionDigest.leftOut.contains(file.name) {
       digest.add(name: file.name, contents: file.mapping.bytes)
     }
-    result.digest = digest.bytes
+    return digest.bytes
+  }
+
+  private mutating func load() throws(ModelError) {
+    try openFiles()
+    result.digest = digest()
     let manifest = try readManifest()
     let model = try findModel(manifest)
     let network = try build(model, manifest)

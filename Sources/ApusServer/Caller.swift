@@ -1,6 +1,7 @@
 import ApusAccess
 import ApusIO
 package import ApusTLS
+import Glibc
 
 /// Who a connection is from: what its transport vouches for, and the token that it showed.
 package struct Caller: Sendable {
@@ -14,10 +15,16 @@ package struct Caller: Sendable {
     let hash: [UInt8]
   }
 
+  /// Root or the server's own user, who may administer the server whatever a policy says.
+  var isAdministrator = false
+
   init() {}
+
+  static func isAdministrator(user: UInt32) -> Bool { user == 0 || user == geteuid() }
 
   init(_ credentials: PeerCredentials?) {
     guard let credentials else { return }
+    isAdministrator = Self.isAdministrator(user: credentials.user)
     identities = ["uid:\(credentials.user)"] + credentials.groups.map { "gid:\($0)" }
   }
 

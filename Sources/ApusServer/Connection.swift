@@ -33,6 +33,8 @@ struct PreparedMemory: ~Copyable {
   /// Bytes of the remembered request metadata; -1: none.
   var requestBytes = -1
   var bodyBytes = -1
+  /// Of the catalog that it was held against.
+  var generation: UInt64 = 0
 
   var request: UnsafeMutableRawPointer { memory.baseAddress }
   var answer: UnsafeMutableRawBufferPointer {
@@ -128,6 +130,9 @@ struct Connection: ~Copyable {
   var admittedCalls = Int.max
   /// WatchHealth requests, which are in use until their last answer.
   var watches: [HealthWatch] = []
+  /// Requests that another thread answers, and answers of its that have not been sent.
+  var deferred: [UInt64] = []
+  var waiting: [DeferredAnswer] = []
   var prepared = PreparedCall()
   var memory = PreparedMemory()
 

@@ -15,24 +15,28 @@ extension Fleet {
     numbers: (0..<Recorder.batchSizes).map { 1 << UInt64($0) })
 
   private struct Version {
+    let model: ServedModel
+    /// Where it is counted.
     let index: Int
     let labels: MetricLabels
     let isCalled: Bool
   }
 
   func writeModels(to writer: inout MetricsWriter) {
-    let versions = catalog.models.enumerated().map { index, model in
+    let catalog = catalog
+    let versions = zip(catalog.models, catalog.slots).filter { $0.1 >= 0 }.map { model, index in
       Version(
-        index: index, labels: MetricLabels("model", model.name).with("version", model.version),
+        model: model, index: index,
+        labels: MetricLabels("model", model.name).with("version", model.version),
         isCalled: recorders.contains { $0.requests(model: index) > 0 })
     }
     writer.begin(Metric.modelReady.row.family)
     for version in versions {
-      writer.sample(version.labels, catalog.models[version.index].plan == nil ? 0 : 1)
+      writer.sample(version.labels, version.model.plan == nil ? 0 : 1)
     }
     writer.begin(Metric.modelWeights.row.family)
     for version in versions {
-      guard let plan = catalog.models[version.index].plan else { continue }
+      guard let plan = version.model.plan else { continue }
       writer.sample(version.labels, UInt64(plan.weightsBytes))
     }
     writeRequests(versions, to: &writer)

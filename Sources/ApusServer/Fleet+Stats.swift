@@ -39,10 +39,12 @@ extension Fleet {
     return stats
   }
 
-  func modelStats(_ index: Int, wantBuckets: Bool = false) -> ModelStats {
+  func modelStats(of catalog: Catalog, _ place: Int, wantBuckets: Bool = false) -> ModelStats {
     var stats = ModelStats()
-    stats.model = catalog.models[index].name
-    stats.version = catalog.models[index].version
+    stats.model = catalog.models[place].name
+    stats.version = catalog.models[place].version
+    let index = catalog.slots[place]
+    guard index >= 0 else { return stats }
     stats.requestsTotal = recorders.reduce(0) { $0 + $1.requests(model: index) }
     stats.rowsTotal = recorders.reduce(0) { $0 + $1.rows(model: index) }
     stats.codes = codeCounts { recorder, code in recorder.answers(model: index, code) }

@@ -13,14 +13,13 @@ package final class Lane: Sendable {
 
   private struct Workspace: ~Copyable {
     let recorder: Recorder
-    let hidden: AlignedBuffer
+    var hidden: AlignedBuffer
     let accessRing: AccessRing
   }
 
   init(fleet: Fleet, index: Int) {
     self.fleet = fleet
-    let plans = fleet.catalog.models.compactMap(\.plan)
-    let floats = plans.map(\.workspaceFloats).max() ?? 0
+    let floats = fleet.catalog.needs.workspaceFloats
     workspace = Locked(
       Workspace(
         recorder: fleet.recorders[index], hidden: AlignedBuffer(byteCount: 4 * floats),
@@ -63,7 +62,7 @@ package final class Lane: Sendable {
   ///
   /// - Throws: NOT_FOUND.
   package func require(model name: String) throws(Status) {
-    do throws(Status) { _ = try index(name, 0, "") } catch {
+    do throws(Status) { _ = try find(name) } catch {
       if error.code == .notFound { throw error }
     }
   }
@@ -71,22 +70,26 @@ package final class Lane: Sendable {
   /// The version that a call names, ready to be called.
   ///
   /// - Throws: NOT_FOUND, or UNAVAILABLE when it failed to load.
-  package func find(_ name: String, version: UInt64 = 0, alias: String = "") throws(Status) -> LocalModel {
-    let index = try index(name, version, alias)
-    return LocalModel(served: fleet.catalog.models[index], index: index)
-  }
-
-  private func index(_ name: String, _ version: UInt64, _ alias: String) throws(Status) -> Int {
-    let bytes = (Array(name.utf8), Array(alias.utf8))
+  ///
+  /// - Parameter routeKey: keeps a caller on one side of a canary; empty: by chance.
+  package func find(
+    _ name: String, version: UInt64 = 0, alias: String = "", routeKey: String = ""
+  ) throws(Status) -> LocalModel {
+    let catalog = fleet.catalog
+    let bytes = (Array(name.utf8), Array(alias.utf8), Array(routeKey.utf8))
     let found: Result<Int, Status> = bytes.0.withUnsafeBytes { name in
       bytes.1.withUnsafeBytes { alias in
-        do throws(Status) {
-          return .success(
-            try fleet.catalog.find(ModelSelector(name: name, version: version, alias: alias)))
-        } catch { return .failure(error) }
+        bytes.2.withUnsafeBytes { routeKey in
+          let selector = ModelSelector(name: name, version: version, alias: alias, routeKey: routeKey)
+          do throws(Status) {
+            return .success(try catalog.find(selector, draw: .random(in: 0...UInt64.max)))
+          } catch { return .failure(error) }
+        }
       }
     }
-    return try found.get()
+    let index = try found.get()
+    return LocalModel(
+      served: catalog.models[index], slot: catalog.slots[index], nameNumber: catalog.nameNumbers[index])
   }
 }
 
@@ -121,7 +124,10 @@ extension Lane {
 /// A version that is ready.
 package struct LocalModel: Sendable {
   package let served: ServedModel
-  let index: Int
+  /// Where it is counted.
+  let slot: Int
+  /// Of its name, in the access log.
+  let nameNumber: Int32
 
   /// Numbers in one row of the answer.
   package var classes: Int { served.plan?.outputs ?? 0 }
@@ -166,7 +172,7 @@ extension LocalCall {
     record.end = .now
     record.method = Method.classify.rawValue
     if let model {
-      record.model = Int32(truncatingIfNeeded: model.index)
+      record.model = model.nameNumber
       record.version = model.served.version
     }
     record.rows = UInt32(truncatingIfNeeded: rows)
@@ -233,7 +239,7 @@ extension Lane {
     workspace.withLock { workspace in
       workspace.recorder.add(.requests)
       workspace.recorder.refused(status)
-      if let model { workspace.recorder.refused(model: model.index, status.code) }
+      if let model { workspace.recorder.refused(model: model.slot, status.code) }
       var record = call.record(of: model, caller)
       record.totalNanoseconds = record.end.since(call.begun)
       record.code = UInt8(truncatingIfNeeded: status.code.rawValue)
@@ -260,6 +266,9 @@ extension Lane {
     if call.timeoutNanoseconds > 0, begun.since(call.begun) >= call.timeoutNanoseconds {
       throw .deadlinePassed
     }
+    if workspace.hidden.bytes.count < 4 * plan.workspaceFloats {
+      workspace.hidden = AlignedBuffer(byteCount: 4 * plan.workspaceFloats)
+    }
     var answer = Self.answer(call, plan, workspace.hidden)
     let computed = Instant.now
     answer.time.receive = call.received.since(call.begun)
@@ -269,7 +278,7 @@ extension Lane {
     answer.time.batchRows = UInt32(call.rows)
     let recorder = workspace.recorder
     recorder.add(.requests)
-    recorder.batch(model: model.index, calls: 1, rows: call.rows, answer.time)
+    recorder.batch(model: model.slot, calls: 1, rows: call.rows, answer.time)
     return answer
   }
 

@@ -25,6 +25,8 @@ enum Message: Sendable {
   case drain
   /// The policy or the state of a model has changed: watches are told what is new to them.
   case watchesMayChange
+  /// Send what another thread has made.
+  case answer(DeferredAnswer)
   /// Say that the reactor still turns.
   case ping
 }

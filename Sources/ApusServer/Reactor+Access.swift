@@ -42,7 +42,7 @@ extension Reactor {
     let standing = fleet.access.standing(of: caller)
     connection.pointee.standing = standing
     connection.pointee.memory.requestBytes = -1
-    let isStranger = standing?.grants.isEmpty == true
+    let isStranger = standing?.grants.isEmpty == true && !caller.isAdministrator
     connection.pointee.nameBefore =
       isStranger
       ? min(connection.pointee.nameBefore, .now.advanced(by: limits.handshakeTimeoutNanoseconds)) : .never
@@ -56,7 +56,11 @@ extension Reactor {
     guard let standing = connection.pointee.standing, frame.header.method != Method.hello.rawValue else {
       return nil
     }
-    if standing.grants.isEmpty { return standing.denial }
+    if standing.grants.isEmpty {
+      let administers = Method.isAdministration(frame.header.method)
+      if administers, connection.pointee.caller?.isAdministrator == true { return nil }
+      return standing.denial
+    }
     connection.pointee.admittedCalls -= 1
     if connection.pointee.admittedCalls < 0 {
       return .tooManyInFlight

@@ -21,7 +21,7 @@ extension Reactor {
       known = connection.pointee.prepared.modelIndex
       try takeCall(rows: connection.pointee.prepared.rows, connection, at: now)
     } catch {
-      if let known { recorder.refused(model: known, error.code) }
+      if let known { recorder.refused(model: catalog.slots[known], error.code) }
       deny(first, error, connection)
       return 1
     }
@@ -86,24 +86,25 @@ extension Reactor {
       start: base + frame.offset + FrameHeader.byteCount, count: frame.layout.metadataBytes)
     if connection.pointee.memory.requestBytes == metadata.count,
       connection.pointee.memory.bodyBytes == frame.layout.bodyBytes,
+      connection.pointee.memory.generation == catalog.generation,
       equal(connection.pointee.memory.request, metadata.baseAddress.unsafelyUnwrapped, metadata.count)
     {
-      named = NamedCall(connection.pointee.prepared)
+      named = NamedCall(connection.pointee.prepared, catalog)
       return
     }
     connection.pointee.memory.requestBytes = -1
     let request = try ClassifyRequest(decoding: metadata, bodyBytes: frame.layout.bodyBytes, arena: arena)
     try require(.classify, model: request.model.name, of: connection)
     named.trace = request.trace
-    let index = try catalog.find(request.model)
-    named.model = Int32(truncatingIfNeeded: index)
+    let index = try catalog.find(request.model, draw: nextDraw())
+    named.setModel(index, catalog)
     do throws(Status) {
       connection.pointee.prepared = try prepared(request, index)
       if connection.pointee.prepared.holdsTexts {
         try takeTexts(request.input, base + frame.offset + frame.layout.bodyOffset)
       }
     } catch {
-      recorder.refused(model: index, error.code)
+      recorder.refused(model: catalog.slots[index], error.code)
       throw error
     }
     guard !request.wantLabels else { return }
@@ -112,13 +113,14 @@ extension Reactor {
     guard
       let prefix = encodeClassifyAnswer(
         connection.pointee.prepared.form, labels: none, digest: digest,
-        into: connection.pointee.memory.answer,
+        deprecated: catalog.models[index].standing.deprecated, into: connection.pointee.memory.answer,
         arena: arena)
     else { throw Status(.internal, "ANSWER_TOO_LARGE", "the answer's metadata is over its limit") }
     connection.pointee.prepared.prefixBytes = prefix
     connection.pointee.prepared.layout = FrameLayout(
       metadataBytes: prefix + TimeAccount.encodedBytes, bodyBytes: connection.pointee.prepared.form.bodyBytes)
-    if !connection.pointee.prepared.holdsTexts { remember(metadata, frame, connection) }
+    let isFixed = request.model.isFixed || catalog.route(of: request.model.name)?.isSplit != true
+    if isFixed, !connection.pointee.prepared.holdsTexts { remember(metadata, frame, connection) }
   }
 
   private func remember(
@@ -128,6 +130,7 @@ extension Reactor {
     connection.pointee.memory.request.copyMemory(from: source, byteCount: metadata.count)
     connection.pointee.memory.requestBytes = metadata.count
     connection.pointee.memory.bodyBytes = frame.layout.bodyBytes
+    connection.pointee.memory.generation = catalog.generation
   }
 
   /// Holds the request against the model.
@@ -217,7 +220,7 @@ extension Reactor {
       let stride = call.rows == 1 ? call.layout.frameBytes / 4 : plan.outputs
       plan.logits(
         input: input, inputStride: inputStride, rows: rows, output: probabilities, outputStride: stride,
-        workspace: workspace.floats)
+        workspace: buffers.workspace.floats)
       plan.probabilities(
         logits: probabilities, logitsStride: stride, rows: rows, output: probabilities, outputStride: stride)
     }
@@ -234,13 +237,13 @@ extension Reactor {
     while done < rows {
       let count = min(plan.blockRows, rows - done)
       plan.logits(
-        input: input + done * inputStride, inputStride: inputStride, rows: count, output: scratch.floats,
-        outputStride: classes, workspace: workspace.floats)
+        input: input + done * inputStride, inputStride: inputStride, rows: count, output: buffers.scratch.floats,
+        outputStride: classes, workspace: buffers.workspace.floats)
       for row in 0..<count {
         let whole = firstRow + done + row
         let frame = call.rows == 1 ? whole : 0
         let rowInFrame = call.rows == 1 ? 0 : whole
-        let scores = scratch.floats + row * classes
+        let scores = buffers.scratch.floats + row * classes
         let body = bodies + frame * call.layout.frameBytes
         if call.form.hasScores {
           (body + call.form.scoresOffset + rowInFrame * classes * 4)
@@ -294,7 +297,7 @@ extension Reactor {
     for position in 0..<run {
       account.write(to: output + position * layout.frameBytes + FrameHeader.byteCount + call.prefixBytes)
     }
-    recorder.batch(model: call.modelIndex, calls: run, rows: times.rows, account)
+    recorder.batch(model: catalog.slots[call.modelIndex], calls: run, rows: times.rows, account)
     if account.total >= accessRing.threshold {
       logAnswers(index, run, call, account, written, connection.pointee)
     }
@@ -353,8 +356,7 @@ extension Reactor {
     guard
       let prefixBytes = encodeClassifyAnswer(
         call.form, labels: UnsafeMutableBufferPointer(rebasing: labels[..<count]), digest: digest,
-        into: prefix,
-        arena: arena)
+        deprecated: catalog.models[call.modelIndex].standing.deprecated, into: prefix, arena: arena)
     else {
       return refuse(
         frame,
@@ -371,7 +373,7 @@ extension Reactor {
   }
 
   private func fillLabels(_ call: PreparedCall, _ body: UnsafeMutableRawPointer) {
-    let names = catalog.models[call.modelIndex].labelStrings
+    guard let names = catalog.models[call.modelIndex].loaded?.labelStrings else { return }
     let indices = (body + call.form.indicesOffset).assumingMemoryBound(to: UInt32.self)
     for position in 0..<(call.form.rows * call.form.classes) {
       labels[position] =

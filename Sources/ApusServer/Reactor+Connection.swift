@@ -26,7 +26,7 @@ extension Reactor {
   /// One receive on the busy connection; true when something came.
   mutating func pollDirectly(_ key: SlotKey) -> Bool {
     guard let connection = connections.pointer(to: key), connection.pointee.phase == .open,
-      connection.pointee.backlog == nil
+      connection.pointee.backlog == nil, !connection.pointee.peerEnded
     else {
       hot = nil
       return false
@@ -61,8 +61,12 @@ extension Reactor {
         recorder.add(.polls)
         return
       case .end:
+        // Told twice: the peer has closed and reads nothing.
+        guard !connection.pointee.peerEnded else { return close(key) }
         connection.pointee.peerEnded = true
-        return cancelWatches(key, connection) ? finish(key, connection) : ()
+        guard cancelWatches(key, connection) else { return }
+        let isAwaited = !connection.pointee.deferred.isEmpty
+        return isAwaited ? waitForAnswers(key, connection) : finish(key, connection)
       case .failed:
         return close(key)
       }
@@ -282,11 +286,12 @@ extension Reactor {
     setDeadline(connection, Instant.now.advanced(by: limits.writeTimeoutNanoseconds))
     guard sent == rest.count else { return false }
     dropBacklog(connection)
-    poller.change(connection.pointee.stream.descriptor, .readable, word: key.rawValue)
+    let interest: Readiness = connection.pointee.peerEnded ? [] : .readable
+    poller.change(connection.pointee.stream.descriptor, interest, word: key.rawValue)
     setDeadline(connection, .never)
     if connection.pointee.phase == .finishing { finish(key, connection) }
     if draining, connections.pointer(to: key) != nil { sayGoaway(key) }
-    if connections.pointer(to: key) != nil { updateWatches(key, connection) }
+    if connections.pointer(to: key) != nil, deliver(key, connection) { updateWatches(key, connection) }
     return connections.pointer(to: key) != nil && connection.pointee.phase == .open
   }
 
@@ -317,6 +322,8 @@ extension Reactor {
   mutating func expire(_ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>) {
     switch connection.pointee.phase {
     case .open where connection.pointee.backlog == nil && connection.pointee.goawaySent:
+      // Answered later, within the drain's time.
+      guard connection.pointee.deferred.isEmpty else { return setDeadline(connection, .never) }
       finish(key, connection)
     case .open where connection.pointee.backlog == nil && connection.pointee.nameBefore <= Instant.now:
       refuseStranger(key, connection)

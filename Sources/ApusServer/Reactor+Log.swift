@@ -4,15 +4,21 @@ import ApusWire
 
 /// What is known of the call at hand before it is answered, for the access log.
 struct NamedCall {
-  /// In the catalog; -1: none has been found.
+  /// Number of the model's name; -1: none has been found.
   var model: Int32 = -1
+  var version: UInt64 = 0
   var trace = TraceParent.none
 
   init() {}
 
-  init(_ call: PreparedCall) {
-    model = Int32(truncatingIfNeeded: call.modelIndex)
+  init(_ call: PreparedCall, _ catalog: Catalog) {
+    setModel(call.modelIndex, catalog)
     trace = call.trace
+  }
+
+  mutating func setModel(_ index: Int, _ catalog: Catalog) {
+    model = catalog.nameNumbers[index]
+    version = catalog.models[index].version
   }
 }
 
@@ -30,7 +36,7 @@ extension Reactor {
     record.setTimes(account)
     record.requestBytes = UInt64(pending[index].layout.frameBytes)
     record.setTrace(call.trace)
-    record.model = Int32(truncatingIfNeeded: call.modelIndex)
+    record.model = catalog.nameNumbers[call.modelIndex]
     record.rows = UInt32(truncatingIfNeeded: call.rows)
     setCaller(of: &record, connection)
     let first = pending + index
@@ -42,6 +48,11 @@ extension Reactor {
     log(
       method: frame.header.method, frame.header.requestID, frame.layout.frameBytes, connection, code: .ok,
       reason: "")
+  }
+
+  /// The same for one whose request is gone.
+  func logAnswer(_ method: UInt16, _ requestID: UInt64, _ connection: borrowing Connection) {
+    log(method: method, requestID, 0, connection, code: .ok, reason: "")
   }
 
   /// A call that got no result.
@@ -70,7 +81,7 @@ extension Reactor {
     record.reason = BoundedText(reason)
     record.model = named.model
     record.setTrace(named.trace)
-    if named.model >= 0 { record.version = catalog.models[Int(named.model)].version }
+    record.version = named.version
     setCaller(of: &record, connection)
     accessRing.append(record)
   }

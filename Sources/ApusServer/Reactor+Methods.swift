@@ -30,6 +30,10 @@ extension Reactor {
         let answered = try answerInPages(frame, metadata, key, connection)
         if answered == true { logAnswer(frame, connection.pointee) }
         return answered
+      case .beginPublish, .upload, .commitPublish, .abortPublish, .withdraw, .rollback, .load, .unload,
+        .verify, .deprecate, .setAlias, .setTraffic, .history:
+        try administer(frame, base, key, connection, at: now)
+        return true
       case .classify, nil:
         throw Status(
           .unimplemented, "METHOD_UNKNOWN",
@@ -81,12 +85,12 @@ extension Reactor {
       return HealthResponse(status: .notServing, detail: "the server is shutting down")
     }
     if name.isEmpty { return HealthResponse(status: .serving, detail: "") }
-    let versions = catalog.models.filter { $0.name == name }
-    guard !versions.isEmpty else {
+    let versions = catalog.versions(of: name)
+    guard let last = versions.last else {
       return HealthResponse(status: .serviceUnknown, detail: "there is no model '\(name)'")
     }
-    if versions.contains(where: { $0.failure == nil }) { return HealthResponse(status: .serving, detail: "") }
-    return HealthResponse(status: .notServing, detail: versions[versions.count - 1].failure ?? "")
+    if versions.contains(where: { $0.state == .ready }) { return HealthResponse(status: .serving, detail: "") }
+    return HealthResponse(status: .notServing, detail: last.failure ?? "the model is \(last.state.name)")
   }
 
   private mutating func getModel(
@@ -94,21 +98,10 @@ extension Reactor {
   ) throws(Status) {
     let request = try GetModelRequest(decoding: metadata, arena: arena)
     try require(.read, .classify, model: request.model, of: connection)
-    let versions = catalog.models.filter { $0.name == request.model }
-    let matching = versions.filter { model in
-      request.version != 0
-        ? model.version == request.version : request.alias.isEmpty || model.aliases.contains(request.alias)
-    }
-    guard let model = matching.last(where: { $0.failure == nil }) ?? matching.last else {
-      throw Status(.notFound, "MODEL_NOT_FOUND", "there is no model '\(request.model)' of that version here")
-    }
+    let model = try catalog.describe(request)
     var info = model.info
-    info.inputs = [
-      model.features == nil
-        ? TensorInfo(name: "", dtype: .float32, shape: [-1] + model.inputShape.map { Int64($0) })
-        : TensorInfo(name: "", dtype: .utf8, shape: [-1])
-    ]
-    info.outputs = [TensorInfo(name: "", dtype: .float32, shape: [-1, Int64(model.plan?.outputs ?? 0)])]
+    info.inputs = model.inputs
+    info.outputs = model.outputs
     info.labels = model.labels
     succeed(frame) { output, arena in
       var bytes = GetModelResponse(model: info).encode(into: output, arena: arena)
@@ -170,7 +163,7 @@ extension Reactor {
         frame.header.method == Method.stats.rawValue
           ? StatsResponse(
             server: page == 0 ? fleet.serverStats() : nil,
-            models: models.map { fleet.modelStats($0, wantBuckets: wantBuckets) }
+            models: models.map { fleet.modelStats(of: catalog, $0, wantBuckets: wantBuckets) }
           )
             .encode(into: output, arena: arena)
           : ListModelsResponse(models: models.map { catalog.models[$0].info }).encode(
@@ -184,21 +177,3 @@ extension Reactor {
 
 /// What the server calls itself.
 let serverVersion = "apus/0.1.0"
-
-extension ServedModel {
-  /// As ListModels tells it.
-  var info: ModelInfo {
-    var info = ModelInfo()
-    info.name = name
-    info.version = version
-    info.state = failure == nil ? .ready : .failed
-    info.reason = String((failure ?? "").prefix(500))
-    info.format = format
-    info.digest = digest
-    info.aliases = aliases
-    info.architecture = String(architecture.prefix(500))
-    info.parameters = UInt64(parameters)
-    info.maximumBatchRows = UInt32(clamping: batchMaximum)
-    return info
-  }
-}

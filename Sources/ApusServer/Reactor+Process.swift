@@ -11,6 +11,7 @@ extension Reactor {
     _ bytes: UnsafeRawBufferPointer, _ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>,
     at now: Instant
   ) -> (consumed: Int, ending: Ending) {
+    takeCatalog()
     let (count, end, ending) = findFrames(bytes)
     recorder.set(.inFlight, UInt64(count))
     let admitted = enter(count, connection, at: now)
@@ -156,7 +157,7 @@ extension Reactor {
   mutating func refuse(
     _ frame: Pending, _ status: Status, _ connection: UnsafeMutablePointer<Connection>, model: Int
   ) {
-    recorder.refused(model: model, status.code)
+    recorder.refused(model: catalog.slots[model], status.code)
     refuse(frame, status, connection)
   }
 

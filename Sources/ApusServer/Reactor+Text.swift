@@ -14,14 +14,13 @@ struct TextRows: ~Copyable {
   let scratch = FeatureScratch()
 
   /// 1 Mi numbers, 4 MiB, or one row of the widest model.
-  private static let floats = HashingFeatures.dimensionsAllowed.upperBound
+  private static let mostFloats = HashingFeatures.dimensionsAllowed.upperBound
 
-  init(_ catalog: Catalog, _ limits: Limits) {
-    let models = catalog.models.filter { $0.features != nil }
-    capacity = models.isEmpty ? 0 : limits.batchRows
+  /// - Parameter floats: of the largest block of rows; 0: no model takes texts.
+  init(floats: Int, _ limits: Limits) {
+    capacity = floats == 0 ? 0 : limits.batchRows
     ends = .allocate(capacity: capacity)
-    let needed = models.compactMap(\.plan).map { $0.inputs * Self.blockRows($0) }
-    rows = AlignedBuffer(byteCount: 4 * (needed.max() ?? 0))
+    rows = AlignedBuffer(byteCount: 4 * floats)
   }
 
   deinit { ends.deallocate() }
@@ -29,7 +28,7 @@ struct TextRows: ~Copyable {
   var floats: UnsafeMutablePointer<Float> { rows.floats }
 
   /// Texts that are made to rows and computed at one time.
-  static func blockRows(_ plan: Plan) -> Int { max(1, min(plan.blockRows, floats / plan.inputs)) }
+  static func blockRows(_ plan: Plan) -> Int { max(1, min(plan.blockRows, mostFloats / plan.inputs)) }
 }
 
 /// Texts become rows of numbers in a buffer of the reactor, block by block, and go the way of all rows from
@@ -53,7 +52,7 @@ extension Reactor {
       guard isUTF8(text) else {
         throw Status(.invalidArgument, "TEXT_NOT_UTF8", "text \(index + 1) of the call is not UTF-8")
       }
-      texts.ends[index] = UInt32(end)
+      buffers.texts.ends[index] = UInt32(end)
       start = end
     }
   }
@@ -69,12 +68,13 @@ extension Reactor {
     while first < call.rows {
       let count = min(most, call.rows - first)
       for row in 0..<count {
-        let end = Int(texts.ends[first + row])
+        let end = Int(buffers.texts.ends[first + row])
         let text = UnsafeRawBufferPointer(start: input + start, count: end - start)
-        _ = features.vector(of: text, into: texts.floats + row * plan.inputs, scratch: texts.scratch)
+        let vector = buffers.texts.floats + row * plan.inputs
+        _ = features.vector(of: text, into: vector, scratch: buffers.texts.scratch)
         start = end
       }
-      computeRows(texts.floats, plan.inputs, count, from: first, call, plan, bodies)
+      computeRows(buffers.texts.floats, plan.inputs, count, from: first, call, plan, bodies)
       first += count
     }
   }

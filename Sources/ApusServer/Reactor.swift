@@ -4,57 +4,6 @@ import ApusIO
 import ApusLog
 import ApusWire
 import Glibc
-import Synchronization
-
-/// What all reactors share.
-final class Fleet: Sendable {
-  let catalog: Catalog
-  let limits: Limits
-  /// One for each reactor, and behind them one for each lane of calls from inside the process.
-  let recorders: [Recorder]
-  let mailboxes: [Mailbox]
-  let access: AccessControl
-  private let announced = Atomic<Bool>(false)
-  private let draining = Atomic<Bool>(false)
-  let refusals = RefusalLog()
-  let handshakes = HandshakeCounters()
-  /// Wakes whoever logs refusals.
-  let attention: WakeUp
-  /// nil: calls are not logged.
-  let accessLog: AccessLog?
-  let started: Instant
-
-  init(
-    catalog: Catalog, limits: Limits, access: AccessControl, accessLog: AccessLog?, reactors: Int,
-    lanes: Int
-  ) throws(SystemError) {
-    self.catalog = catalog
-    self.accessLog = accessLog
-    self.access = access
-    self.limits = limits
-    recorders = (0..<reactors + lanes).map { _ in Recorder(models: catalog.models.count) }
-    var mailboxes: [Mailbox] = []
-    for _ in 0..<reactors { mailboxes.append(try Mailbox()) }
-    self.mailboxes = mailboxes
-    access.whenReplaced { [mailboxes] in for mailbox in mailboxes { mailbox.post(.watchesMayChange) } }
-    attention = try WakeUp()
-    started = .now
-  }
-
-  /// Whether Health says already that the server ends, while calls are still answered.
-  var isDrainAnnounced: Bool { announced.load(ordering: .relaxed) }
-  func announceDrain() { announced.store(true, ordering: .relaxed) }
-
-  /// Whether the server has begun to end, in either way.
-  var isDraining: Bool { isDrainAnnounced || draining.load(ordering: .relaxed) }
-  func beginDrain() { draining.store(true, ordering: .relaxed) }
-
-  /// The reactor with the fewest connections.
-  func leastLoaded() -> Int {
-    mailboxes.indices.min { recorders[$0].value(.connectionsOpen) < recorders[$1].value(.connectionsOpen) }
-      ?? 0
-  }
-}
 
 /// A request in the receive ring, found but not yet answered.
 struct Pending {
@@ -74,7 +23,8 @@ struct Reactor: ~Copyable {
   let fleet: Fleet
   let index: Int
   let recorder: Recorder
-  let catalog: Catalog
+  /// Changes between two batches of frames alone.
+  var catalog: Catalog
   let limits: Limits
   let decoder: FrameDecoder
   let poller: Poller
@@ -83,10 +33,8 @@ struct Reactor: ~Copyable {
   let answers: AlignedBuffer
   var answerBytes = 0
   let pending: UnsafeMutablePointer<Pending>
-  let workspace: AlignedBuffer
-  /// Probabilities of one block of rows, where they do not go straight into the answer.
-  let scratch: AlignedBuffer
-  let texts: TextRows
+  /// As large as the models of `catalog` need.
+  var buffers: ModelBuffers
   /// Body and then metadata of an answer with labels, while it is made.
   let labelled: AlignedBuffer
   let labels: UnsafeMutableBufferPointer<UnsafeMutablePointer<CChar>?>
@@ -107,6 +55,16 @@ struct Reactor: ~Copyable {
   var connectionsAdopted: UInt64 = 0
   /// Connections that hold decrypted or buffered bytes, of which the poller knows nothing.
   var unread: [SlotKey] = []
+
+  /// State of the random numbers by which canaries get their calls (Marsaglia's xorshift, 64 bits).
+  private var random: UInt64
+
+  mutating func nextDraw() -> UInt64 {
+    random ^= random << 13
+    random ^= random >> 7
+    random ^= random << 17
+    return random
+  }
 
   /// Requests of all turns before the last.
   private var requestsBefore: UInt64 = 0
@@ -135,16 +93,14 @@ struct Reactor: ~Copyable {
     arena = MetadataArena(byteCount: fleet.limits.metadataArenaBytes)
     answers = AlignedBuffer(byteCount: fleet.limits.answerBufferBytes)
     pending = .allocate(capacity: fleet.limits.callsInFlight)
-    let plans = fleet.catalog.models.compactMap(\.plan)
-    workspace = AlignedBuffer(byteCount: 4 * (plans.map(\.workspaceFloats).max() ?? 0))
-    scratch = AlignedBuffer(byteCount: 4 * (plans.map { $0.outputs * $0.blockRows }.max() ?? 0))
-    texts = TextRows(fleet.catalog, limits)
+    buffers = ModelBuffers(catalog.needs, limits)
     labelled = AlignedBuffer(byteCount: fleet.limits.answerBufferBytes / 4 + fleet.limits.metadataBytes)
     labels = .allocate(capacity: Self.labelCapacity)
     accessRing = fleet.accessLog?.newRing() ?? .disabled
+    random = .random(in: 1...UInt64.max)
     polling = AdaptivePolling(maximumNanoseconds: spinNanoseconds)
     recorder.set(.answerBytes, UInt64(answers.bytes.count + labelled.bytes.count))
-    recorder.set(.workspaceBytes, UInt64(workspace.bytes.count + scratch.bytes.count))
+    recorder.set(.workspaceBytes, UInt64(buffers.byteCount))
     recorder.set(
       .arenaBytes,
       UInt64(limits.metadataArenaBytes + limits.callsInFlight * MemoryLayout<Pending>.stride))
@@ -176,7 +132,9 @@ struct Reactor: ~Copyable {
     _ listeners: borrowing ListenerSet
   ) {
     if event.word == Self.mailboxWord {
-      for message in fleet.mailboxes[index].take() { receive(message, listeners) }
+      let messages = fleet.mailboxes[index].take()
+      takeCatalog()
+      for message in messages { receive(message, listeners) }
     } else if event.word >= Self.listenerWord {
       accept(from: listeners, Int(event.word - Self.listenerWord))
     } else {
@@ -287,6 +245,7 @@ struct Reactor: ~Copyable {
     switch message {
     case .connection(let arrival): adopt(arrival)
     case .watchesMayChange: updateWatches()
+    case .answer(let answer): take(answer)
     case .ping: fleet.mailboxes[index].answerPing()
     case .drain:
       guard !draining else { return }

@@ -1,5 +1,6 @@
 import ApusBase
 import ApusWire
+import Glibc
 import Synchronization
 
 /// What a reactor counts about itself.
@@ -31,11 +32,12 @@ enum Stage: Int, CaseIterable {
   case total, queue, compute, receive, encode
 }
 
-/// One reactor's counters: it alone writes, anyone reads, nobody locks. A model's part costs memory only once
-/// it has been called.
+/// One reactor's counters: it alone writes, anyone reads, nobody locks. Each version that can be called has a
+/// slot, which costs memory only once the version has been called.
 ///
-/// Invariant of the unsafe code here: `memory` is zeroed and holds `serverWords + models × modelWords` words;
-/// every index below stays inside it.
+/// Invariant of the unsafe code here: `memory` is zeroed and holds `serverWords` words, of which the last
+/// `chunkCount` are the addresses of chunks, each of `chunkSlots × modelWords` zeroed words that live as long
+/// as this; `reserve` has been called for every slot that is used; every index below stays inside.
 final class Recorder: Sendable {
   private static let codeCount = 17
   /// Batches of 1, 2, 4 … 65,536 rows.
@@ -45,18 +47,54 @@ final class Recorder: Sendable {
   private static let firstCode = 64
   private static let firstTransport = 96
   private static let firstReason = 128
-  private static let serverWords = 256
+  private static let firstChunk = 256
+  private static let chunkCount = 1024
+  private static let chunkSlots = 64
+  /// Versions that can be counted at one time.
+  static let maximumSlots = chunkCount * chunkSlots
+  private static let serverWords = firstChunk + chunkCount
+  /// Whole pages, so that a slot's memory can be given back.
   private static let modelWords =
-    2 + codeCount + batchSizes + Stage.allCases.count * DurationHistogram.wordCount
+    (2 + codeCount + batchSizes + Stage.allCases.count * DurationHistogram.wordCount + 511) & ~511
 
   private let memory: MappedBuffer
+  private let chunks = Locked<[Chunk]>([])
+
+  private final class Chunk: Sendable {
+    let memory: MappedBuffer
+    init() {
+      guard let memory = MappedBuffer(byteCount: 8 * chunkSlots * modelWords) else {
+        fatalError("no memory for the counters")
+      }
+      self.memory = memory
+    }
+  }
   private nonisolated(unsafe) let words: UnsafeMutablePointer<Atomic<UInt64>>
 
   init(models: Int) {
-    let byteCount = 8 * (Self.serverWords + models * Self.modelWords)
+    let byteCount = 8 * Self.serverWords
     guard let memory = MappedBuffer(byteCount: byteCount) else { fatalError("no memory for the counters") }
     words = memory.baseAddress.bindMemory(to: Atomic<UInt64>.self, capacity: byteCount / 8)
     self.memory = memory
+    reserve(slots: models)
+  }
+
+  /// Makes memory for slots below `slots`. Called by one thread at a time.
+  func reserve(slots: Int) {
+    precondition(slots <= Self.maximumSlots, "there are no slots left")
+    chunks.withLock { chunks in
+      while chunks.count * Self.chunkSlots < slots {
+        let chunk = Chunk()
+        words[Self.firstChunk + chunks.count].store(
+          UInt64(UInt(bitPattern: chunk.memory.baseAddress)), ordering: .releasing)
+        chunks.append(chunk)
+      }
+    }
+  }
+
+  /// Sets a slot to zero and gives its memory back. No thread may use it any more.
+  func clear(slot: Int) {
+    madvise(model(slot), 8 * Self.modelWords, MADV_DONTNEED)
   }
 
   @inline(__always)
@@ -94,7 +132,9 @@ final class Recorder: Sendable {
   /// By `RefusalReason.index`.
   func refusals(reason: Int) -> UInt64 { words[Self.firstReason + reason].load(ordering: .relaxed) }
 
-  var byteCount: Int { memory.bytes.count }
+  var byteCount: Int {
+    memory.bytes.count + chunks.withLock { $0.count } * 8 * Self.chunkSlots * Self.modelWords
+  }
 
   func answered(_ code: StatusCode, count: Int = 1) {
     words[Self.firstCode + Int(code.rawValue)].addFromOneThread(UInt64(count))
@@ -106,7 +146,9 @@ final class Recorder: Sendable {
   }
 
   private func model(_ index: Int) -> UnsafeMutablePointer<Atomic<UInt64>> {
-    words + Self.serverWords + index * Self.modelWords
+    let chunk = words[Self.firstChunk + index / Self.chunkSlots].load(ordering: .acquiring)
+    return UnsafeMutablePointer(bitPattern: UInt(chunk)).unsafelyUnwrapped
+      + index % Self.chunkSlots * Self.modelWords
   }
 
   /// One batch: so many calls of equal form, computed together.

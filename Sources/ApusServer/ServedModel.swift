@@ -1,158 +1,113 @@
 import ApusBase
 package import ApusEngine
 package import ApusFeatures
-import ApusWire
+package import ApusWire
 import Glibc
 
-/// One version of a model as the reactors see it. It never changes after it was made.
-package final class ServedModel: @unchecked Sendable {
+/// A version in memory, ready to compute. It never changes and is shared by the catalogs that it is in.
+///
+/// Invariant of the unsafe code here: `labelStrings` holds `plan.outputs` C strings that live as long as this.
+package final class LoadedModel: @unchecked Sendable {
+  let plan: Plan
+  /// The labels, or the indices as text.
+  let labelStrings: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>
+
+  package init(_ plan: Plan, labels: [String]) {
+    self.plan = plan
+    labelStrings = .allocate(capacity: plan.outputs)
+    for index in 0..<plan.outputs {
+      labelStrings[index] = strdup(index < labels.count ? labels[index] : String(index))
+    }
+  }
+
+  deinit {
+    for index in 0..<plan.outputs { free(labelStrings[index]) }
+    labelStrings.deallocate()
+  }
+}
+
+/// What is known of a version whatever state it is in.
+package struct ModelDescription: Sendable {
+  package var format = ""
+  /// SHA-256, 32 bytes; empty where the files could not be read.
+  package var digest: [UInt8] = []
+  package var labels: [String] = []
+  /// Without the batch dimension.
+  package var inputShape: [Int] = []
+  package var classes = 0
+  /// How a text becomes an input; nil for a model of tensors alone.
+  package var features: HashingFeatures?
+  package var architecture = ""
+  package var parameters = 0
+  package var batchMaximum = 0
+  /// SHA-256 over inputs, outputs and labels; empty where they are not known.
+  package var signature: [UInt8] = []
+  /// Identity as a policy names it; empty: the folder was placed by hand.
+  package var publishedBy = ""
+  /// Since 1970; 0: the folder was placed by hand.
+  package var publishedNanoseconds: UInt64 = 0
+  /// What it was published from, as the publisher said.
+  package var source = ""
+  /// Id of the trusted key that signed it; empty: none.
+  package var signedBy = ""
+
+  package init() {}
+}
+
+/// How a version is reached, and what callers are told of it.
+package struct ModelStanding: Sendable, Equatable {
+  package var aliases: [String] = []
+  /// Why callers should leave this version; empty: it is current.
+  package var deprecated = ""
+  /// Share of the model's calls without version that it gets, in 1/10,000.
+  package var weight: UInt32 = 0
+  /// The model's calls without version are mirrored to it.
+  package var isShadow = false
+
+  package init() {}
+}
+
+/// One version of a model as the reactors see it. It never changes after it was made: a new state is a new one.
+package final class ServedModel: Sendable {
   package let name: String
   package let version: UInt64
-  package let format: String
-  package let digest: [UInt8]
+  package let description: ModelDescription
+  package let standing: ModelStanding
+  package let state: ModelState
+  /// Why it failed; nil when it did not.
+  package let failure: String?
+  /// nil unless it is ready.
+  let loaded: LoadedModel?
   /// `sha256:` and its digits: made once, as every answer of HTTP holds it.
   package let digestText: String
-  package let labels: [String]
-  package let aliases: [String]
-  package let architecture: String
-  package let parameters: Int
-  package let batchMaximum: Int
-  /// Without the batch dimension.
-  package let inputShape: [Int]
-  /// How a text becomes an input; nil for a model of tensors alone.
-  package let features: HashingFeatures?
-  /// Why it failed; nil when it is ready.
-  package let failure: String?
-  let plan: Plan?
-  /// The labels, or the indices as text, as C strings that live as long as the model.
-  let labelStrings: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>
   let nameBytes: [UInt8]
 
   package init(
-    name: String, version: UInt64, format: String, digest: [UInt8], labels: [String], aliases: [String],
-    inputShape: [Int], features: HashingFeatures? = nil, batchMaximum: Int,
-    state: Result<Network, FailedModel>, planning: Planning = .measured
+    name: String, version: UInt64, _ description: ModelDescription, _ standing: ModelStanding = .init(),
+    state: ModelState, failure: String? = nil, loaded: LoadedModel? = nil
   ) {
     self.name = name
     self.version = version
-    self.format = format
-    self.digest = digest
-    digestText = "sha256:" + hexadecimal(digest)
-    self.labels = labels
-    self.aliases = aliases
-    self.inputShape = inputShape
-    self.features = features
-    self.batchMaximum = batchMaximum
+    self.description = description
+    self.standing = standing
+    self.state = state
+    self.failure = failure
+    self.loaded = loaded
+    digestText = "sha256:" + hexadecimal(description.digest)
     nameBytes = Array(name.utf8)
-    switch state {
-    case .success(let network):
-      architecture = network.summary
-      parameters = network.parameters
-      let classes = network.outputs
-      plan = Plan(network, planning: planning)
-      failure = nil
-      labelStrings = .allocate(capacity: classes)
-      for index in 0..<classes {
-        labelStrings[index] = strdup(index < labels.count ? labels[index] : String(index))
-      }
-    case .failure(let failed):
-      architecture = ""
-      parameters = 0
-      plan = nil
-      failure = failed.reason
-      labelStrings = .allocate(capacity: 0)
-    }
   }
+
+  package var format: String { description.format }
+  package var digest: [UInt8] { description.digest }
+  package var labels: [String] { description.labels }
+  package var inputShape: [Int] { description.inputShape }
+  package var features: HashingFeatures? { description.features }
+  package var batchMaximum: Int { description.batchMaximum }
+  var plan: Plan? { loaded?.plan }
 
   /// What a call may hold, for a message.
   var taken: String {
     let shape = (["rows"] + inputShape.map { String($0) }).joined(separator: ", ")
     return (features == nil ? "" : "texts (utf8), or ") + "float32 of shape (\(shape))"
   }
-
-  deinit {
-    for index in 0..<(plan?.outputs ?? 0) { free(labelStrings[index]) }
-    labelStrings.deallocate()
-  }
-}
-
-/// Why a version could not be loaded.
-package struct FailedModel: Error, Sendable {
-  package let reason: String
-  package init(reason: String) { self.reason = reason }
-}
-
-/// All versions of all models, by name. Immutable: a reactor holds one for as long as calls use it.
-package final class Catalog: Sendable {
-  /// By name, then version.
-  package let models: [ServedModel]
-
-  package init(_ models: [ServedModel]) {
-    self.models = models.sorted {
-      $0.nameBytes == $1.nameBytes
-        ? $0.version < $1.version : $0.nameBytes.lexicographicallyPrecedes($1.nameBytes)
-    }
-  }
-
-  /// The index of the version that a call names: by number, by alias, or the newest that is ready.
-  ///
-  /// - Throws: NOT_FOUND, or UNAVAILABLE when the version failed to load.
-  func find(_ selector: ModelSelector) throws(Status) -> Int {
-    let versions = range(ofName: selector.name)
-    guard !versions.isEmpty else {
-      throw Status(.notFound, "MODEL_NOT_FOUND", "there is no model '\(printable(selector.name))' here")
-    }
-    var found: Int?
-    for index in versions {
-      let model = models[index]
-      if selector.version != 0 {
-        if model.version == selector.version { found = index }
-      } else if !selector.alias.isEmpty {
-        if model.aliases.contains(where: { matches($0, selector.alias) }) { found = index }
-      } else if model.plan != nil {
-        found = index
-      }
-    }
-    if found == nil, selector.version == 0, selector.alias.isEmpty { found = versions.upperBound - 1 }
-    guard let found else {
-      throw Status(
-        .notFound, "VERSION_NOT_FOUND",
-        "model '\(models[versions.lowerBound].name)' has no such version or alias")
-    }
-    guard models[found].plan != nil else {
-      throw Status(
-        .unavailable, "MODEL_FAILED",
-        "model '\(models[found].name)' version \(models[found].version) could not be loaded; "
-          + "see `apus models`")
-    }
-    return found
-  }
-
-  /// The versions of one name; empty when there is none.
-  func range(ofName name: UnsafeRawBufferPointer) -> Range<Int> {
-    var low = 0
-    var high = models.count
-    while low < high {
-      let middle = (low + high) / 2
-      if compare(models[middle].nameBytes, name) < 0 { low = middle + 1 } else { high = middle }
-    }
-    var end = low
-    while end < models.count, compare(models[end].nameBytes, name) == 0 { end += 1 }
-    return low..<end
-  }
-
-  private func compare(_ left: [UInt8], _ right: UnsafeRawBufferPointer) -> Int {
-    let common = min(left.count, right.count)
-    for index in 0..<common where left[index] != right[index] { return left[index] < right[index] ? -1 : 1 }
-    return left.count - right.count
-  }
-
-  private func matches(_ text: String, _ bytes: UnsafeRawBufferPointer) -> Bool {
-    text.utf8.elementsEqual(bytes)
-  }
-}
-
-/// A name from a client for a message: cut, and without what a terminal would act on.
-func printable(_ bytes: UnsafeRawBufferPointer) -> String {
-  String(decoding: bytes.prefix(64).map { $0 < 0x20 || $0 == 0x7F ? UInt8(ascii: "?") : $0 }, as: UTF8.self)
 }

@@ -22,6 +22,8 @@ package final class Server: Sendable {
     package var access = AccessControl(nil)
     /// nil: calls are not logged. It is started and, after the drain, stopped by whoever made it.
     package var accessLog: AccessLog?
+    /// nil: the models stay those of the catalog.
+    package var administration: Administration?
 
     package init() {}
   }
@@ -45,7 +47,8 @@ package final class Server: Sendable {
     let threads = max(1, configuration.threads)
     fleet = try Fleet(
       catalog: catalog, limits: configuration.limits, access: configuration.access,
-      accessLog: configuration.accessLog, reactors: threads, lanes: configuration.lanes)
+      accessLog: configuration.accessLog, administration: configuration.administration, reactors: threads,
+      lanes: configuration.lanes)
     let fleet = fleet
     credentials = configuration.credentials
     lanes = (0..<configuration.lanes).map { Lane(fleet: fleet, index: threads + $0) }
@@ -73,6 +76,7 @@ package final class Server: Sendable {
     do throws(SystemError) {
       for (index, reactor) in reactors.enumerated() { try start(reactor, index) }
       if let first, encrypted.set.count > 0 { try start(first) }
+      try fleet.administration?.start(fleet)
     } catch {
       for mailbox in fleet.mailboxes { mailbox.post(.drain) }
       running.join()
@@ -107,6 +111,9 @@ package final class Server: Sendable {
   /// What the server calls itself: `0.1.0`.
   package var version: String { String(serverVersion.dropFirst("apus/".count)) }
 
+  /// Looks for models that were placed in the repository by hand since the start.
+  package func rescanModels() { fleet.administration?.rescan() }
+
   /// Whether it takes calls: not since a drain began.
   package var isReady: Bool { !fleet.isDraining }
 
@@ -133,6 +140,8 @@ package final class Server: Sendable {
     handshaking.join()
     // The first reactor accepts; it passes the word on when it has accepted its last connection.
     fleet.mailboxes[0].post(.drain)
+    // What is asked of administration is answered before its callers' connections end.
+    fleet.administration?.stop()
     running.join()
   }
 }

@@ -17,7 +17,9 @@ struct FileHash: ~Copyable {
 
   deinit { EVP_MD_CTX_free(context) }
 
-  mutating func add(_ bytes: UnsafeRawBufferPointer) { EVP_DigestUpdate(context, bytes.baseAddress, bytes.count) }
+  mutating func add(_ bytes: UnsafeRawBufferPointer) {
+    EVP_DigestUpdate(context, bytes.baseAddress, bytes.count)
+  }
 
   /// The digest in hexadecimal; nothing may be added after it.
   mutating func digits() -> String {

@@ -24,7 +24,8 @@ package struct ListedModels {
       !parts[2...].contains(where: { $0.hasPrefix(".") })
     else { return }
     guard parts.count == 3, StoreNames.isFileName(parts[2]) else {
-      return refuse(name, version, "holds \(shown(parts[2...].joined(separator: "/"))), which is no file name")
+      let file = shown(parts[2...].joined(separator: "/"))
+      return refuse(name, version, "holds \(file), which is no file name")
     }
     let file = StoreFile(name: String(parts[2]), byteCount: byteCount, digest: .tag(tag))
     guard files[name]?[version]?.count ?? 0 < StoreVersion.mostFiles else {

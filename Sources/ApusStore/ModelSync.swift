@@ -38,7 +38,11 @@ struct ModelSync {
       }
     }
     do throws(StoreError) {
-      if isNew { try appear(&outcome, missing, connection) } else { try follow(&outcome, missing, connection) }
+      if isNew {
+        try appear(&outcome, missing, connection)
+      } else {
+        try follow(&outcome, missing, connection)
+      }
     } catch {
       if isNew { outcome.fetched = [] }
       outcome.problems.append("\(name): \(error)")
@@ -125,7 +129,8 @@ struct ModelSync {
         result.files[index].byteCount == file.byteCount
       else {
         throw StoreError(
-          .unusable, "\(shown(file.name)) is missing or has not \(file.byteCount) bytes, as its manifest says; "
+          .unusable,
+          "\(shown(file.name)) is missing or has not \(file.byteCount) bytes, as its manifest says; "
             + "perhaps it is being uploaded")
       }
       result.files[index].digest = file.digest
@@ -135,7 +140,8 @@ struct ModelSync {
 
   // MARK: State
 
-  /// Shows a new model: what has come of it, or all of it where a state, which may name any version, is there.
+  /// Shows a new model: what has come of it, or all of it where a state, which may name any version, is
+  /// there.
   private func appear(
     _ outcome: inout ModelOutcome, _ missing: [UInt64], _ connection: borrowing StoreConnection
   ) throws(StoreError) {

@@ -124,7 +124,8 @@ final class PartFile: BodySink {
       unlink(tagPath)
       throw StoreError(
         .unusable,
-        "\(url) has the digest \(digits), and should have \(file.digest); publish it again under a new version")
+        "\(url) has the digest \(digits), and should have \(file.digest); publish it again under a new "
+          + "version")
     }
     guard fsync(descriptor.number) == 0 else { throw Files.failure("write \(path)") }
     try Files.rename(path, to: String(path.dropLast(".part".count)))

@@ -37,11 +37,13 @@ package struct AnswerForm: Equatable, Sendable {
 
 /// Packs a `ClassifyResponse` without its time account, which is written behind it when the time is known.
 ///
-/// - Parameter labels: C strings that the caller keeps; rows × classes, or none.
+/// - Parameters:
+///   - labels: C strings that the caller keeps; rows × classes, or none.
+///   - deprecated: why callers should leave the version; empty: it is current, and nothing is written.
 /// - Returns: bytes written, or nil when they do not fit into `output`.
 package func encodeClassifyAnswer(
   _ form: AnswerForm, labels: UnsafeMutableBufferPointer<UnsafeMutablePointer<CChar>?>, digest: [UInt8],
-  into output: UnsafeMutableRawBufferPointer, arena: borrowing MetadataArena
+  deprecated: String = "", into output: UnsafeMutableRawBufferPointer, arena: borrowing MetadataArena
 ) -> Int? {
   arena.reset()
   var response = Apus__V1__ClassifyResponse()
@@ -62,6 +64,7 @@ package func encodeClassifyAnswer(
       form.rows * form.allClasses * 4)
   }
   if !digest.isEmpty { response.digest = arena.binary(digest) }
+  if !deprecated.isEmpty { response.deprecated = arena.string(deprecated) }
   response.labels = labels.baseAddress
   response.n_labels = labels.count
   guard !arena.isExhausted, apus__v1__classify_response__get_packed_size(&response) <= output.count

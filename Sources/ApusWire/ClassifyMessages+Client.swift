@@ -82,6 +82,8 @@ package struct ClassifyResponse: Equatable, Sendable {
   /// SHA-256, 32 bytes, or none.
   package let digest: [UInt8]
   package let load: Float
+  /// Why callers should leave the version that answered; empty: it is current.
+  package let deprecated: String
   package var time: TimeAccount
 
   /// - Throws: `Status`, INTERNAL, when the bytes are no `ClassifyResponse` or name parts that the body
@@ -122,6 +124,7 @@ package struct ClassifyResponse: Equatable, Sendable {
     version = response.version
     digest = array(response.digest)
     load = response.load
+    deprecated = text(response.deprecated)
     time = TimeAccount(response.time)
   }
 }

@@ -7,11 +7,20 @@ package struct ModelSelector {
   /// 0: what the alias, or the default, points to.
   package let version: UInt64
   package let alias: UnsafeRawBufferPointer
+  /// Keeps a caller on one side of a canary; empty: by chance.
+  package let routeKey: UnsafeRawBufferPointer
 
-  package init(name: UnsafeRawBufferPointer, version: UInt64, alias: UnsafeRawBufferPointer) {
+  /// Whether every such call goes to the same version for as long as a catalog holds.
+  package var isFixed: Bool { version != 0 || !alias.isEmpty || !routeKey.isEmpty }
+
+  package init(
+    name: UnsafeRawBufferPointer, version: UInt64, alias: UnsafeRawBufferPointer,
+    routeKey: UnsafeRawBufferPointer
+  ) {
     self.name = name
     self.version = version
     self.alias = alias
+    self.routeKey = routeKey
   }
 }
 
@@ -41,7 +50,9 @@ package struct ClassifyRequest {
       metadata, arena, apus__v1__classify_request__unpack)
     try checkStrings(metadata, Self.strings)
     let request = message.pointee
-    model = ModelSelector(name: bytes(request.model), version: request.version, alias: bytes(request.alias))
+    model = ModelSelector(
+      name: bytes(request.model), version: request.version, alias: bytes(request.alias),
+      routeKey: bytes(request.route_key))
     guard model.version == 0 || model.alias.isEmpty else { throw .versionAndAlias }
     topK = Int(request.top_k)
     timeoutNanoseconds = request.timeout_ns

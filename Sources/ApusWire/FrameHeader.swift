@@ -30,6 +30,22 @@ package enum Method: UInt16, Sendable {
   case listModels = 0x0104
   case getModel = 0x0105
   case watchHealth = 0x0106
+  case beginPublish = 0x0201
+  case upload = 0x0202
+  case commitPublish = 0x0203
+  case abortPublish = 0x0204
+  case withdraw = 0x0205
+  case rollback = 0x0206
+  case load = 0x0207
+  case unload = 0x0208
+  case verify = 0x0209
+  case deprecate = 0x020A
+  case setAlias = 0x020B
+  case setTraffic = 0x020C
+  case history = 0x020D
+
+  /// Whether a method is the administration service's, known or not.
+  package static func isAdministration(_ number: UInt16) -> Bool { number >> 8 == 2 }
 }
 
 /// The first 32 bytes of a frame, little-endian: magic `APUS` (4), protocol version (1), kind (1), method

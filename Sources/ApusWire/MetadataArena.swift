@@ -82,7 +82,7 @@ package struct MetadataArena: ~Copyable {
   }
 
   /// Numbers copied into the arena.
-  func numbers<Number: FixedWidthInteger>(_ values: [Number]) -> UnsafeMutablePointer<Number>? {
+  func numbers<Number: BitwiseCopyable>(_ values: [Number]) -> UnsafeMutablePointer<Number>? {
     guard let place = allocate(values.count * MemoryLayout<Number>.stride) else { return nil }
     let copy = place.bindMemory(to: Number.self, capacity: values.count)
     for (index, value) in values.enumerated() { copy[index] = value }

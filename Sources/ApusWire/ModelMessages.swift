@@ -7,6 +7,10 @@ package enum ModelState: UInt32, Sendable {
   case loading = 1
   case ready = 2
   case failed = 3
+  case warming = 4
+  case draining = 5
+  case unloaded = 6
+  case withdrawn = 7
 
   /// The name that the command line prints.
   package var name: String {
@@ -15,6 +19,10 @@ package enum ModelState: UInt32, Sendable {
     case .loading: "loading"
     case .ready: "ready"
     case .failed: "failed"
+    case .warming: "warming"
+    case .draining: "draining"
+    case .unloaded: "unloaded"
+    case .withdrawn: "withdrawn"
     }
   }
 }
@@ -52,6 +60,24 @@ package struct ModelInfo: Equatable, Sendable {
   package var architecture = ""
   package var parameters: UInt64 = 0
   package var maximumBatchRows: UInt32 = 0
+  /// Why callers should leave this version, and for which; empty: it is current.
+  package var deprecated = ""
+  /// SHA-256 over inputs, outputs and labels, 32 bytes.
+  package var signature: [UInt8] = []
+  /// Identity, as a policy names it; empty: the folder was placed by hand.
+  package var publishedBy = ""
+  /// Since 1970; 0: the folder was placed by hand.
+  package var publishedNanoseconds: UInt64 = 0
+  /// What it was published from, as the publisher said.
+  package var source = ""
+  /// The trusted key that signed it; empty: none.
+  package var signedBy = ""
+  /// Share of the model's calls without version that it gets, in 1/10,000.
+  package var weight: UInt32 = 0
+  /// The model's calls without version are mirrored to it.
+  package var isShadow = false
+  /// Of its weights, while it is loaded.
+  package var memoryBytes: UInt64 = 0
 
   package init() {}
 }
@@ -145,7 +171,7 @@ package struct GetModelResponse: Equatable, Sendable {
 }
 
 extension ModelInfo {
-  fileprivate func fill(
+  func fill(
     _ message: UnsafeMutablePointer<Apus__V1__ModelInfo>, _ arena: borrowing MetadataArena
   ) {
     message.pointee.name = arena.string(name)
@@ -165,9 +191,18 @@ extension ModelInfo {
     message.pointee.architecture = arena.string(architecture)
     message.pointee.parameters = parameters
     message.pointee.max_batch_rows = maximumBatchRows
+    message.pointee.deprecated = arena.string(deprecated)
+    message.pointee.signature = arena.binary(signature)
+    message.pointee.published_by = arena.string(publishedBy)
+    message.pointee.published_ns = publishedNanoseconds
+    message.pointee.source = arena.string(source)
+    message.pointee.signed_by = arena.string(signedBy)
+    message.pointee.weight = weight
+    message.pointee.shadow = isShadow ? 1 : 0
+    message.pointee.memory_bytes = memoryBytes
   }
 
-  fileprivate init(_ message: Apus__V1__ModelInfo) {
+  init(_ message: Apus__V1__ModelInfo) {
     name = text(message.name)
     version = message.version
     state = ModelState(rawValue: UInt32(truncatingIfNeeded: message.state.rawValue)) ?? .unspecified
@@ -181,6 +216,15 @@ extension ModelInfo {
     architecture = text(message.architecture)
     parameters = message.parameters
     maximumBatchRows = message.max_batch_rows
+    deprecated = text(message.deprecated)
+    signature = array(message.signature)
+    publishedBy = text(message.published_by)
+    publishedNanoseconds = message.published_ns
+    source = text(message.source)
+    signedBy = text(message.signed_by)
+    weight = message.weight
+    isShadow = message.shadow != 0
+    memoryBytes = message.memory_bytes
   }
 }
 

@@ -104,6 +104,10 @@ package struct ModelStats: Equatable, Sendable {
   package var queue = LatencySummary()
   package var compute = LatencySummary()
   package var batches: [BatchCount] = []
+  /// Nil without published samples.
+  package var drift: Drift?
+  /// Nil where no other version's calls are mirrored to this one.
+  package var shadow: Shadow?
 
   package init() {}
 }
@@ -256,6 +260,8 @@ extension ModelStats {
       place.pointee.count = batch.count
     }
     message.pointee.n_batches = batches.count
+    if let drift { message.pointee.drift = drift.message(arena) }
+    if let shadow { message.pointee.shadow = shadow.message(arena) }
   }
 
   fileprivate init(_ message: Apus__V1__ModelStats) {
@@ -268,5 +274,7 @@ extension ModelStats {
     queue = LatencySummary(message.queue)
     compute = LatencySummary(message.compute)
     batches = values(message.batches, message.n_batches) { BatchCount(rows: $0.rows, count: $0.count) }
+    drift = message.drift.map { Drift($0.pointee) }
+    shadow = message.shadow.map { Shadow($0.pointee) }
   }
 }

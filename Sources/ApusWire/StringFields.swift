@@ -26,6 +26,19 @@ func checkStrings(_ message: UnsafeRawBufferPointer, _ fields: FieldNumbers) thr
   }
 }
 
+/// Checks the named fields of each message that lies in one of the `outer` fields.
+///
+/// - Throws: as `checkStrings` of a message.
+func checkStrings(
+  _ message: UnsafeRawBufferPointer, inside outer: FieldNumbers, _ fields: FieldNumbers
+) throws(Status) {
+  var walk = FieldWalk(message)
+  while let (number, value) = try walk.next() {
+    guard let value, outer.contains(number: number) else { continue }
+    try checkStrings(value, fields)
+  }
+}
+
 private func isUTF8(_ bytes: UnsafeRawBufferPointer) -> Bool {
   bytes.withMemoryRebound(to: UInt8.self) { (try? UTF8Span(validating: $0.span)) != nil }
 }

@@ -8,8 +8,8 @@ struct Index: ParsableCommand {
     discussion: """
         apus-store index models/repository
 
-      Every file of every version is hashed. Copy the folder to its server first and index.json last: whoever \
-      follows the store sees the change when that file changes.
+      Every file of every version is hashed. Copy the folder to its server first and index.json last: \
+      whoever follows the store sees the change when that file changes.
       """)
 
   @Argument(help: "A folder that holds NAME/VERSION/ folders.")

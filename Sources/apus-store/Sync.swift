@@ -11,9 +11,9 @@ struct Sync: ParsableCommand {
         apus-store sync s3://bucket/models cache
         apus-store sync https://models.example.com/repository cache --follow
 
-      Credentials for S3 come from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN; without them \
-      requests are not signed. A version appears when all of its files have come and their digests are right. \
-      Nothing that is in FOLDER is changed or removed, but the state.json of a model.
+      Credentials for S3 come from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN; without \
+      them requests are not signed. A version appears when all of its files have come and their digests are \
+      right. Nothing that is in FOLDER is changed or removed, but the state.json of a model.
       """)
 
   @Argument(help: "s3://BUCKET/PREFIX, https://HOST/PATH or http://HOST/PATH.")
@@ -70,7 +70,9 @@ struct Sync: ParsableCommand {
   func run() throws {
     endBySignal()
     var settings = try StoreSettings(url: url, endpoint: endpoint, region: region)
-    if let ca, access(ca, R_OK) != 0 { throw ValidationError("\(ca) cannot be read: name a PEM file by --ca") }
+    if let ca, access(ca, R_OK) != 0 {
+      throw ValidationError("\(ca) cannot be read: name a PEM file by --ca")
+    }
     settings.certificates = ca
     settings.timeoutSeconds = timeout
     settings.mostBytes = maxBytes

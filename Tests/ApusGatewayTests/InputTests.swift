@@ -1,3 +1,4 @@
+import ApusGateway
 import ApusJSON
 import ApusWire
 import Foundation

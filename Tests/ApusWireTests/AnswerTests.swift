@@ -5,7 +5,9 @@ import Testing
 /// The answer to Classify, as the server writes it and the client reads it.
 @Suite struct AnswerTests {
   /// An encoded answer with a time account behind it, as a frame holds it.
-  private func answer(_ form: AnswerForm, labels: [String] = [], digest: [UInt8] = []) -> [UInt8] {
+  private func answer(
+    _ form: AnswerForm, labels: [String] = [], digest: [UInt8] = [], deprecated: String = ""
+  ) -> [UInt8] {
     let strings = labels.map { text in
       let copy = UnsafeMutablePointer<CChar>.allocate(capacity: text.utf8.count + 1)
       copy.update(from: text, count: text.utf8.count + 1)
@@ -17,7 +19,8 @@ import Testing
     account.total = 1234
     var bytes = encoded { output, arena in
       list.withUnsafeMutableBufferPointer {
-        encodeClassifyAnswer(form, labels: $0, digest: digest, into: output, arena: arena) ?? 0
+        encodeClassifyAnswer(
+          form, labels: $0, digest: digest, deprecated: deprecated, into: output, arena: arena) ?? 0
       }
     }
     var time = [UInt8](repeating: 0, count: TimeAccount.encodedBytes)
@@ -49,6 +52,16 @@ import Testing
     #expect(read.digest == Array(0..<32))
     #expect(read.time.total == 1234)
     #expect(throws: Status.self) { try self.read(answer(form), bodyBytes: form.bodyBytes - 1) }
+  }
+
+  @Test func aDeprecatedVersionSaysSoAndACurrentOnePaysNothing() throws {
+    let form = AnswerForm(rows: 1, classes: 1, allClasses: 1, hasIndices: false, hasScores: false, version: 9)
+    let current = answer(form)
+    let deprecated = answer(form, deprecated: "use zwölf")
+    #expect(try read(current, bodyBytes: form.bodyBytes).deprecated == "")
+    let read = try read(deprecated, bodyBytes: form.bodyBytes)
+    #expect(read.deprecated == "use zwölf" && read.version == 9 && read.time.total == 1234)
+    #expect(deprecated.count == current.count + 2 + "use zwölf".utf8.count)
   }
 
   @Test func labelsThatDoNotFitAreNotHalfWritten() {

@@ -115,6 +115,16 @@ import Testing
     latency.count = 8
     model.compute = latency
     model.batches = [BatchCount(rows: 1, count: 90), BatchCount(rows: 64, count: 10)]
+    model.drift = Drift()
+    model.drift?.classes = 0.125
+    model.drift?.inputs = [0, 0.5, 1e300]
+    model.drift?.rowsTotal = 1000
+    model.drift?.largestInput = 1e300
+    model.drift?.largestInputIndex = 2
+    model.shadow = Shadow()
+    model.shadow?.rowsTotal = 5
+    model.shadow?.disagreementsTotal = 4
+    model.shadow?.droppedTotal = 3
     for response in [
       StatsResponse(server: server, models: [model, ModelStats()]),
       StatsResponse(server: nil, models: [model]),
@@ -142,6 +152,15 @@ import Testing
     model.architecture = "64 -> 10 softmax"
     model.parameters = 650
     model.maximumBatchRows = 64
+    model.deprecated = "use version 3"
+    model.signature = Array(32..<64)
+    model.publishedBy = "user:anna"
+    model.publishedNanoseconds = .max
+    model.source = "build 4711"
+    model.signedBy = "release"
+    model.weight = 500
+    model.isShadow = true
+    model.memoryBytes = 2600
     return model
   }
 
@@ -150,6 +169,17 @@ import Testing
     let bytes = encoded { response.encode(into: $0, arena: $1) }
     #expect(try decoded(bytes) { try ListModelsResponse(decoding: $0, arena: $1) } == response)
     #expect(try decoded([]) { try ListModelsResponse(decoding: $0, arena: $1) }.models.isEmpty)
+  }
+
+  @Test func statesOfALife() throws {
+    let names = [
+      "unknown", "loading", "ready", "failed", "warming", "draining", "unloaded", "withdrawn", "unknown",
+    ]
+    for (number, name) in names.enumerated() {
+      let bytes = Message().message(1, Message().number(3, UInt64(number))).bytes
+      let state = try decoded(bytes) { try GetModelResponse(decoding: $0, arena: $1) }.model.state
+      #expect(state.name == name && (number == 8 || state.rawValue == UInt32(number)))
+    }
   }
 
   @Test func getModel() throws {

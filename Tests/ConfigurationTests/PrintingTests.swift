@@ -1,4 +1,5 @@
 import ApusIO
+import ApusJSON
 import Foundation
 import Testing
 

@@ -1,3 +1,4 @@
+import ApusGateway
 import ApusJSON
 import ApusWire
 
@@ -24,6 +25,10 @@ public func fuzz(_ data: UnsafePointer<UInt8>, _ size: Int) -> CInt {
     precondition(rest.count <= tensors.count, "tensors are taken from the front")
   }
   precondition(isValue || !(isInput || isRequest), "what is read is JSON")
+  if let value = try? JSON(parsing: UnsafeRawBufferPointer(json)) {
+    precondition(isValue, "a value is JSON")
+    precondition((try? JSON(parsing: value.compact)) != nil, "what is written can be read")
+  }
   return 0
 }
 

@@ -102,9 +102,54 @@ private func decode(_ metadata: UnsafeRawBufferPointer, bodyBytes: Int) {
   roundTrip(
     metadata, { try? GetModelResponse(decoding: $0, arena: arena) },
     { $0.encode(into: output.bytes, arena: arena) })
+  decodeAdministration(metadata)
   roundTrip(
     metadata, { try? GoAway(decoding: $0, arena: arena) }, { $0.encode(into: output.bytes, arena: arena) })
   roundTrip(metadata, { Status(decoding: $0, arena: arena) }, { $0.encode(into: output.bytes, arena: arena) })
+}
+
+/// Publishing, and what is done with versions.
+private func decodeAdministration(_ metadata: UnsafeRawBufferPointer) {
+  roundTrip(
+    metadata, { try? BeginPublishRequest(decoding: $0, arena: arena) },
+    { $0.encode(into: output.bytes, arena: arena) })
+  roundTrip(
+    metadata, { try? BeginPublishResponse(decoding: $0, arena: arena) },
+    { $0.encode(into: output.bytes, arena: arena) })
+  roundTrip(
+    metadata, { try? UploadRequest(decoding: $0, arena: arena) },
+    { $0.encode(into: output.bytes, arena: arena) })
+  roundTrip(
+    metadata, { try? UploadResponse(decoding: $0, arena: arena) },
+    { $0.encode(into: output.bytes, arena: arena) })
+  roundTrip(
+    metadata, { try? PublicationRequest(decoding: $0, arena: arena) },
+    { $0.encode(into: output.bytes, arena: arena) })
+  roundTrip(
+    metadata, { try? VersionRequest(decoding: $0, arena: arena) },
+    { $0.encode(into: output.bytes, arena: arena) })
+  roundTrip(
+    metadata, { try? VersionResponse(decoding: $0, arena: arena) },
+    { $0.encode(into: output.bytes, arena: arena) })
+  roundTrip(
+    metadata, { try? SetAliasRequest(decoding: $0, arena: arena) },
+    { $0.encode(into: output.bytes, arena: arena) })
+  roundTrip(
+    metadata, { try? SetTrafficRequest(decoding: $0, arena: arena) },
+    { $0.encode(into: output.bytes, arena: arena) })
+  roundTrip(
+    metadata, { try? HistoryRequest(decoding: $0, arena: arena) },
+    { $0.encode(into: output.bytes, arena: arena) })
+  roundTrip(
+    metadata, { try? HistoryResponse(decoding: $0, arena: arena) },
+    { $0.encode(into: output.bytes, arena: arena) })
+  if let begun = try? BeginPublishRequest(decoding: metadata, arena: arena) {
+    precondition(begun.files.count <= 64 && begun.aliases.count <= 16, "no more than there may be")
+    precondition(begun.files.allSatisfy { $0.sha256.count == 32 }, "whole digests")
+  }
+  if let traffic = try? SetTrafficRequest(decoding: metadata, arena: arena) {
+    precondition(traffic.weight <= 10_000, "a share of the whole")
+  }
 }
 
 /// What was understood means the same when it is written again. A message of no bytes is an empty one, or one

@@ -89,19 +89,19 @@ case $target in
     swift_module ApusBase
     swift_module ApusWire
     swift_module ApusJSON
+    # What bodies hold, without HTTP.
+    swift_module ApusGateway "$root"/Sources/ApusGateway/{InferenceRequest,InferenceRequest+Texts,Input}.swift
     program JSONFuzz.swift -lprotobuf-c
     ;;
   store)
     c_module CLinux "$root/Sources/CLinux/clinux.c"
-    flags+=(-I "$root/Sources/CProtobufC" -I "$root/Sources/CExpat")
-    c_module CApusProto "$root/Sources/CApusProto/apus.pb-c.c"
+    flags+=(-I "$root/Sources/CExpat")
     swift_module ApusBase
-    swift_module ApusWire
     swift_module ApusJSON
     # The readers of what a store sends, alone.
     swift_module ApusStore \
       "$root"/Sources/ApusStore/{Escape,ListedModels,ListingPage,StoreCatalog,StoreError,StoreIndex,StoreNames}.swift
-    program StoreFuzz.swift -lprotobuf-c -lexpat
+    program StoreFuzz.swift -lexpat
     ;;
   *)
     echo "unknown target $target; there are json, logs, pytorch, safetensors, store, text, tls and wire" >&2

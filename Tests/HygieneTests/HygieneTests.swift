@@ -14,18 +14,20 @@ import Testing
     "ApusStream": ["ApusBase", "ApusIO", "ApusTLS"],
     "ApusLog": ["ApusBase", "ApusWire", "ApusIO"],
     "ApusYAML": ["Yams"],
+    "ApusJSON": [],
     "ApusMetrics": [],
     "ApusEngine": ["ApusBase", "COpenBLAS", "CSingleThreadedBLAS"],
     "ApusFormats": ["ApusBase", "ApusEngine"],
     "ApusFeatures": ["ApusBase"],
-    "ApusModels": ["ApusBase", "ApusEngine", "ApusFeatures", "ApusFormats", "ApusYAML", "COpenSSL"],
+    "ApusModels": [
+      "ApusBase", "ApusEngine", "ApusFeatures", "ApusFormats", "ApusJSON", "ApusYAML", "COpenSSL",
+    ],
     "ApusAccess": ["ApusBase", "ApusYAML", "COpenSSL"],
     "ApusClient": ["ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusStream"],
     "ApusServer": [
       "ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusStream", "ApusEngine", "ApusFeatures", "ApusModels",
       "ApusAccess", "ApusMetrics", "ApusLog",
     ],
-    "ApusJSON": ["ApusWire"],
     "ApusGateway": [
       "ApusAccess", "ApusBase", "ApusMetrics", "ApusWire", "ApusIO", "ApusTLS", "ApusJSON", "ApusServer",
       "HTTPTypes", "Hummingbird", "HummingbirdCore", "Logging", "NIOCore", "NIOHTTP1", "NIOHTTPTypes",
@@ -36,8 +38,8 @@ import Testing
     "apus": ["ApusCommand"],
     "apus-gateway": ["ApusCommand", "ApusGateway"],
     "ApusCommand": [
-      "ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusYAML", "ApusEngine", "ApusFormats", "ApusModels",
-      "ApusAccess", "ApusClient", "ApusServer", "ApusLog",
+      "ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusJSON", "ApusYAML", "ApusEngine", "ApusFormats",
+      "ApusModels", "ApusAccess", "ApusClient", "ApusServer", "ApusLog",
       "ArgumentParser", "CLinux", "Histogram", "Logging",
     ],
   ]

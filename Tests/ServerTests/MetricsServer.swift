@@ -20,16 +20,18 @@ final class MetricsServer {
     let layer = Network.Layer(
       name: "0", inputs: inputs, outputs: outputs, weights: [Float](repeating: 0, count: inputs * outputs),
       bias: [Float](repeating: 0, count: outputs), activation: .none)
+    let plan = Plan(try Network(layers: [layer], output: .softmax), planning: .fixed(.sgemm))
+    var description = ModelDescription()
+    description.format = "safetensors"
+    description.inputShape = [inputs]
+    description.classes = outputs
+    description.batchMaximum = 65_536
     return ServedModel(
-      name: name, version: version, format: "safetensors", digest: [], labels: [], aliases: [],
-      inputShape: [inputs], batchMaximum: 65_536,
-      state: .success(try Network(layers: [layer], output: .softmax)), planning: .fixed(.sgemm))
+      name: name, version: version, description, state: .ready, loaded: LoadedModel(plan, labels: []))
   }
 
   static func failed(_ name: String) -> ServedModel {
-    ServedModel(
-      name: name, version: 1, format: "", digest: [], labels: [], aliases: [], inputShape: [],
-      batchMaximum: 1, state: .failure(FailedModel(reason: "it is broken")))
+    ServedModel(name: name, version: 1, ModelDescription(), state: .failed, failure: "it is broken")
   }
 
   init(

@@ -96,29 +96,6 @@ import Testing
   }
 }
 
-@Suite struct JSONTests {
-  @Test func writesInOrderWithNineDigits() {
-    let value: JSON = [
-      "b": .integer(3), "a": [.number(Float(0.1)), .number(1.0), .number(1e-9), .null, .boolean(true)],
-      "none": [:],
-    ]
-    #expect(value.description == #"{"b": 3, "a": [0.100000001, 1, 1e-09, null, true], "none": {}}"#)
-  }
-
-  @Test func nineDigitsTellFloatsApart() {
-    for bits in stride(from: UInt32(0x3F00_0000), to: 0x3F00_1000, by: 1) {
-      let value = Float(bitPattern: bits)
-      #expect(Float(JSON.number(value).description) == value)
-    }
-  }
-
-  @Test func escapesAndRefusesNoText() {
-    #expect(JSON.string("a\"\\\n\u{1}\u{7F}é").description == "\"a\\\"\\\\\\n\\u0001\\u007fé\"")
-    #expect(JSON.number(Double.nan).description == "null")
-    #expect(JSON.number(-Float.infinity).description == "null")
-  }
-}
-
 @Suite struct ModelReferenceTests {
   @Test func readsNameVersionAndAlias() throws {
     let plain = try ModelReference("digits")

@@ -18,12 +18,7 @@ import Testing
     init(_ change: (inout Limits) -> Void) throws {
       folder = try ModelFolder()
       address = "unix:\(folder.path)/s"
-      let layer = Network.Layer(
-        name: "0", inputs: 4, outputs: 1000, weights: [Float](repeating: 0, count: 4000),
-        bias: [Float](repeating: 0, count: 1000), activation: .none)
-      let model = ServedModel(
-        name: "wide", version: 1, format: "safetensors", digest: [], labels: [], aliases: [], inputShape: [4],
-        batchMaximum: 65_536, state: .success(try Network(layers: [layer], output: .softmax)))
+      let model = try MetricsServer.model("wide", outputs: 1000)
       var configuration = Server.Configuration()
       configuration.listen = [.unix(path: "\(folder.path)/s")]
       configuration.limits.drainNanoseconds = 2_000_000_000

@@ -155,12 +155,7 @@ extension RawConnection.Answer {
   /// A peer that reads nothing: what it is told is what holds once it reads, once for each watch.
   @Test func aSlowReaderIsToldOfTheDrainOnce() throws {
     let folder = try ModelFolder()
-    let layer = Network.Layer(
-      name: "0", inputs: 4, outputs: 1000, weights: [Float](repeating: 0, count: 4000),
-      bias: [Float](repeating: 0, count: 1000), activation: .none)
-    let model = ServedModel(
-      name: "wide", version: 1, format: "safetensors", digest: [], labels: [], aliases: [], inputShape: [4],
-      batchMaximum: 65_536, state: .success(try Network(layers: [layer], output: .softmax)))
+    let model = try MetricsServer.model("wide", outputs: 1000)
     var configuration = Server.Configuration()
     configuration.listen = [.unix(path: "\(folder.path)/s")]
     let server = try Server(catalog: Catalog([model]), configuration)

@@ -163,8 +163,52 @@ class Client:
             raise ProtocolError("the answer lacks the model that was asked for")
         return model
 
-    def _unary(self, method: Method, request: Any, answer: type[Answer], timeout: Optional[float]) -> Answer:
-        call = Call(method, request)
+    def publish(self, folder: str, name: str, version: Optional[int] = None, aliases: Iterable[str] = (),
+                source: str = "", keep_latest: bool = False,
+                timeout: Optional[float] = None) -> messages.VersionResponse:
+        """Sends a folder's files as a version of a model; returns when it serves. Needs the right `admin`.
+
+        `timeout` is for each call; the last of them loads the model. What fails is taken back.
+        """
+        files = version_files(folder)
+        request = messages.BeginPublishRequest(
+            name, version or 0, [file for _, file in files], source, list(aliases), keep_latest)
+        begun = self._unary(Method.BEGIN_PUBLISH, request, messages.BeginPublishResponse, timeout)
+        if begun.max_chunk_bytes == 0:
+            raise ProtocolError("pieces of no bytes can carry no file")
+        try:
+            for piece, body in pieces(files, begun.upload, begun.max_chunk_bytes):
+                self._unary(Method.UPLOAD, piece, messages.UploadResponse, timeout, body)
+            commit = messages.CommitPublishRequest(begun.upload)
+            return self._unary(Method.COMMIT_PUBLISH, commit, messages.VersionResponse, timeout)
+        except StatusError as error:
+            if not isinstance(error, DeadlineExceeded):
+                with contextlib.suppress(ApusError):
+                    abort = messages.AbortPublishRequest(begun.upload)
+                    self._unary(Method.ABORT_PUBLISH, abort, messages.AbortPublishResponse, timeout)
+            raise
+
+    def withdraw(self, name: str, version: int, note: str = "", delete_files: bool = False,
+                 timeout: Optional[float] = None) -> messages.VersionResponse:
+        """Takes a version out of service, and with `delete_files` off the disk."""
+        request = messages.VersionRequest(name, version, note, delete_files)
+        return self._unary(Method.WITHDRAW, request, messages.VersionResponse, timeout)
+
+    def rollback(self, name: str, version: Optional[int] = None,
+                 timeout: Optional[float] = None) -> messages.VersionResponse:
+        """Lets the version answer that did before, or this one."""
+        request = messages.VersionRequest(name, version or 0)
+        return self._unary(Method.ROLLBACK, request, messages.VersionResponse, timeout)
+
+    def alias(self, name: str, alias: str, version: Optional[int],
+              timeout: Optional[float] = None) -> messages.VersionResponse:
+        """Makes an alias mean a version; None: nothing any more."""
+        request = messages.SetAliasRequest(name, alias, version or 0)
+        return self._unary(Method.SET_ALIAS, request, messages.VersionResponse, timeout)
+
+    def _unary(self, method: Method, request: Any, answer: type[Answer], timeout: Optional[float],
+               body: bytes = b"") -> Answer:
+        call = Call(method, request, body)
         return self._run([call], timeout, 1, lambda: wire.decode(answer, bytes(call.metadata)))
 
     def _run(self, calls: list[Call], timeout: Optional[float], window: int,

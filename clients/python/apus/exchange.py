@@ -26,6 +26,7 @@ class Call:
         self.method, self.request, self.request_body = method, request, body
         self.not_before = 0.0
         self.retried = False
+        self.steps = method == Method.COMMIT_PUBLISH  # each frame stands for itself, and an error may end them
         self.metadata, self.body = bytearray(), b""
         self.error: Optional[StatusError] = None
 
@@ -91,11 +92,13 @@ class Exchange:
         if call is None or frame.method != call.method:
             raise ProtocolError(f"an answer to call {frame.id} by {frame.method:#06x} was not asked for")
         if frame.flags & FLAG_STATUS:
-            if frame.flags & FLAG_MORE or call.metadata:
+            if frame.flags & FLAG_MORE or (call.metadata and not call.steps):
                 raise ProtocolError("an error is not the only frame of its answer")
             del self.flying[frame.id]
             self._fail_or_retry(call, read_status(frame))
             return
+        if call.steps:
+            call.metadata.clear()
         call.metadata += frame.metadata
         if len(call.metadata) > MAX_ANSWER_BYTES:
             raise ProtocolError(f"an answer is longer than {MAX_ANSWER_BYTES} bytes")

@@ -18,6 +18,13 @@ class Method(enum.IntEnum):
     LIST_MODELS = 0x0104
     GET_MODEL = 0x0105
     WATCH_HEALTH = 0x0106
+    BEGIN_PUBLISH = 0x0201
+    UPLOAD = 0x0202
+    COMMIT_PUBLISH = 0x0203
+    ABORT_PUBLISH = 0x0204
+    WITHDRAW = 0x0205
+    ROLLBACK = 0x0206
+    SET_ALIAS = 0x020B
 
 
 class DataType(enum.IntEnum):
@@ -54,6 +61,10 @@ class ModelState(enum.IntEnum):
     LOADING = 1
     READY = 2
     FAILED = 3
+    WARMING = 4
+    DRAINING = 5
+    UNLOADED = 6
+    WITHDRAWN = 7
 
 
 DEFAULTS = {"uint32": 0, "uint64": 0, "int64": 0, "bool": False, "float": 0.0, "string": "", "bytes": b""}
@@ -136,6 +147,7 @@ class ClassifyResponse:
     version: int = one(7, "uint64")
     load: float = one(9, "float")
     time: Optional[TimeAccount] = one(10, TimeAccount)
+    deprecated: str = one(11, "string")
 
 
 @dataclass
@@ -274,6 +286,15 @@ class ModelInfo:
     architecture: str = one(11, "string")
     parameters: int = one(12, "uint64")
     max_batch_rows: int = one(13, "uint32")
+    deprecated: str = one(14, "string")
+    signature: bytes = one(15, "bytes")
+    published_by: str = one(16, "string")
+    published_ns: int = one(17, "uint64")
+    source: str = one(18, "string")
+    signed_by: str = one(19, "string")
+    weight: int = one(20, "uint32")
+    shadow: bool = one(21, "bool")
+    memory_bytes: int = one(22, "uint64")
 
 
 @dataclass
@@ -296,3 +317,77 @@ class GetModelRequest:
 @dataclass
 class GetModelResponse:
     model: Optional[ModelInfo] = one(1, ModelInfo)
+
+
+@dataclass
+class UploadFile:
+    name: str = one(1, "string")
+    size: int = one(2, "uint64")
+    sha256: bytes = one(3, "bytes")
+
+
+@dataclass
+class BeginPublishRequest:
+    model: str = one(1, "string")
+    version: int = one(2, "uint64")
+    files: list[UploadFile] = many(3, UploadFile)
+    source: str = one(4, "string")
+    aliases: list[str] = many(5, "string")
+    keep_latest: bool = one(6, "bool")
+
+
+@dataclass
+class BeginPublishResponse:
+    upload: int = one(1, "uint64")
+    version: int = one(2, "uint64")
+    max_chunk_bytes: int = one(3, "uint32")
+
+
+@dataclass
+class UploadRequest:
+    upload: int = one(1, "uint64")
+    file: int = one(2, "uint32")
+    offset: int = one(3, "uint64")
+
+
+@dataclass
+class UploadResponse:
+    received: int = one(1, "uint64")
+
+
+@dataclass
+class CommitPublishRequest:
+    upload: int = one(1, "uint64")
+
+
+@dataclass
+class AbortPublishRequest:
+    upload: int = one(1, "uint64")
+
+
+@dataclass
+class AbortPublishResponse:
+    pass
+
+
+@dataclass
+class VersionRequest:
+    model: str = one(1, "string")
+    version: int = one(2, "uint64")
+    note: str = one(3, "string")
+    delete_files: bool = one(4, "bool")
+
+
+@dataclass
+class VersionResponse:
+    """A version as it is after an act, and what was done."""
+
+    model: Optional[ModelInfo] = one(1, ModelInfo)
+    detail: str = one(2, "string")
+
+
+@dataclass
+class SetAliasRequest:
+    model: str = one(1, "string")
+    alias: str = one(2, "string")
+    version: int = one(3, "uint64")

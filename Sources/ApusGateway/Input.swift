@@ -1,3 +1,5 @@
+package import ApusJSON
+
 /// What a body holds for a model.
 package enum Input: Equatable {
   /// Numbers in row-major order, and their shape: none for a single number.

@@ -1,3 +1,4 @@
+package import ApusJSON
 package import ApusWire
 
 /// A request of the Open Inference Protocol, version 2 (github.com/kserve/open-inference-protocol,
