@@ -32,7 +32,9 @@ struct CatalogReader: ~Copyable {
     return try list(connection)
   }
 
-  private mutating func readIndex(_ connection: borrowing StoreConnection) throws(StoreError) -> StoreCatalog {
+  private mutating func readIndex(
+    _ connection: borrowing StoreConnection
+  ) throws(StoreError) -> StoreCatalog {
     guard let object = try connection.object(Self.key, atMost: StoreIndex.mostBytes, unless: tag) else {
       return last
     }
@@ -57,7 +59,8 @@ struct CatalogReader: ~Copyable {
       let page = try connection.page(after: token)
       for entry in page.entries where entry.key.hasPrefix(settings.location.prefix) {
         models.add(
-          key: entry.key.dropFirst(settings.location.prefix.count), byteCount: entry.byteCount, tag: entry.tag)
+          key: entry.key.dropFirst(settings.location.prefix.count), byteCount: entry.byteCount,
+          tag: entry.tag)
       }
       token = page.continuation
       pages += 1

@@ -27,7 +27,8 @@ protocol BodySink: AnyObject {
 
 /// One connection over which objects are asked for, kept open between them: a handle of libcurl.
 struct HTTPConnection: ~Copyable {
-  /// Invariant: made in `init`, freed in `deinit`, used by one thread at a time, as the type cannot be copied.
+  /// Invariant: made in `init`, freed in `deinit`, used by one thread at a time, as the type cannot be
+  /// copied.
   private let handle: UnsafeMutableRawPointer
   private let settings: StoreSettings
 

@@ -76,6 +76,7 @@ package enum StoreState: Equatable, Sendable {
 /// Lower-case hexadecimal digits and nothing else.
 func isHexadecimal(_ text: String) -> Bool {
   text.utf8.allSatisfy {
-    (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains($0)
+    (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0)
+      || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains($0)
   }
 }

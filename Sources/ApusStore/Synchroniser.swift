@@ -27,8 +27,8 @@ package struct Synchroniser: ~Copyable {
     catalog = CatalogReader(settings)
   }
 
-  /// Brings the folder into step. Models are worked on at the same time, the versions of one after each other;
-  /// what is wrong with one stops no other.
+  /// Brings the folder into step. Models are worked on at the same time, the versions of one after each
+  /// other; what is wrong with one stops no other.
   package mutating func run() -> SyncOutcome {
     var outcome = SyncOutcome()
     do throws(StoreError) {

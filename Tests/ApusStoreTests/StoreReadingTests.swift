@@ -41,7 +41,8 @@ import Testing
       """
       <ListBucketResult><EncodingType>url</EncodingType><IsTruncated>true</IsTruncated>
       <NextContinuationToken>t</NextContinuationToken><CommonPrefixes><Prefix>no</Prefix></CommonPrefixes>
-      <Contents><Key>m/1/a+b</Key><Size>3</Size><ETag>&quot;abc-2&quot;</ETag><Owner><ID>x</ID></Owner></Contents>
+      <Contents><Key>m/1/a+b</Key><Size>3</Size><ETag>&quot;abc-2&quot;</ETag><Owner><ID>x</ID></Owner>
+      </Contents>
       </ListBucketResult>
       """)
     #expect(page.entries == [ListingPage.Entry(key: "m/1/a b", byteCount: 3, tag: "abc-2")])
