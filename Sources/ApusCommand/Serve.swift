@@ -40,7 +40,9 @@ struct Serve: ParsableCommand {
       valueName: "address"))
   var http: [String] = []
 
-  @Option(help: ArgumentHelp("The folder with the models. Default: models.", valueName: "folder"))
+  @Option(help: ArgumentHelp(
+      "The folder with the models, or the URL of a store: s3://BUCKET/PREFIX, https://… Default: models.",
+      valueName: "folder"))
   var models: String?
 
   @Option(
@@ -108,11 +110,13 @@ struct Serve: ParsableCommand {
     let log = logs.log
     _ = clinux_raise_descriptor_limit()
     do {
+      // While signals end the process at once: this may take long.
+      let store = try RemoteStore.open(told, log)
       // Before any thread starts, so that all inherit the mask.
       let signals = try SignalSource()
       let security = try ServeSecurity(told, log)
       try logs.startAccess(told.accessLog)
-      var platform = try loadPlatform(told.models, logs)
+      var platform = try loadPlatform(store?.cache ?? told.models, logs)
       var configuration = Server.Configuration()
       configuration.listen = sockets.opened
       configuration.passed = sockets.passed
@@ -134,9 +138,11 @@ struct Serve: ParsableCommand {
       let gateway = try startGateway(server, told, security, log)
       let manager = ServiceManager()
       manager.ready(models: counts.ready, failed: counts.failed)
+      try store?.follow { server.rescanModels() }
       var loop = ServeLoop(server: server, security: security, manager: manager, logs: logs)
       loop.run(signals)
       manager.stopping()
+      store?.end()
       if let gateway {
         server.announceDrain()
         gateway.drain()
