@@ -9,9 +9,10 @@ struct StorePipe: ~Copyable, Sendable {
   init() throws(SystemError) {
     var ends: (Int32, Int32) = (-1, -1)
     let result = withUnsafeMutableBytes(of: &ends) {
-      pipe2($0.baseAddress?.assumingMemoryBound(to: Int32.self), O_CLOEXEC)
+      pipe($0.baseAddress?.assumingMemoryBound(to: Int32.self))
     }
     guard result == 0 else { throw SystemError("make a pipe", errorNumber: errno) }
+    for end in [ends.0, ends.1] { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
     reading = Descriptor(owning: ends.0)
     writing = Descriptor(owning: ends.1)
   }
