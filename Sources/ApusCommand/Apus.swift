@@ -19,7 +19,7 @@ package struct Apus: ParsableCommand {
     version: "0.1.0",
     subcommands: [
       Serve.self, Classify.self, Health.self, Stats.self, Top.self, Models.self, Model.self, Bench.self,
-      Config.self, Auth.self, Doctor.self, Logs.self,
+      Config.self, Auth.self, Audit.self, Doctor.self, Logs.self,
     ])
 
   package init() {}

@@ -5,7 +5,15 @@ import Glibc
 
 extension ServeConfiguration {
   /// What values that are right each alone do not allow together, a line each.
-  var contradictions: [String] { tlsContradictions + openAddresses + memoryContradictions }
+  var contradictions: [String] {
+    tlsContradictions + openAddresses + memoryContradictions + signatureContradictions
+  }
+
+  /// Signatures can only be required of somebody.
+  private var signatureContradictions: [String] {
+    guard requiresSignatures, !has(.trustedKeys) else { return [] }
+    return [problem(.requireSignatures, "needs signatures.keys too: a folder with the keys that count")]
+  }
 
   /// What is wrong with the value of a key, after the name under which it was given.
   private func problem(_ key: ConfigurationKey, _ text: String) -> String {

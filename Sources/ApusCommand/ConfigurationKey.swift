@@ -25,6 +25,8 @@ enum ConfigurationKey: String, CaseIterable, Sendable {
   case storeEndpoint = "store.endpoint"
   case storeRegion = "store.region"
   case policy
+  case trustedKeys = "signatures.keys"
+  case requireSignatures = "signatures.required"
   case connections = "limits.connections"
   case inFlight = "limits.in_flight"
   case bodyBytes = "limits.body_bytes"
@@ -145,6 +147,14 @@ extension ConfigurationKey {
         "A TLS handshake must be complete within this time, in milliseconds, and a caller must have said "
           + "who it is where a policy asks.")
     case .policy: Row(.file, nil, "Who may do what: a policy file.")
+    case .trustedKeys:
+      Row(
+        .folder, nil,
+        "A folder with the public keys (`NAME.pem`) whose signatures of models count.")
+    case .requireSignatures:
+      Row(
+        .truth, .truth(false),
+        "Serve no version that none of these keys has signed; needs `signatures.keys`.")
     case .connections:
       Row(.number(1...1_000_000), .number(limits.connections), "Connections that the server holds.")
     case .inFlight:

@@ -10,5 +10,5 @@ struct Model: ParsableCommand {
         apus model publish digits/ --name digits --to unix:/run/apus.sock
         apus model rollback digits --to unix:/run/apus.sock
       """,
-    subcommands: ModelAdministration.administration)
+    subcommands: ModelAdministration.administration + [ModelSign.self, ModelKey.self])
 }

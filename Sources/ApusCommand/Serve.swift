@@ -116,7 +116,7 @@ struct Serve: ParsableCommand {
       let signals = try SignalSource()
       let security = try ServeSecurity(told, log)
       try logs.startAccess(told.accessLog)
-      var platform = try loadPlatform(store?.cache ?? told.models, logs)
+      var platform = try loadPlatform(store?.cache ?? told.models, told, logs)
       var configuration = Server.Configuration()
       configuration.listen = sockets.opened
       configuration.passed = sockets.passed
@@ -130,10 +130,11 @@ struct Serve: ParsableCommand {
       configuration.accessLog = logs.access
       let catalog = try platform.catalog()
       let counts = platform.counts
-      configuration.administration = try Administration(platform)
+      // Handed over: what stayed here would keep models in memory that are out of service.
+      configuration.administration = try Administration(consume platform)
       // Reading arguments and models went through far more code and heap than serving does.
       clinux_release_memory()
-      let server = try Server(catalog: catalog, configuration)
+      let server = try Server(catalog: consume catalog, configuration)
       for address in server.addresses { log.info("listening on \(address)") }
       let gateway = try startGateway(server, told, security, log)
       let manager = ServiceManager()

@@ -91,6 +91,10 @@ extension ServeConfiguration {
     return settings
   }
 
+  /// The folder with the keys whose signatures of models count, if there is one.
+  var trustedKeys: String? { path(.trustedKeys) }
+  var requiresSignatures: Bool { self[.requireSignatures].value == .truth(true) }
+
   /// The policy file, if there is one.
   var policy: String? { path(.policy) }
 

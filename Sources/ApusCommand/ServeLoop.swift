@@ -39,7 +39,7 @@ struct ServeLoop: ~Copyable {
         manager.reloading()
         security.reload(always: true)
         logs.reload()
-        server.rescanModels()
+        do throws(SystemError) { try server.rescanModels() } catch { log.error("\(error)") }
         manager.reloaded()
       case SIGUSR1: logs.beMoreVerbose()
       case SIGUSR2: logs.beLessVerbose()

@@ -16,7 +16,8 @@ extension JSON {
   /// Reads a whole document.
   ///
   /// - Parameter bytes: UTF-8; nothing of them is kept.
-  /// - Throws: `JSONError` for what is no JSON, for a key that stands twice in an object, and beyond `bounds`.
+  /// - Throws: `JSONError` for what is no JSON, for a key that stands twice in an object, and
+  ///   beyond `bounds`.
   package init(parsing bytes: UnsafeRawBufferPointer, _ bounds: Bounds = Bounds()) throws(JSONError) {
     var scanner = JSONScanner(bytes)
     var reader = ValueReader(bounds: bounds)

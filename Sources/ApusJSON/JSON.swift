@@ -131,7 +131,8 @@ extension JSON {
     text += "\""
   }
 
-  /// As `%.9g` has it in the C locale. Invariant of the unsafe code: `vsnprintf` writes at most `count` bytes.
+  /// As `%.9g` has it in the C locale. Invariant of the unsafe code: `vsnprintf` writes at most `count`
+  /// bytes.
   private static func nineDigits(_ value: Double) -> String {
     withUnsafeTemporaryAllocation(of: CChar.self, capacity: 32) { buffer in
       let written = withVaList([value]) { vsnprintf(buffer.baseAddress, buffer.count, "%.9g", $0) }

@@ -1,7 +1,7 @@
 import ApusBase
 
-/// Names of models by a number that fits into a record, for as long as the process runs. As many as there have
-/// been names in the folder of models.
+/// Names of models by a number that fits into a record, for as long as the process runs. As many as there
+/// have been names in the folder of models.
 package final class ModelNames: Sendable {
   private struct State {
     var numbers: [String: Int32] = [:]

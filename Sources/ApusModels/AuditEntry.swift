@@ -118,7 +118,8 @@ package struct AuditEntry: Sendable, Equatable {
     hash = try fields.hash("hash")
     let signed = line.dropLast(Self.hashBytes)
     let end = Array(",\"hash\":\"\(hexadecimal(hash))\"}".utf8)
-    guard line.suffix(Self.hashBytes).elementsEqual(end), Array(signed).withUnsafeBytes({ sha256($0) }) == hash
+    guard line.suffix(Self.hashBytes).elementsEqual(end),
+      Array(signed).withUnsafeBytes({ sha256($0) }) == hash
     else { throw ModelError("\(source) was changed: its hash is not that of its bytes") }
   }
 }

@@ -3,11 +3,11 @@ import Glibc
 
 /// The audit log: lines of JSON that are only ever appended, each with the hash of the one before.
 ///
-/// The chain shows a line that was changed or taken out, but not that lines are missing at the end, or that all
-/// were written anew: whoever must know keeps the newest hash elsewhere.
+/// The chain shows a line that was changed or taken out, but not that lines are missing at the end, or that
+/// all were written anew: whoever must know keeps the newest hash elsewhere.
 package final class AuditLog: Sendable {
-  /// Invariant: `descriptor` is open, and locked by this process alone, until `deinit`; the file's first `end`
-  /// bytes are whole lines.
+  /// Invariant: `descriptor` is open, and locked by this process alone, until `deinit`; the file's first
+  /// `end` bytes are whole lines.
   private struct State {
     let descriptor: Int32
     var end: Int
@@ -24,7 +24,8 @@ package final class AuditLog: Sendable {
   /// - Throws: where it cannot be opened, another process writes it, or its last line is damaged.
   package init(path: String) throws(ModelError) {
     let name = lastComponent(path)
-    let descriptor = Glibc.open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0o600)
+    let flags = O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK
+    let descriptor = Glibc.open(path, flags, 0o600)
     guard descriptor >= 0 else { throw ModelError("cannot open \(name): \(systemError())") }
     let opened: State
     do { opened = try Self.opened(descriptor, name) } catch {

@@ -51,6 +51,9 @@ package struct VersionFile: Sendable, Equatable {
   }
 }
 
+/// SHA-256 of a text in UTF-8, 32 bytes.
+package func sha256(of text: String) -> [UInt8] { Array(text.utf8).withUnsafeBytes { sha256($0) } }
+
 /// SHA-256 of the bytes, 32 bytes.
 func sha256(_ bytes: UnsafeRawBufferPointer) -> [UInt8] {
   var result = [UInt8](repeating: 0, count: 32)

@@ -1,7 +1,8 @@
 import Glibc
 
-/// A folder of models, `DIR/NAME/VERSION/` with one model file and an optional `model.yaml` in each. A version's
-/// folder is never changed once it is there; what is decided about versions is in `DIR/NAME/state.json`.
+/// A folder of models, `DIR/NAME/VERSION/` with one model file and an optional `model.yaml` in each. A
+/// version's folder is never changed once it is there; what is decided about versions is in
+/// `DIR/NAME/state.json`.
 package struct ModelRepository: Sendable {
   package let path: String
 
@@ -53,6 +54,15 @@ package struct ModelRepository: Sendable {
       ModelVersion(
         name: entry.name, version: entry.version, state: .failed(reason: error.description))
     }
+  }
+
+  /// By whom a version was published; nil where nothing says it.
+  package func publication(of entry: Entry) -> VersionManifest.Publication? {
+    guard case .success(let folder) = entry.folder else { return nil }
+    do throws(ModelError) {
+      let file = try MappedFile(path: folder.path + "/" + VersionManifest.fileName)
+      return try VersionManifest(parsing: file.bytes).published
+    } catch { return nil }
   }
 
   /// The digest of a version's files as they are now.

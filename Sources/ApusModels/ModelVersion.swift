@@ -17,6 +17,10 @@ package struct ModelVersion: Sendable {
   package var format = ""
   /// SHA-256 over the version's files (see `VersionDigest`), 32 bytes; empty where they could not be read.
   package var digest: [UInt8] = []
+  /// The files that the digest covers, in byte order of the names.
+  package var files: [VersionFile] = []
+  /// What `manifest.sig` holds; nil where there is none.
+  package var signatures: ManifestSignatures?
   /// One for each class, or empty.
   package var labels: [String] = []
   /// Names that mean this version: `latest` for the highest ready version of a model, its default.
@@ -35,6 +39,9 @@ package struct ModelVersion: Sendable {
   package var maximumDelayMicroseconds: UInt64 = 0
   /// What was assumed or inferred in loading, a line each for a person.
   package var notes: [String] = []
+
+  /// By whom it was published; nil for a folder that was placed by hand.
+  package var published: VersionManifest.Publication?
 
   package init(name: String, version: UInt64, state: State) {
     self.name = name

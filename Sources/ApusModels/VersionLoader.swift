@@ -44,25 +44,44 @@ struct VersionLoader {
   static func digest(of folder: Folder) throws(ModelError) -> [UInt8] {
     var loader = VersionLoader(name: "", version: 0, folder: folder)
     try loader.openFiles()
-    return loader.digest()
+    return loader.digest().bytes
   }
 
-  private func digest() -> [UInt8] {
+  private func digest() -> VersionDigest {
     var digest = VersionDigest()
     for file in files where !VersionDigest.leftOut.contains(file.name) {
       digest.add(name: file.name, contents: file.mapping.bytes)
     }
-    return digest.bytes
+    return digest
   }
 
   private mutating func load() throws(ModelError) {
     try openFiles()
-    result.digest = digest()
+    let digest = digest()
+    result.digest = digest.bytes
+    result.files = digest.files
+    if let file = files.first(where: { $0.name == ManifestSignatures.fileName }) {
+      result.signatures = try ManifestSignatures(parsing: file.mapping.bytes)
+    }
+    try readPublication()
     let manifest = try readManifest()
     let model = try findModel(manifest)
     let network = try build(model, manifest)
     try describe(network, manifest)
     result.state = .ready(network)
+  }
+
+  /// What was published under this version must be what is there.
+  private mutating func readPublication() throws(ModelError) {
+    guard let file = files.first(where: { $0.name == VersionManifest.fileName }) else { return }
+    let published = try VersionManifest(parsing: file.mapping.bytes)
+    guard published.model == result.name, published.version == result.version else {
+      throw ModelError("manifest.json is that of \(published.model) version \(published.version)")
+    }
+    result.published = published.published
+    guard published.digest == result.digest else {
+      throw ModelError("its files are not those that were published: their digest is another one")
+    }
   }
 
   private mutating func openFiles() throws(ModelError) {

@@ -5,8 +5,8 @@ import ApusWire
 import Glibc
 import Synchronization
 
-/// The service that changes models while they are served. A thread of its own does what is asked, one act after
-/// the other; another one loads, so that a large model holds up no other act.
+/// The service that changes models while they are served. A thread of its own does what is asked, one act
+/// after the other; another one loads, so that a large model holds up no other act.
 package final class Administration: Sendable {
   enum Event: Sendable {
     case call(AdministrationCall)
@@ -28,14 +28,18 @@ package final class Administration: Sendable {
 
   private let inbox = Locked(Inbox())
   private let wakeUp: WakeUp
+  /// Until the threads run, or the server ends.
   private let platform: Locked<Platform?>
+  private let fleet = Locked<Fleet?>(nil)
   private let running = Joinable()
   let loads: LoadQueue
+  let observer: Observer
 
   /// - Parameter platform: what this owns from now on.
   package init(_ platform: Platform) throws(SystemError) {
     wakeUp = try WakeUp()
     loads = try LoadQueue()
+    observer = try Observer()
     self.platform = Locked(platform)
   }
 
@@ -50,6 +54,7 @@ package final class Administration: Sendable {
       inbox.events.append(.call(call))
     }
     wakeUp.signal()
+    do throws(SystemError) { try run() } catch { throw .memoryExhausted }
   }
 
   func post(_ event: Event) {
@@ -58,17 +63,29 @@ package final class Administration: Sendable {
   }
 
   /// Looks for versions that were placed by hand since the start.
-  package func rescan() { post(.rescan) }
+  package func rescan() throws(SystemError) {
+    post(.rescan)
+    try run()
+  }
 
-  /// Starts both threads.
+  /// From here on it can be asked. Until it is, there are no threads, unless calls are watched or mirrored.
   func start(_ fleet: Fleet) throws(SystemError) {
-    guard let platform = platform.withLock({ $0.take() }) else { return }
+    let watches = platform.withLock { platform in
+      self.fleet.withLock { $0 = fleet }
+      return platform?.models.values.contains { $0.record.canary != nil || $0.record.shadow > 0 } == true
+    }
+    if watches { try run() }
+  }
+
+  /// Starts the threads, once.
+  private func run() throws(SystemError) {
+    guard let fleet = fleet.withLock({ $0 }), let platform = platform.withLock({ $0.take() }) else { return }
     let first = Locked<Platform?>(platform)
     loads.start(self)
     running.add(
       try Thread(name: "apus-admin") { [self] in
         guard let platform = first.withLock({ $0.take() }) else { return }
-        var administrator = PlatformAdministrator(platform, fleet, self)
+        var administrator = PlatformAdministrator(consume platform, fleet, self)
         run(&administrator)
       })
     running.add(
@@ -76,13 +93,22 @@ package final class Administration: Sendable {
         Thread.lowerPriority()
         loads.run()
       })
+    running.add(
+      try Thread(name: "apus-observer") { [observer] in
+        Thread.lowerPriority()
+        observer.run()
+      })
   }
 
-  /// Ends both threads when the act at hand is done. What waits is refused.
+  /// Ends the threads when the act at hand is done. What waits is refused.
   func stop() {
     loads.stop()
+    observer.stop()
+    let isIdle = platform.withLock { $0.take() } != nil
+    if isIdle { inbox.withLock { $0.isStopped = true } }
     post(.stop)
     running.join()
+    fleet.withLock { $0 = nil }
   }
 
   private func run(_ administrator: inout PlatformAdministrator) {

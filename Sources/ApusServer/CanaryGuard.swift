@@ -72,7 +72,8 @@ struct CanaryGuard {
     guard bounds.maximumLatencyRatio > 0, old.calls >= UInt64(bounds.minimumCalls), oldest > 0,
       Double(newest) > Double(oldest) * bounds.maximumLatencyRatio
     else { return nil }
-    return "the 99th percentile of its calls is \(newest / 1000) us, of the other version's \(oldest / 1000) us"
+    return "the 99th percentile of its calls is \(newest / 1000) us, "
+      + "of the other version's \(oldest / 1000) us"
   }
 }
 

@@ -10,6 +10,8 @@ struct PreparedCall {
   var rows = 0
   var topK = 0
   var timeoutNanoseconds: UInt64 = 0
+  /// The version it is mirrored to, in the catalog; nil: none.
+  var shadowIndex: Int?
   var wantLabels = false
   var wantDigest = false
   var trace = TraceParent.none

@@ -2,6 +2,7 @@ import ApusBase
 import ApusEngine
 import ApusMetrics
 import ApusWire
+import Synchronization
 
 /// Metrics of models. A version that was never called has no histograms, so that the text grows with what is
 /// used, and names come from the models' folder alone, never from a peer.
@@ -39,11 +40,56 @@ extension Fleet {
       guard let plan = version.model.plan else { continue }
       writer.sample(version.labels, UInt64(plan.weightsBytes))
     }
+    writeVersions(catalog, to: &writer)
     writeRequests(versions, to: &writer)
     let called = versions.filter(\.isCalled)
     guard !called.isEmpty else { return }
     writeDurations(called, to: &writer)
     writeBatches(called, to: &writer)
+  }
+
+  /// What was decided about versions.
+  private func writeVersions(_ catalog: Catalog, to writer: inout MetricsWriter) {
+    writer.begin(Metric.modelState.row.family)
+    var first = 0
+    while first < catalog.models.count {
+      let name = catalog.models[first].name
+      let versions = catalog.models[first...].prefix { $0.name == name }
+      for state in ModelState.allCases where state != .unspecified {
+        let count = versions.count { $0.state == state }
+        if count > 0 || state == .ready {
+          writer.sample(MetricLabels("model", name).with("state", state.name), UInt64(count))
+        }
+      }
+      first += versions.count
+    }
+    let deprecated = catalog.models.filter { !$0.standing.deprecated.isEmpty }
+    writer.begin(Metric.modelDeprecated.row.family)
+    for model in deprecated {
+      writer.sample(MetricLabels("model", model.name).with("version", model.version), 1)
+    }
+    let canaries = catalog.models.filter { $0.standing.weight > 0 }
+    writer.begin(Metric.modelTraffic.row.family)
+    for model in canaries {
+      writer.sample(
+        MetricLabels("model", model.name).with("version", model.version),
+        nanoseconds: UInt64(model.standing.weight) * 100_000)
+    }
+    let shadows = catalog.models.filter { $0.standing.isShadow && $0.loaded != nil }
+    write(.shadowRows, shadows, to: &writer) { $0.observed.shadowRows.load(ordering: .relaxed) }
+    write(.shadowDisagreements, shadows, to: &writer) { $0.observed.disagreements.load(ordering: .relaxed) }
+    write(.shadowDropped, shadows, to: &writer) { $0.observed.dropped.load(ordering: .relaxed) }
+  }
+
+  private func write(
+    _ metric: Metric, _ models: [ServedModel], to writer: inout MetricsWriter,
+    _ value: (LoadedModel) -> UInt64
+  ) {
+    writer.begin(metric.row.family)
+    for model in models {
+      let labels = MetricLabels("model", model.name).with("version", model.version)
+      writer.sample(labels, model.loaded.map(value) ?? 0)
+    }
   }
 
   /// OK is told from the start, so that the first call shows as an increase.

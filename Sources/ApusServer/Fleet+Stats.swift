@@ -51,6 +51,13 @@ extension Fleet {
     stats.total = latency(index, .total, wantBuckets)
     stats.queue = latency(index, .queue, wantBuckets)
     stats.compute = latency(index, .compute, wantBuckets)
+    if let served = catalog.models[place].loaded?.observed, catalog.models[place].standing.isShadow {
+      var shadow = Shadow()
+      shadow.rowsTotal = served.shadowRows.load(ordering: .relaxed)
+      shadow.disagreementsTotal = served.disagreements.load(ordering: .relaxed)
+      shadow.droppedTotal = served.dropped.load(ordering: .relaxed)
+      stats.shadow = shadow
+    }
     for bucket in 0..<Recorder.batchSizes {
       let count = recorders.reduce(0) { $0 + $1.batches(model: index, bucket) }
       if count > 0 { stats.batches.append(BatchCount(rows: 1 << UInt32(bucket), count: count)) }

@@ -88,8 +88,11 @@ package final class Lane: Sendable {
       }
     }
     let index = try found.get()
+    let isRouted = version == 0 && alias.isEmpty
+    let shadow = isRouted ? bytes.0.withUnsafeBytes { catalog.route(of: $0)?.shadow } : nil
     return LocalModel(
-      served: catalog.models[index], slot: catalog.slots[index], nameNumber: catalog.nameNumbers[index])
+      served: catalog.models[index], slot: catalog.slots[index], nameNumber: catalog.nameNumbers[index],
+      shadow: shadow == index ? nil : shadow.flatMap { catalog.models[$0].loaded })
   }
 }
 
@@ -128,6 +131,8 @@ package struct LocalModel: Sendable {
   let slot: Int
   /// Of its name, in the access log.
   let nameNumber: Int32
+  /// The version that the call is mirrored to.
+  let shadow: LoadedModel?
 
   /// Numbers in one row of the answer.
   package var classes: Int { served.plan?.outputs ?? 0 }
@@ -276,6 +281,13 @@ extension Lane {
     answer.time.compute = computed.since(begun)
     answer.time.total = computed.since(call.begun)
     answer.time.batchRows = UInt32(call.rows)
+    if let shadow = model.shadow, let loaded = model.served.loaded {
+      call.values.withUnsafeBufferPointer { values in
+        guard let start = values.baseAddress else { return }
+        fleet.administration?.observer.observe(
+          loaded, shadow: shadow, start, stride: plan.inputs, rows: call.rows)
+      }
+    }
     let recorder = workspace.recorder
     recorder.add(.requests)
     recorder.batch(model: model.slot, calls: 1, rows: call.rows, answer.time)

@@ -1,7 +1,6 @@
 import ApusBase
 import ApusIO
 import ApusModels
-import CLinux
 import Glibc
 
 /// What the loading thread is asked for, one job after the other.
@@ -66,7 +65,7 @@ final class LoadQueue: Sendable {
         }
       }
       let outcome = loader.load(entry, from: repository) { administration.post(.step(id, $0)) }
-      clinux_release_memory()
+      releaseMemory()
       administration.post(.loaded(id, outcome))
     case .verify(let entry, let repository):
       administration.post(.verified(id, repository.digest(of: entry)))

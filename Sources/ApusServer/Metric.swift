@@ -5,6 +5,7 @@ package enum Metric: CaseIterable, Sendable {
   case build, reactors, draining, requests, answers, refusals, inFlight, authenticationFailures
   case accessLogLines
   case modelRequests, duration, batchRows, modelReady, modelWeights
+  case modelState, modelDeprecated, modelTraffic, shadowRows, shadowDisagreements, shadowDropped
   case openConnections, connectionLimit, connections, receivedBytes, sentBytes, protocolErrors
   case handshakes, certificateExpiry
   case tensorCopies, tensorCopiedBytes, systemCalls, polls, pollingSeconds, sleeps, asleep, memory
@@ -32,12 +33,43 @@ package enum Metric: CaseIterable, Sendable {
       .accessLogLines:
       serverRow
     case .modelRequests, .duration, .batchRows, .modelReady, .modelWeights: modelRow
+    case .modelState, .modelDeprecated, .modelTraffic, .shadowRows, .shadowDisagreements, .shadowDropped:
+      versionRow
     case .openConnections, .connectionLimit, .connections, .receivedBytes, .sentBytes, .protocolErrors,
       .handshakes, .certificateExpiry:
       connectionRow
     case .tensorCopies, .tensorCopiedBytes, .systemCalls, .polls, .pollingSeconds, .sleeps, .asleep, .memory:
       reactorRow
     default: processRow
+    }
+  }
+
+  private var versionRow: Row {
+    switch self {
+    case .modelState:
+      Row(
+        "apus_model_versions", .gauge, ["model", "state"],
+        "Versions of a model, by where they are in their life.")
+    case .modelDeprecated:
+      Row(
+        "apus_model_deprecated", .gauge, ["model", "version"],
+        "1 for a version whose callers are told to leave it.")
+    case .modelTraffic:
+      Row(
+        "apus_model_weight_ratio", .gauge, ["model", "version"],
+        "Share of the calls without version and alias that a canary gets.")
+    case .shadowRows:
+      Row(
+        "apus_shadow_rows_total", .counter, ["model", "version"],
+        "Inputs that another version answered and this one computed as well.")
+    case .shadowDisagreements:
+      Row(
+        "apus_shadow_disagreements_total", .counter, ["model", "version"],
+        "Of these, how often another class was the most probable.")
+    default:
+      Row(
+        "apus_shadow_dropped_total", .counter, ["model", "version"],
+        "Calls that were not mirrored because too many were waiting.")
     }
   }
 

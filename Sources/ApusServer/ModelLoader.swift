@@ -6,6 +6,10 @@ package import ApusModels
 /// against the samples that it ships.
 package struct ModelLoader: Sendable {
   package var planning = Planning.measured
+  /// Whose signatures count.
+  package var trusted = TrustedKeys()
+  /// Whether a version that none of them signed is refused.
+  package var requiresSignatures = false
 
   package init() {}
 
@@ -33,8 +37,12 @@ package struct ModelLoader: Sendable {
     var outcome = Outcome(result: .failure(FailedModel(reason: "not loaded")))
     outcome.description = ModelDescription(version)
     outcome.notes = version.notes
+    outcome.description.signedBy = signer(of: version) ?? ""
     switch version.state {
     case .failed(let reason): outcome.result = .failure(FailedModel(reason: reason))
+    case .ready where requiresSignatures && outcome.description.signedBy.isEmpty:
+      outcome.result = .failure(
+        FailedModel(reason: "no trusted key has signed it; see `apus model sign`"))
     case .ready(let network):
       outcome.summary = network.summary
       let plan = Plan(network, planning: planning)
@@ -43,6 +51,14 @@ package struct ModelLoader: Sendable {
       outcome.result = .success(LoadedModel(plan, labels: version.labels))
     }
     return outcome
+  }
+
+  private func signer(of version: ModelVersion) -> String? {
+    guard !trusted.isEmpty, let signatures = version.signatures else { return nil }
+    do throws(ModelError) {
+      let statement = try SignedStatement.bytes(model: version.name, files: version.files)
+      return trusted.signer(of: statement, signatures: signatures)
+    } catch { return nil }
   }
 
   /// Computes a row and a full block, so that no page of the weights is touched for the first time by a call.
@@ -87,9 +103,23 @@ extension ModelDescription {
     inputShape = version.inputShape
     features = version.features
     batchMaximum = version.batchMaximum
+    take(version.published)
     guard let network = version.network else { return }
     architecture = network.summary
     parameters = network.parameters
     classes = network.outputs
+    signature = sha256(of: interface)
+  }
+
+  mutating func take(_ published: VersionManifest.Publication?) {
+    publishedBy = published?.by ?? ""
+    publishedNanoseconds = published?.nanoseconds ?? 0
+    source = published?.source ?? ""
+  }
+
+  /// What callers rely on, as text: two versions with the same one can stand for each other.
+  private var interface: String {
+    let input = features == nil ? "float32 \(inputShape)" : "utf8"
+    return "input \(input)\noutput float32 [\(classes)]\n" + labels.map { "label \($0)\n" }.joined()
   }
 }

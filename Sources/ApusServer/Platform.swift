@@ -65,7 +65,9 @@ package struct Platform {
     let state: ModelState =
       model.record.withdrawn.contains(entry.version)
       ? .withdrawn : model.record.unloaded.contains(entry.version) ? .unloaded : .loading
-    models[entry.name]?.versions[entry.version] = Version(entry, state: state)
+    var version = Version(entry, state: state)
+    if state != .loading { version.description.take(repository.publication(of: entry)) }
+    models[entry.name]?.versions[entry.version] = version
     models[entry.name]?.record.highest = max(model.record.highest, entry.version)
   }
 

@@ -9,7 +9,8 @@ extension PlatformAdministrator {
   private static let actsPerFrame = 20
   private static let mostActs = 10_000
 
-  /// Keeps an act. Where the log cannot be written, that is an error of the server's own log: the act is done.
+  /// Keeps an act. Where the log cannot be written, that is an error of the server's own log: the act is
+  /// done.
   mutating func audit(_ act: PendingAct, version: UInt64, detail: String, result: String) {
     do throws(ModelError) {
       if auditLog == nil {
@@ -29,7 +30,8 @@ extension PlatformAdministrator {
     var acts: [Act] = []
     do throws(ModelError) {
       let entries = try auditLog?.entries(newest: most, model: request.model.isEmpty ? nil : request.model)
-      for entry in entries ?? [] where call.administrator.mayRead(entry.event.model) { acts.append(Act(entry)) }
+      let shown = entries?.filter { call.administrator.mayRead($0.event.model) }
+      acts = shown?.map { Act($0) } ?? []
     } catch { throw Status(.dataLoss, "AUDIT_BROKEN", error.description) }
     var rest = acts[...]
     repeat {

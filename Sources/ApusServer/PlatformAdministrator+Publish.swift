@@ -2,6 +2,7 @@ import ApusBase
 import ApusLog
 import ApusModels
 import ApusWire
+import Glibc
 
 /// A version that is being sent.
 struct Upload {
@@ -30,8 +31,9 @@ struct LoadingAct {
   let purpose: Purpose
 }
 
-/// Publication: files come in pieces into a hidden folder; they are checked, loaded, warmed up and held against
-/// their samples there; then one rename shows them, and calls go to the new version from the next one on.
+/// Publication: files come in pieces into a hidden folder; they are checked, loaded, warmed up and held
+/// against their samples there; then one rename shows them, and calls go to the new version from the next one
+/// on.
 extension PlatformAdministrator {
   /// Pieces of files are at most so long: a frame with one is received without memory of its own.
   private static let maximumChunkBytes = 64 << 10
@@ -49,7 +51,8 @@ extension PlatformAdministrator {
       guard uploads.count < Self.maximumUploads else {
         throw Status(
           .resourceExhausted, "TOO_MANY_UPLOADS",
-          "\(Self.maximumUploads) publications are under way; try again", retryAfterNanoseconds: 1_000_000_000)
+          "\(Self.maximumUploads) publications are under way; try again",
+          retryAfterNanoseconds: 1_000_000_000)
       }
       let id = UInt64.random(in: 1...UInt64.max)
       let staged: StagedVersion
@@ -186,6 +189,11 @@ extension PlatformAdministrator {
       try decide(name) { $0.latest = ModelRecord.Latest(version: before, seen: max($0.highest, number)) }
     }
     do throws(ModelError) {
+      let manifest = VersionManifest(upload, outcome.description)
+      try platform.repository.write(
+        manifest.bytes, named: VersionManifest.fileName, staged: upload.staged.folder)
+      var outcome = outcome
+      outcome.description.take(manifest.published)
       let entry = try platform.repository.place(upload.staged)
       platform.add(entry)
       platform.take(outcome, name, number)
@@ -215,8 +223,30 @@ extension PlatformAdministrator {
   }
 }
 
+extension VersionManifest {
+  fileprivate init(_ upload: Upload, _ description: ModelDescription) {
+    var now = timespec()
+    clock_gettime(CLOCK_REALTIME, &now)
+    let input = Tensor(
+      name: "", dataType: description.features == nil ? "float32" : "utf8",
+      shape: [-1] + (description.features == nil ? description.inputShape : []))
+    self.init(
+      model: upload.request.model, version: upload.version, digest: description.digest,
+      files: upload.staged.files.filter { !VersionDigest.leftOut.contains($0.name) }.map {
+        VersionFile(name: $0.name, byteCount: Int($0.size), sha256: $0.sha256)
+      },
+      format: description.format, inputs: [input],
+      outputs: [Tensor(name: "", dataType: "float32", shape: [-1, description.classes])],
+      labels: description.labels,
+      published: Publication(
+        by: upload.administrator.name,
+        nanoseconds: UInt64(now.tv_sec) * 1_000_000_000 + UInt64(now.tv_nsec),
+        from: upload.administrator.from, source: upload.request.source))
+  }
+}
+
 extension Status {
   static let aliasRefused = Status(
     .invalidArgument, "NAME_REFUSED",
-    "an alias holds at most 64 letters, digits, dots, hyphens and underscores, no dot first, and is no number")
+    "an alias holds at most 64 letters, digits, dots, hyphens and underscores, no dot first; it is no number")
 }

@@ -84,7 +84,9 @@ extension PlatformAdministrator {
   }
 
   private static func told(_ request: SetTrafficRequest) -> String {
-    if request.shadow { return request.weight > 0 ? "calls are mirrored to it" : "calls are mirrored no more" }
+    if request.shadow {
+      return request.weight > 0 ? "calls are mirrored to it" : "calls are mirrored no more"
+    }
     guard request.weight > 0 else { return "it gets no share of the calls any more" }
     return "it gets \(Double(request.weight) / 100) % of the calls without version"
   }

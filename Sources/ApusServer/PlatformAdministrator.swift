@@ -1,9 +1,9 @@
 import ApusBase
 import ApusEngine
+import ApusIO
 import ApusLog
 import ApusModels
 import ApusWire
-import CLinux
 
 /// Does what administration asks for, on one thread.
 struct PlatformAdministrator: ~Copyable {
@@ -155,8 +155,8 @@ struct PlatformAdministrator: ~Copyable {
     audit(act, version: act.version, detail: status.message, result: status.code.name)
     platform.log.write(
       .warning,
-      "\(act.act) \(LogOutput.singleLine(act.model)) \(act.version) by \(act.administrator.name) was refused: "
-        + status.message)
+      "\(act.act) \(LogOutput.singleLine(act.model)) \(act.version) by \(act.administrator.name) "
+        + "was refused: \(status.message)")
     act.reply?.send(.failure(status))
   }
 
@@ -278,7 +278,7 @@ struct PlatformAdministrator: ~Copyable {
       version.model, version.version, version.slot, version.residentBefore
     )
     _ = consume version
-    clinux_release_memory()
+    releaseMemory()
     if slot >= 0 {
       for recorder in fleet.recorders { recorder.clear(slot: slot) }
       platform.give(back: slot)

@@ -38,6 +38,8 @@ extension Reactor {
         method: frame.header.method, metadata: Array(metadata), body: Array(body),
         administrator: administrator, reply: reply))
     connection.pointee.deferred.append(frame.header.requestID)
+    // Whoever administers has said who it is.
+    connection.pointee.nameBefore = .never
   }
 
   /// Who asks for administration, if it may be asked for: over a Unix socket by root and by the server's own

@@ -22,7 +22,7 @@ extension Reactor {
     connection.pointee.serial = connectionsAdopted * UInt64(fleet.recorders.count) + UInt64(index)
     connection.pointee.caller = caller
     connection.pointee.standing = caller.flatMap { fleet.access.standing(of: $0) }
-    if connection.pointee.standing?.grants.isEmpty == true, caller?.isAdministrator != true {
+    if connection.pointee.standing?.grants.isEmpty == true {
       connection.pointee.nameBefore = Instant.now.advanced(by: limits.handshakeTimeoutNanoseconds)
       setDeadline(connection, connection.pointee.nameBefore)
     }

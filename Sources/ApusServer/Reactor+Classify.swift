@@ -152,6 +152,7 @@ extension Reactor {
     call.rows = rows
     call.topK = request.topK == 0 ? 0 : classes
     call.timeoutNanoseconds = request.timeoutNanoseconds
+    call.shadowIndex = request.model.isRouted ? catalog.route(of: request.model.name)?.shadow : nil
     call.wantLabels = request.wantLabels
     call.wantDigest = request.wantDigest
     call.trace = request.trace
@@ -213,6 +214,7 @@ extension Reactor {
     _ input: UnsafePointer<Float>, _ inputStride: Int, _ rows: Int, from firstRow: Int, _ call: PreparedCall,
     _ plan: Plan, _ bodies: UnsafeMutableRawPointer
   ) {
+    if let shadow = call.shadowIndex { mirror(input, inputStride, rows, call.modelIndex, to: shadow) }
     if call.form.hasIndices || call.form.hasScores {
       computeParts(input, inputStride, rows, from: firstRow, call, plan, bodies)
     } else {
@@ -226,6 +228,15 @@ extension Reactor {
     }
   }
 
+  /// The rows of a call for the version that it is mirrored to.
+  private func mirror(
+    _ input: UnsafePointer<Float>, _ stride: Int, _ rows: Int, _ model: Int, to shadow: Int
+  ) {
+    guard shadow != model, let answering = catalog.models[model].loaded else { return }
+    fleet.administration?.observer.observe(
+      answering, shadow: catalog.models[shadow].loaded, input, stride: stride, rows: rows)
+  }
+
   /// Scores, probabilities and the best classes, where an answer is more than its probabilities in index
   /// order.
   private func computeParts(
@@ -237,8 +248,8 @@ extension Reactor {
     while done < rows {
       let count = min(plan.blockRows, rows - done)
       plan.logits(
-        input: input + done * inputStride, inputStride: inputStride, rows: count, output: buffers.scratch.floats,
-        outputStride: classes, workspace: buffers.workspace.floats)
+        input: input + done * inputStride, inputStride: inputStride, rows: count,
+        output: buffers.scratch.floats, outputStride: classes, workspace: buffers.workspace.floats)
       for row in 0..<count {
         let whole = firstRow + done + row
         let frame = call.rows == 1 ? whole : 0

@@ -89,7 +89,8 @@ extension Reactor {
     guard let last = versions.last else {
       return HealthResponse(status: .serviceUnknown, detail: "there is no model '\(name)'")
     }
-    if versions.contains(where: { $0.state == .ready }) { return HealthResponse(status: .serving, detail: "") }
+    let isReady = versions.contains { $0.state == .ready }
+    if isReady { return HealthResponse(status: .serving, detail: "") }
     return HealthResponse(status: .notServing, detail: last.failure ?? "the model is \(last.state.name)")
   }
 

@@ -6,11 +6,13 @@ import Glibc
 
 /// A version in memory, ready to compute. It never changes and is shared by the catalogs that it is in.
 ///
-/// Invariant of the unsafe code here: `labelStrings` holds `plan.outputs` C strings that live as long as this.
+/// Invariant of the unsafe code here: `labelStrings` holds `plan.outputs` C strings that live as long as
+/// this.
 package final class LoadedModel: @unchecked Sendable {
   let plan: Plan
   /// The labels, or the indices as text.
   let labelStrings: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>
+  let observed = ObservationCounters()
 
   package init(_ plan: Plan, labels: [String]) {
     self.plan = plan
@@ -67,7 +69,8 @@ package struct ModelStanding: Sendable, Equatable {
   package init() {}
 }
 
-/// One version of a model as the reactors see it. It never changes after it was made: a new state is a new one.
+/// One version of a model as the reactors see it. It never changes after it was made: a new state is a new
+/// one.
 package final class ServedModel: Sendable {
   package let name: String
   package let version: UInt64

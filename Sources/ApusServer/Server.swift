@@ -112,7 +112,7 @@ package final class Server: Sendable {
   package var version: String { String(serverVersion.dropFirst("apus/".count)) }
 
   /// Looks for models that were placed in the repository by hand since the start.
-  package func rescanModels() { fleet.administration?.rescan() }
+  package func rescanModels() throws(SystemError) { try fleet.administration?.rescan() }
 
   /// Whether it takes calls: not since a drain began.
   package var isReady: Bool { !fleet.isDraining }

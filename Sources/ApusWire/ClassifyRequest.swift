@@ -10,6 +10,9 @@ package struct ModelSelector {
   /// Keeps a caller on one side of a canary; empty: by chance.
   package let routeKey: UnsafeRawBufferPointer
 
+  /// Whether the model's aliases and weights decide which version it is.
+  package var isRouted: Bool { version == 0 && alias.isEmpty }
+
   /// Whether every such call goes to the same version for as long as a catalog holds.
   package var isFixed: Bool { version != 0 || !alias.isEmpty || !routeKey.isEmpty }
 

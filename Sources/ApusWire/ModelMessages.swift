@@ -2,7 +2,7 @@ package import ApusBase
 import CApusProto
 
 /// Where a version of a model is in its life; the raw values are those of `apus.v1.ModelState`.
-package enum ModelState: UInt32, Sendable {
+package enum ModelState: UInt32, Sendable, CaseIterable {
   case unspecified = 0
   case loading = 1
   case ready = 2

@@ -27,7 +27,9 @@ import Testing
 
 @Suite struct JSONParsingTests {
   @Test func readsEveryKindAndKeepsTheOrder() throws {
-    let text = #"{"b": [1, -2, 2.5, -0.25, 1e3], "a": {"é\n": "\u0041"}, "t": true, "f": false, "n": null}"#
+    let text = #"""
+      {"b": [1, -2, 2.5, -0.25, 1e3], "a": {"é\n": "\u0041"}, "t": true, "f": false, "n": null}
+      """#
     let value: JSON = [
       "b": [.unsigned(1), .negative(-2), .real(2.5), .real(-0.25), .real(1000)],
       "a": ["é\n": .string("A")], "t": .boolean(true), "f": .boolean(false), "n": .null,
@@ -49,7 +51,8 @@ import Testing
     #expect(try JSON(parsing: "-9223372036854775809") == .real(-0x1p63))
     #expect(try JSON(parsing: "9007199254740993").unsigned == 9_007_199_254_740_993)
     #expect(JSON.signed(-7) == .negative(-7) && JSON.signed(7) == .unsigned(7))
-    #expect(JSON.array([.signed(.min), .unsigned(.max)]).compact == "[-9223372036854775808,18446744073709551615]")
+    let ends: JSON = [.signed(.min), .unsigned(.max)]
+    #expect(ends.compact == "[-9223372036854775808,18446744073709551615]")
     #expect(try JSON(parsing: "-0").number == 0)
   }
 

@@ -123,13 +123,13 @@ import Testing
     _ = try folder.file("", name: "models")
     try FileManager.default.createDirectory(atPath: folder.path + "k", withIntermediateDirectories: true)
     let base = folder.path
-    let path = try folder.file("models: models\nthreads: x\ntls:\n  cert: c\n  key: k\n  keys: 1\n")
+    let path = try folder.file("models: models\nthreads: x\ntls:\n  cert: c\n  key: k\n  kei: 1\n")
     let run = try Run(["config", "check", path])
     #expect(run.status == 1 && run.errors.isEmpty)
     #expect(
       run.output == """
         \(path) line 2: threads must be a number from 1 to 256, not x
-        \(path) line 6: unknown key keys in tls; did you mean key?
+        \(path) line 6: unknown key kei in tls; did you mean key?
         \(path) line 1: models is \(base)models: not a folder
         \(path) line 4: tls.cert is \(base)c: No such file or directory
         \(path) line 5: tls.key is \(base)k: not a file

@@ -88,6 +88,9 @@ import Testing
           # endpoint: not set
           # region: not set
         # policy: not set
+        signatures:
+          # keys: not set
+          required: false  # default
         limits:
           connections: 16384  # default
           in_flight: 1024  # default

@@ -20,7 +20,7 @@ import Testing
     "ApusFormats": ["ApusBase", "ApusEngine"],
     "ApusFeatures": ["ApusBase"],
     "ApusModels": [
-      "ApusBase", "ApusEngine", "ApusFeatures", "ApusFormats", "ApusJSON", "ApusYAML", "COpenSSL",
+      "ApusBase", "ApusEngine", "ApusFeatures", "ApusFormats", "ApusJSON", "ApusYAML", "CLinux", "COpenSSL",
     ],
     "ApusAccess": ["ApusBase", "ApusYAML", "COpenSSL"],
     "ApusClient": ["ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusStream"],

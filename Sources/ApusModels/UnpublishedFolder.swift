@@ -1,0 +1,29 @@
+/// Files of a folder that is to become a version.
+extension VersionFile {
+  /// All that a signature is about, in byte order of the names.
+  ///
+  /// - Throws: where a file cannot be read, or there is none.
+  package static func all(inFolder path: String) throws(ModelError) -> [VersionFile] {
+    let folder = try Folder(path: path)
+    var digest = VersionDigest()
+    for name in try folder.names() where !VersionDigest.leftOut.contains(name) {
+      let entry = try folder.entry(name)
+      guard entry.kind == .file else { continue }
+      digest.add(name: name, contents: try MappedFile(path: entry.path).bytes)
+    }
+    guard !digest.files.isEmpty else { throw ModelError("the folder \(path) holds no file") }
+    return digest.files
+  }
+}
+
+extension ManifestSignatures {
+  /// The signatures that a folder has already.
+  package static func read(_ folder: String) throws(ModelError) -> ManifestSignatures {
+    guard try Folder(path: folder).names().contains(fileName) else { return ManifestSignatures() }
+    return try ManifestSignatures(parsing: try MappedFile(path: folder + "/" + fileName).bytes)
+  }
+
+  package func write(_ folder: String) throws(ModelError) {
+    try Durable.write(bytes, to: folder + "/" + Self.fileName)
+  }
+}
