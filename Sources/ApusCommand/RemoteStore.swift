@@ -83,8 +83,13 @@ final class RemoteStore: Sendable {
 
   /// Keeps the folder in step from now on. `changed` is called where it may have changed: after each change,
   /// and once in an interval, as another server's follower may bring changes into the same folder.
-  func follow(_ changed: @escaping @Sendable () -> Void) throws(SystemError) {
-    let thread = try Thread(name: "apus-store") { [self] in run(changed) }
+  func follow(_ changed: @escaping @Sendable () throws(SystemError) -> Void) throws(SystemError) {
+    let log = log
+    let thread = try Thread(name: "apus-store") { [self] in
+      run {
+        do throws(SystemError) { try changed() } catch { log.error("the models stay as they are: \(error)") }
+      }
+    }
     let started = Locked<Thread?>(thread)
     follower.withLock { $0 = started.withLock { $0.take() } }
   }

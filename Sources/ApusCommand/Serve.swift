@@ -139,7 +139,7 @@ struct Serve: ParsableCommand {
       let gateway = try startGateway(server, told, security, log)
       let manager = ServiceManager()
       manager.ready(models: counts.ready, failed: counts.failed)
-      try store?.follow { server.rescanModels() }
+      try store?.follow { () throws(SystemError) in try server.rescanModels() }
       var loop = ServeLoop(server: server, security: security, manager: manager, logs: logs)
       loop.run(signals)
       manager.stopping()
