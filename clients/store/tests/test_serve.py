@@ -4,10 +4,7 @@ import json
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
-
-import pytest
 
 from stores import PROGRAM, environment, eventually
 
@@ -117,7 +114,7 @@ def test_a_state_that_is_none_leaves_what_is_served(s3, tmp_path):
     publish(s3, 1)
     s3.put("digits/state.json", state(stable=1))
     with Server(s3.url, tmp_path / "a", tmp_path / "c", s3.variables) as server:
-        s3.put("digits/state.json", b'{"apus_state": 7')
+        s3.put("digits/state.json", b'{"apus_state": 7}')
         eventually(lambda: "stays as it was" in server.log.read_text())
         assert server.models() == {1: ("ready", ["latest", "stable"])}
         s3.put("digits/state.json", state(other=1))
