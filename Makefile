@@ -72,6 +72,7 @@ test: PACKAGES += python3-numpy python3-pytest python3-venv openssl strace curl 
 test: proto-check fuzz-corpus
 	$(SWIFT_RELEASE) --product apus
 	$(SWIFT_RELEASE) --product apus-gateway
+	$(SWIFT_RELEASE) --product apus-store
 	swift build --build-tests
 	APUS_BINARY=.build/debug/apus $(PYTHON) -m pytest -q -p no:cacheprovider clients/python
 	@$(INSTALL_HTTP_CLIENTS)
