@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup build run proto proto-check test test-balancers sanitize-address sanitize-thread fuzz fuzz-build fuzz-corpus soak bench sslyze docs
 
-PACKAGES := libprotobuf-c-dev protobuf-c-compiler libopenblas-dev libssl-dev pkg-config
+PACKAGES := libprotobuf-c-dev protobuf-c-compiler libopenblas-dev libssl-dev libcurl4-openssl-dev libexpat1-dev pkg-config
 SWIFT_RELEASE := swift build -c release --static-swift-stdlib
 
 help:
@@ -31,6 +31,7 @@ setup:
 build: setup
 	$(SWIFT_RELEASE) --product apus
 	$(SWIFT_RELEASE) --product apus-gateway
+	$(SWIFT_RELEASE) --product apus-store
 
 # Generated code is committed, so that a build needs no generator.
 proto: setup
@@ -56,6 +57,13 @@ INSTALL_HTTP_CLIENTS = [ -x $(HTTP_CLIENTS)/bin/schemathesis ] || \
   { $(PYTHON) -m venv $(HTTP_CLIENTS) && $(HTTP_CLIENTS)/bin/pip install -q $(HTTP_CLIENT_VERSIONS); }
 TEST_HTTP = $(HTTP_CLIENTS)/bin/python -m pytest -q -p no:cacheprovider clients/http
 
+# S3 by moto's server, and web servers that misbehave, for apus-store.
+STORE_CLIENTS := .build/store-clients
+STORE_CLIENT_VERSIONS := moto[server]==5.2.5 boto3==1.44.8 pytest==9.2.0
+INSTALL_STORE_CLIENTS = [ -x $(STORE_CLIENTS)/bin/moto_server ] || \
+  { $(PYTHON) -m venv $(STORE_CLIENTS) && $(STORE_CLIENTS)/bin/pip install -q $(STORE_CLIENT_VERSIONS); }
+TEST_STORE = $(STORE_CLIENTS)/bin/python -m pytest -q -p no:cacheprovider clients/store
+
 # nginx, HAProxy and Prometheus, real ones, with three servers. Debian starts them when it installs them.
 NEIGHBOURS := nginx libnginx-mod-stream haproxy prometheus python3-prometheus-client
 TEST_NEIGHBOURS = APUS_BINARY=.build/debug/apus $(PYTHON) -m pytest -q -p no:cacheprovider deploy/tests
@@ -64,10 +72,13 @@ test: PACKAGES += python3-numpy python3-pytest python3-venv openssl strace curl 
 test: proto-check fuzz-corpus
 	$(SWIFT_RELEASE) --product apus
 	$(SWIFT_RELEASE) --product apus-gateway
+	$(SWIFT_RELEASE) --product apus-store
 	swift build --build-tests
 	APUS_BINARY=.build/debug/apus $(PYTHON) -m pytest -q -p no:cacheprovider clients/python
 	@$(INSTALL_HTTP_CLIENTS)
 	APUS_BINARY=$(CURDIR)/.build/debug/apus $(TEST_HTTP)
+	@$(INSTALL_STORE_CLIENTS)
+	APUS_STORE=$(CURDIR)/.build/debug/apus-store $(TEST_STORE)
 	$(TEST_NEIGHBOURS)
 	swift test --skip-build
 
@@ -127,7 +138,7 @@ sslyze: build
 	@[ -x .build/sslyze/bin/sslyze ] || { /usr/bin/python3 -m venv .build/sslyze && .build/sslyze/bin/pip install -q sslyze==6.3.1; }
 	.build/sslyze/bin/python Tests/Sslyze/scan.py .build/release/apus models/repository
 
-FUZZ_TARGETS := json logs pytorch safetensors text tls wire
+FUZZ_TARGETS := json logs pytorch safetensors store text tls wire
 FUZZ_SECONDS ?= 60
 
 # A crash hangs in Swift's backtracer unless backtraces are off.

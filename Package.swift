@@ -23,6 +23,7 @@ let package = Package(
     .library(name: "ApusClient", targets: ["ApusClient"]),
     .executable(name: "apus", targets: ["apus"]),
     .executable(name: "apus-gateway", targets: ["apus-gateway"]),
+    .executable(name: "apus-store", targets: ["apus-store"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -39,6 +40,8 @@ let package = Package(
     .systemLibrary(name: "CProtobufC", pkgConfig: "libprotobuf-c", providers: [.apt(["libprotobuf-c-dev"])]),
     .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
     .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+    .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+    .systemLibrary(name: "CExpat", pkgConfig: "expat", providers: [.apt(["libexpat1-dev"])]),
     .target(name: "CSingleThreadedBLAS"),
     .target(name: "CApusProto", dependencies: ["CProtobufC"]),
 
@@ -81,6 +84,9 @@ let package = Package(
         .product(name: "NIOPosix", package: "swift-nio"),
       ]),
 
+    // Stores of models, by a process beside the server, which speaks no HTTP to a store.
+    module("ApusStore", ["ApusBase", "ApusIO", "ApusJSON", "CCurl", "CExpat", "COpenSSL"]),
+
     // Layer 7: the command line. `apus` starts fast and small; a server with HTTP is `apus-gateway`.
     module(
       "ApusCommand",
@@ -94,6 +100,11 @@ let package = Package(
     .executableTarget(name: "apus", dependencies: ["ApusCommand"], swiftSettings: settings),
     .executableTarget(
       name: "apus-gateway", dependencies: ["ApusCommand", "ApusGateway"], swiftSettings: settings),
+
+    .executableTarget(
+      name: "apus-store",
+      dependencies: ["ApusStore", "CLinux", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+      swiftSettings: settings),
 
     tests("ApusBaseTests", ["ApusBase"]),
     tests("ApusWireTests", ["ApusWire", "ApusBase", "CApusProto"]),
@@ -118,6 +129,7 @@ let package = Package(
         "ApusGateway", "ApusJSON", "ApusWire", .product(name: "NIOCore", package: "swift-nio"),
         .product(name: "NIOEmbedded", package: "swift-nio"),
       ]),
+    tests("ApusStoreTests", ["ApusStore", "ApusJSON"]),
     tests("ApusClientTests", ["ApusClient", "ApusWire", "ApusIO", "ApusBase"]),
     tests(
       "ConfigurationTests",

@@ -94,8 +94,9 @@ extension ServeConfiguration {
   /// Files and folders that the configuration file names and that cannot be read, a line each.
   var missingFiles: [String] {
     ConfigurationKey.allCases.compactMap { key in
-      guard case .file = self[key].origin, key.form != .output, case .path(let path) = self[key].value,
-        let reason = readingProblem(path, isFolder: key.form == .folder)
+      guard case .file = self[key].origin, key.form != .output, key.form != .madeFolder,
+        case .path(let path) = self[key].value,
+        let reason = readingProblem(path, isFolder: key.form == .folder || key.form == .repository)
       else { return nil }
       return problem(key, "is \(path): \(reason)")
     }

@@ -23,6 +23,11 @@ enum ConfigurationForm: Equatable, Sendable {
   case httpAddresses
   case file
   case folder
+  /// One that is made if it is missing.
+  case madeFolder
+  /// A folder or the URL of a store.
+  case repository
+  case url
   /// A file to be written, or `-` for standard error.
   case output
   case number(ClosedRange<Int>)
@@ -41,6 +46,9 @@ enum ConfigurationForm: Equatable, Sendable {
     case .addresses, .httpAddresses: "one or more addresses"
     case .file: "the path of a file"
     case .folder: "the path of a folder"
+    case .madeFolder: "the path of a folder, which is made if it is missing"
+    case .repository: "the path of a folder, or a URL with s3://, https:// or http://"
+    case .url: "a URL with https:// or http://"
     case .output: "the path of a file, or - for standard error"
     case .number(let range): "a number from \(range.lowerBound) to \(range.upperBound)"
     case .truth: "true or false"
@@ -79,7 +87,11 @@ extension ConfigurationForm {
   ) throws(ConfigurationMisfit) -> ConfigurationValue {
     guard !text.isEmpty else { throw ConfigurationMisfit(reason: "is empty; it must be \(summary)") }
     switch self {
-    case .file, .folder:
+    case .repository where text.contains("://"):
+      if Self.isURL(text, ["s3://", "https://", "http://"]) { return .text(text) }
+    case .url:
+      if Self.isURL(text, ["https://", "http://"]) { return .text(text) }
+    case .file, .folder, .madeFolder, .repository:
       if !text.utf8.contains(0) { return .path(absolute(text, in: folder)) }
     case .output:
       if !text.utf8.contains(0) { return .path(text == "-" ? text : absolute(text, in: folder)) }
@@ -96,6 +108,12 @@ extension ConfigurationForm {
     case .addresses, .httpAddresses: break
     }
     throw ConfigurationMisfit(reason: "must be \(summary), not \(shortened(text))")
+  }
+
+  /// Whether a scheme is there and something after it, without spaces and control characters.
+  private static func isURL(_ text: String, _ schemes: [String]) -> Bool {
+    schemes.contains { text.hasPrefix($0) && text.utf8.count > $0.utf8.count }
+      && text.utf8.allSatisfy { $0 > 0x20 && $0 != 0x7F }
   }
 
   /// More than any host name or socket path has.

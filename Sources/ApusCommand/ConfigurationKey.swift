@@ -20,6 +20,10 @@ enum ConfigurationKey: String, CaseIterable, Sendable {
   case tlsMinimumVersion = "tls.min_version"
   case tlsHandshakes = "tls.handshakes"
   case tlsHandshakeTimeout = "tls.handshake_timeout_ms"
+  case storeCache = "store.cache"
+  case storeInterval = "store.interval"
+  case storeEndpoint = "store.endpoint"
+  case storeRegion = "store.region"
   case policy
   case trustedKeys = "signatures.keys"
   case requireSignatures = "signatures.required"
@@ -93,7 +97,21 @@ extension ConfigurationKey {
       Row(
         .httpAddresses, nil,
         "Where to serve HTTP: `HOST:PORT`, or `https://HOST:PORT` with the certificate; a list, or one text.")
-    case .models: Row(.folder, .path("models"), "The folder with the models.")
+    case .models: 
+      Row(
+        .repository, .path("models"),
+        "The folder with the models, or a store of them: `s3://BUCKET/PREFIX` or a web server's URL.")
+    case .storeCache:
+      Row(
+        .madeFolder, nil,
+        "Where models from a store are kept. Without it a folder under `$XDG_CACHE_HOME/apus`, else under "
+          + "`/var/cache/apus` if that is writable, else under `~/.cache/apus`.")
+    case .storeInterval:
+      Row(.number(1...86_400), .number(10), "Time between two looks at the store, in seconds, more or less.")
+    case .storeEndpoint:
+      Row(.url, nil, "Another S3 than Amazon's. Without it `$AWS_ENDPOINT_URL_S3`, `$AWS_ENDPOINT_URL`.")
+    case .storeRegion:
+      Row(.name, nil, "The region of S3. Without it `$AWS_REGION`, `$AWS_DEFAULT_REGION`, `us-east-1`.")
     case .defaultModel:
       Row(
         .name, nil,

@@ -34,13 +34,17 @@ enum GatewayExecutable {
   ///
   /// - Returns: why that failed.
   static func run() -> CommandFailure {
-    guard let own = ownPath() else { return CommandFailure("the path of this program is not known") }
-    let path = own[...(own.lastIndex(of: "/") ?? own.startIndex)] + name
+    guard let path = path(of: name) else { return CommandFailure("the path of this program is not known") }
     var arguments = CommandLine.arguments.map { strdup($0) } + [nil]
-    execv(String(path), &arguments)
+    execv(path, &arguments)
     let reason = String(cString: strerror(errno))
     for argument in arguments { free(argument) }
     return CommandFailure("\(path), which serves HTTP, cannot be run: \(reason); install it beside apus")
+  }
+
+  /// Where a program lies that was installed beside this one; nil: the kernel cannot tell.
+  static func path(of name: String) -> String? {
+    ownPath().map { $0[...($0.lastIndex(of: "/") ?? $0.startIndex)] + name }
   }
 
   private static func ownPath() -> String? {

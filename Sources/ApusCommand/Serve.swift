@@ -40,7 +40,9 @@ struct Serve: ParsableCommand {
       valueName: "address"))
   var http: [String] = []
 
-  @Option(help: ArgumentHelp("The folder with the models. Default: models.", valueName: "folder"))
+  @Option(help: ArgumentHelp(
+      "The folder with the models, or the URL of a store: s3://BUCKET/PREFIX, https://… Default: models.",
+      valueName: "folder"))
   var models: String?
 
   @Option(
@@ -108,6 +110,8 @@ struct Serve: ParsableCommand {
     let log = logs.log
     _ = clinux_raise_descriptor_limit()
     do {
+      // While signals end the process at once: this may take long.
+      let store = try RemoteStore.open(told, log)
       // Before any thread starts, so that all inherit the mask.
       let signals = try SignalSource()
       let security = try ServeSecurity(told, log)
@@ -123,14 +127,16 @@ struct Serve: ParsableCommand {
       configuration.access = security.access
       configuration.lanes = told.http.isEmpty ? 0 : told.httpThreads
       configuration.accessLog = logs.access
-      let (server, counts) = try start(configuration, told, logs)
+      let (server, counts) = try start(configuration, told, store?.cache ?? told.models, logs)
       for address in server.addresses { log.info("listening on \(address)") }
       let gateway = try startGateway(server, told, security, log)
       let manager = ServiceManager()
       manager.ready(models: counts.ready, failed: counts.failed)
+      try store?.follow { () throws(SystemError) in try server.rescanModels() }
       var loop = ServeLoop(server: server, security: security, manager: manager, logs: logs)
       loop.run(signals)
       manager.stopping()
+      store?.end()
       if let gateway {
         server.announceDrain()
         gateway.drain()
@@ -147,10 +153,10 @@ struct Serve: ParsableCommand {
 
   /// Loads the models and serves them. Here alone, nothing keeps one that goes out of service.
   private func start(
-    _ configuration: Server.Configuration, _ told: ServeConfiguration, _ logs: ServeLog
+    _ configuration: Server.Configuration, _ told: ServeConfiguration, _ models: String, _ logs: ServeLog
   ) throws -> (server: Server, counts: (ready: Int, failed: Int)) {
     var configuration = configuration
-    var platform = try loadPlatform(told, logs)
+    var platform = try loadPlatform(models, told, logs)
     let catalog = try platform.catalog()
     configuration.administration = try Administration(platform)
     // Reading arguments and models went through far more code and heap than serving does.

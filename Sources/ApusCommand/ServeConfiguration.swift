@@ -51,8 +51,16 @@ extension ServeConfiguration {
   var defaultModel: String? {
     if case .text(let name) = self[.defaultModel].value { name } else { nil }
   }
-  /// The folder with the models.
+  /// The folder with the models, where they are in no store.
   var models: String { path(.models) ?? "models" }
+  /// nil: the models lie in a folder of this machine.
+  var store: Store? {
+    text(.models).map { url in
+      Store(
+        url: url, cache: path(.storeCache), intervalSeconds: number(.storeInterval),
+        endpoint: text(.storeEndpoint), region: text(.storeRegion))
+    }
+  }
   var threads: Int { number(.threads) }
   var spinNanoseconds: UInt64 { UInt64(number(.spinMicroseconds)) * 1000 }
   var isInsecure: Bool { self[.insecure].value == .truth(true) }

@@ -80,6 +80,16 @@ package struct JSONScanner {
     }
   }
 
+  /// Reads past a value.
+  ///
+  /// - Returns: its bytes as they stand.
+  package mutating func source() throws(JSONError) -> UnsafeRawBufferPointer {
+    skipSpace()
+    let start = place
+    try skipValue()
+    return UnsafeRawBufferPointer(rebasing: bytes[start..<place])
+  }
+
   /// Nothing but space may follow the document.
   package mutating func end() throws(JSONError) {
     skipSpace()

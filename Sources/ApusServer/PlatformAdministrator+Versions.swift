@@ -57,6 +57,7 @@ extension PlatformAdministrator {
   mutating func loaded(_ id: UInt64, _ outcome: ModelLoader.Outcome) {
     guard let act = loading.removeValue(forKey: id) else { return }
     if case .publish(let upload) = act.purpose { return finishPublish(upload, act.pending, outcome) }
+    if case .found = act.purpose { return foundLoaded(act.pending, outcome) }
     let (name, number) = (act.pending.model, act.pending.version)
     platform.take(outcome, name, number)
     do throws(Status) {
@@ -207,41 +208,5 @@ extension PlatformAdministrator {
     done(
       act, version: request.version,
       request.note.isEmpty ? "it is current again" : "callers are told: \(request.note)")
-  }
-
-  // MARK: The folder
-
-  /// Takes up versions that were placed by hand, and lets go of those that were taken away.
-  mutating func rescan() {
-    let entries: [ModelRepository.Entry]
-    do throws(ModelError) { entries = try platform.repository.entries() } catch {
-      return platform.log.write(.error, "the models stay as they are: \(error)")
-    }
-    var seen: [String: Set<UInt64>] = [:]
-    for entry in entries {
-      seen[entry.name, default: []].insert(entry.version)
-      guard platform.models[entry.name]?.versions[entry.version] == nil else { continue }
-      platform.add(entry)
-      guard platform.models[entry.name]?.versions[entry.version]?.state == .loading else { continue }
-      let id = UInt64.random(in: 1...UInt64.max)
-      let nobody = Administrator(name: "server", from: "server", grants: nil)
-      loading[id] = LoadingAct(
-        pending: PendingAct(
-          act: "load", model: entry.name, version: entry.version, administrator: nobody, reply: nil),
-        purpose: .found)
-      administration.loads.add(id, .load(entry, platform.repository, platform.loader, files: []))
-    }
-    removeAbsent(seen)
-    install()
-  }
-
-  private mutating func removeAbsent(_ seen: [String: Set<UInt64>]) {
-    for (name, model) in platform.models {
-      for (number, version) in model.versions where seen[name]?.contains(number) != true {
-        guard version.state == .ready || version.loaded == nil else { continue }
-        platform.log.write(.notice, "\(name) version \(number) is no longer in the folder")
-        if version.loaded == nil { forget(name, number) } else { retire(name, number, as: .withdrawn, nil) }
-      }
-    }
   }
 }

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
@@ -257,6 +258,11 @@ int clinux_raise_descriptor_limit(void) {
   limit.rlim_cur = limit.rlim_max;
   if (setrlimit(RLIMIT_NOFILE, &limit) < 0) return -errno;
   return limit.rlim_cur > 1000000 ? 1000000 : (int)limit.rlim_cur;
+}
+
+int clinux_end_with_parent(int parent) {
+  int done = (int)result(prctl(PR_SET_PDEATHSIG, SIGTERM));
+  return done < 0 ? done : getppid() == parent ? 0 : -ESRCH;
 }
 
 int clinux_rename_new(const char *from, const char *to) {

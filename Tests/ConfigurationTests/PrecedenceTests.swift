@@ -142,7 +142,7 @@ import Testing
       #expect(key.variable == "APUS_" + key.rawValue.uppercased().replacing(".", with: "_"))
       #expect(key.flag.map { $0.hasPrefix("--") } ?? true)
     }
-    #expect(ConfigurationKey.sections(in: nil) == ["tls", "signatures", "limits", "log"])
+    #expect(ConfigurationKey.sections(in: nil) == ["tls", "store", "signatures", "limits", "log"])
     #expect(ConfigurationKey.sections(in: "log") == ["access"])
   }
 }

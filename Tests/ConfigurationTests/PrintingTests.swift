@@ -82,6 +82,11 @@ import Testing
           min_version: "1.3"  # default
           handshakes: 256  # default
           handshake_timeout_ms: 10000  # default
+        store:
+          # cache: not set
+          interval: 10  # default
+          # endpoint: not set
+          # region: not set
         # policy: not set
         signatures:
           # keys: not set

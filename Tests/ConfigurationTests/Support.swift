@@ -77,7 +77,9 @@ extension ConfigurationKey {
     case .addresses: ["unix:/f.sock", "unix:/e.sock", "unix:/g.sock"]
     case .httpAddresses: ["127.0.0.1:8001", "http://127.0.0.1:8002", "http://[::1]:8003"]
     case .name: ["f", "e", "g"]
-    case .file, .folder, .output: ["/f", "/e", "/g"]
+    case .file, .folder, .madeFolder, .output: ["/f", "/e", "/g"]
+    case .repository: ["/f", "s3://b/e", "https://g/g?x=1"]
+    case .url: ["http://f", "https://e:1/e", "http://g"]
     case .number(let range):
       [
         "\(range.lowerBound + (row.standard == .number(range.lowerBound + 1) ? 2 : 1))",

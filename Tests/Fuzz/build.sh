@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Builds a libFuzzer target with the address sanitizer: Tests/Fuzz/build.sh TARGET [FOLDER]
 #
-# TARGET is json, logs, pytorch, safetensors, text, tls or wire; the program is FOLDER/TARGET (default .build/fuzz). Then, for example:
+# TARGET is json, logs, pytorch, safetensors, store, text, tls or wire; the program is FOLDER/TARGET (default .build/fuzz). Then, for example:
 #   SWIFT_BACKTRACE=enable=no .build/fuzz/pytorch -max_total_time=60 -rss_limit_mb=512 NEW Tests/Fuzz/corpus/pytorch
 # NEW is a folder for what the run finds. Without backtraces off, a crash hangs in Swift's backtracer.
 set -euo pipefail
 
-target=${1:?usage: Tests/Fuzz/build.sh json|logs|pytorch|safetensors|text|tls|wire [FOLDER]}
+target=${1:?usage: Tests/Fuzz/build.sh json|logs|pytorch|safetensors|store|text|tls|wire [FOLDER]}
 root=$(cd "$(dirname "$0")/../.." && pwd)
 out=${2:-$root/.build/fuzz}
 mkdir -p "$out"
@@ -93,8 +93,18 @@ case $target in
     swift_module ApusGateway "$root"/Sources/ApusGateway/{InferenceRequest,InferenceRequest+Texts,Input}.swift
     program JSONFuzz.swift -lprotobuf-c
     ;;
+  store)
+    c_module CLinux "$root/Sources/CLinux/clinux.c"
+    flags+=(-I "$root/Sources/CExpat")
+    swift_module ApusBase
+    swift_module ApusJSON
+    # The readers of what a store sends, alone.
+    swift_module ApusStore \
+      "$root"/Sources/ApusStore/{Escape,ListedModels,ListingPage,StoreCatalog,StoreError,StoreIndex,StoreNames}.swift
+    program StoreFuzz.swift -lexpat
+    ;;
   *)
-    echo "unknown target $target; there are json, logs, pytorch, safetensors, text, tls and wire" >&2
+    echo "unknown target $target; there are json, logs, pytorch, safetensors, store, text, tls and wire" >&2
     exit 2
     ;;
 esac

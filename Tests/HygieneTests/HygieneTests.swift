@@ -33,6 +33,8 @@ import Testing
       "HTTPTypes", "Hummingbird", "HummingbirdCore", "Logging", "NIOCore", "NIOHTTP1", "NIOHTTPTypes",
       "NIOPosix",
     ],
+    "ApusStore": ["ApusBase", "ApusIO", "ApusJSON", "CCurl", "CExpat", "COpenSSL"],
+    "apus-store": ["ApusStore", "ArgumentParser", "CLinux"],
     "apus": ["ApusCommand"],
     "apus-gateway": ["ApusCommand", "ApusGateway"],
     "ApusCommand": [
