@@ -2,10 +2,10 @@
 package enum NumPyArchive {
   /// Reads every array; nothing of the bytes is kept.
   ///
-  /// - Parameter most: arrays there may be.
+  /// - Parameter allow: throws for the name of an array that is not wanted, before it is read.
   /// - Throws: `malformed`; `unsupported` for compressed entries and for elements that are no plain numbers.
   package static func read(
-    _ bytes: UnsafeRawBufferPointer, most: Int
+    _ bytes: UnsafeRawBufferPointer, allow: (String) throws(NumPyError) -> Void
   ) throws(NumPyError) -> [String: NumPyFile] {
     let archive: ZipArchive
     do throws(FormatError) {
@@ -14,13 +14,13 @@ package enum NumPyArchive {
     } catch {
       throw .unsupported(error.description)
     }
-    guard archive.entries.count <= most else { throw .unsupported("it has more than \(most) arrays") }
     var arrays: [String: NumPyFile] = [:]
     for entry in archive.entries {
       guard entry.name.hasSuffix(".npy") else {
         throw .unsupported("its entry \(printable(entry.name)) is no array")
       }
       let name = String(entry.name.dropLast(".npy".count))
+      try allow(name)
       do throws(NumPyError) {
         arrays[name] = try NumPyFile(parsing: entry.contents.bytes)
       } catch {

@@ -2,8 +2,8 @@ import ApusBase
 import ApusFormats
 import ApusJSON
 
-/// The two forms of a file of samples: `samples.json`, and `samples.npz` as numpy.savez writes it, with arrays
-/// of the same names.
+/// The two forms of a file of samples: `samples.json`, and `samples.npz` as numpy.savez writes it, with
+/// arrays of the same names.
 extension Samples {
   private static let names: Set<String> = [
     "inputs", "texts", "probabilities", "scores", "classes", "tolerance",
@@ -74,15 +74,12 @@ extension Samples {
 
   private init(npz bytes: UnsafeRawBufferPointer) throws(ModelError) {
     let arrays: [String: NumPyFile]
-    do throws(NumPyError) { arrays = try NumPyArchive.read(bytes, most: Self.names.count) } catch {
-      throw ModelError("samples.npz: \(error)")
-    }
-    if let name = arrays.keys.sorted().first(where: { !Self.names.contains($0) }) {
-      throw ModelError("samples.npz: an array \(name) is not known")
-    }
-    guard arrays["texts"] == nil else {
-      throw ModelError("samples.npz cannot hold texts; put them into samples.json")
-    }
+    do throws(NumPyError) {
+      arrays = try NumPyArchive.read(bytes) { (name) throws(NumPyError) in
+        guard name != "texts" else { throw .unsupported("it cannot hold texts; put them into samples.json") }
+        guard Self.names.contains(name) else { throw .unsupported("an array \(name) is not known") }
+      }
+    } catch { throw ModelError("samples.npz: \(error)") }
     guard let inputs = Self.matrix(arrays["inputs"]), inputs.width > 0 else {
       throw ModelError("samples.npz has no array inputs of rows")
     }
