@@ -79,6 +79,7 @@ test: proto-check fuzz-corpus
 	APUS_BINARY=$(CURDIR)/.build/debug/apus $(TEST_HTTP)
 	@$(INSTALL_STORE_CLIENTS)
 	APUS_STORE=$(CURDIR)/.build/debug/apus-store $(TEST_STORE)
+	APUS_BINARY=$(CURDIR)/.build/debug/apus $(PYTHON) -m pytest -q -p no:cacheprovider clients/platform
 	$(TEST_NEIGHBOURS)
 	swift test --skip-build
 
@@ -138,7 +139,7 @@ sslyze: build
 	@[ -x .build/sslyze/bin/sslyze ] || { /usr/bin/python3 -m venv .build/sslyze && .build/sslyze/bin/pip install -q sslyze==6.3.1; }
 	.build/sslyze/bin/python Tests/Sslyze/scan.py .build/release/apus models/repository
 
-FUZZ_TARGETS := json logs pytorch safetensors store text tls wire
+FUZZ_TARGETS := json logs platform pytorch safetensors store text tls wire
 FUZZ_SECONDS ?= 60
 
 # A crash hangs in Swift's backtracer unless backtraces are off.

@@ -1,5 +1,6 @@
 import ApusBase
 import ApusClient
+import ApusFormats
 import ApusJSON
 import ApusWire
 import ArgumentParser

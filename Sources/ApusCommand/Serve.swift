@@ -109,6 +109,7 @@ struct Serve: ParsableCommand {
     }
     let log = logs.log
     _ = clinux_raise_descriptor_limit()
+    clinux_keep_large_memory_apart()
     do {
       // While signals end the process at once: this may take long.
       let store = try RemoteStore.open(told, log)

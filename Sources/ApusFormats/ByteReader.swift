@@ -4,7 +4,7 @@
 /// as this value and everything read from it (a `StateDict`'s tensors) is in use. The pointer never leaves
 /// this type, and no other code of the module is unsafe.
 struct FileBytes {
-  private let bytes: UnsafeRawBufferPointer
+  let bytes: UnsafeRawBufferPointer
 
   init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
 

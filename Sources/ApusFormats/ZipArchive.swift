@@ -17,14 +17,17 @@ struct ZipArchive {
   /// The contents of the entry of this name, or nil.
   func contents(_ name: String) -> FileBytes? { indexes[name].map { entries[$0].contents } }
 
-  init(_ bytes: FileBytes) throws(FormatError) {
+  /// - Parameter advice: how to write entries without compression.
+  init(
+    _ bytes: FileBytes, advice: String = "torch.save stores entries as they are"
+  ) throws(FormatError) {
     let directory = try Self.findDirectory(bytes)
     var reader = ByteReader(directory.bytes, part: "the zip archive's central directory")
     var entries: [Entry] = []
     var indexes: [String: Int] = [:]
     var extents: [Range<Int>] = []
     while reader.remaining > 0 {
-      let header = try CentralHeader(&reader)
+      let header = try CentralHeader(&reader, advice: advice)
       if let problem = Self.problem(ofName: header.name) {
         throw .malformed("zip entry \(printable(header.name)) \(problem)")
       }
@@ -135,7 +138,7 @@ private struct CentralHeader {
   /// Bit 3 of the flags: the local header has no sizes.
   static let dataDescriptor: UInt16 = 8
 
-  init(_ reader: inout ByteReader) throws(FormatError) {
+  init(_ reader: inout ByteReader, advice: String) throws(FormatError) {
     guard try reader.integer(as: UInt32.self) == 0x0201_4b50 else {
       throw .malformed("the zip archive's central directory has no entry where one should be")
     }
@@ -159,9 +162,7 @@ private struct CentralHeader {
     name = text
     try Self.widen(&size, &compressed, &offset, extra: extra, name: text)
     guard method == 0, compressed == size else {
-      throw .unsupported(
-        "zip entry \(printable(text)) is compressed (method \(method)); torch.save stores entries as they are"
-      )
+      throw .unsupported("zip entry \(printable(text)) is compressed (method \(method)); \(advice)")
     }
     guard flags & Self.encrypted == 0 else { throw .unsupported("zip entry \(printable(text)) is encrypted") }
     guard let byteCount = Int(exactly: size), let localOffset = Int(exactly: offset) else {

@@ -21,6 +21,8 @@ package struct ModelVersion: Sendable {
   package var files: [VersionFile] = []
   /// What `manifest.sig` holds; nil where there is none.
   package var signatures: ManifestSignatures?
+  /// What it must answer to some inputs; nil where the folder has no samples.
+  package var samples: Samples?
   /// One for each class, or empty.
   package var labels: [String] = []
   /// Names that mean this version: `latest` for the highest ready version of a model, its default.

@@ -68,6 +68,7 @@ struct VersionLoader {
     let model = try findModel(manifest)
     let network = try build(model, manifest)
     try describe(network, manifest)
+    result.samples = try readSamples(network)
     result.state = .ready(network)
   }
 
@@ -129,7 +130,7 @@ struct VersionLoader {
     let models = files.filter { file in
       if case .file(file.name) = manifest.labels { return false }
       let ending = file.name.split(separator: ".").count > 1 ? file.name.split(separator: ".").last : nil
-      return !Self.companionNames.contains(file.name)
+      return !Self.companionNames.contains(file.name) && !Samples.fileNames.contains(file.name)
         && !Self.companionEndings.contains { $0 == ending?.lowercased() }
     }
     guard let model = models.first else {
@@ -198,6 +199,16 @@ struct VersionLoader {
       throw ModelError(
         "features.dimensions is \(features.dimensions) but the model takes \(network.inputs) numbers")
     }
+  }
+
+  private func readSamples(_ network: Network) throws(ModelError) -> Samples? {
+    let found = files.filter { Samples.fileNames.contains($0.name) }
+    guard let file = found.first else { return nil }
+    guard found.count == 1 else { throw ModelError("there are samples.npz and samples.json; keep one") }
+    let samples = try Samples(parsing: file.mapping.bytes, isNPZ: file.name.hasSuffix(".npz"))
+    try samples.fit(
+      inputs: network.inputs, classes: network.outputs, takesTexts: result.features != nil)
+    return samples
   }
 
   private func readLabels(_ manifest: Manifest) throws(ModelError) -> [String] {

@@ -68,11 +68,15 @@ package final class Administration: Sendable {
     try run()
   }
 
-  /// From here on it can be asked. Until it is, there are no threads, unless calls are watched or mirrored.
+  /// From here on it can be asked. Until it is, there are no threads, unless calls are watched,
+  /// mirrored, or looked at for drift.
   func start(_ fleet: Fleet) throws(SystemError) {
     let watches = platform.withLock { platform in
       self.fleet.withLock { $0 = fleet }
-      return platform?.models.values.contains { $0.record.canary != nil || $0.record.shadow > 0 } == true
+      return platform?.models.values.contains { model in
+        model.record.canary != nil || model.record.shadow > 0
+          || model.versions.values.contains { $0.loaded?.drift != nil }
+      } == true
     }
     if watches { try run() }
   }

@@ -12,6 +12,8 @@ struct PreparedCall {
   var timeoutNanoseconds: UInt64 = 0
   /// The version it is mirrored to, in the catalog; nil: none.
   var shadowIndex: Int?
+  /// One of its rows may be handed on to count the model's drift; a call that is mirrored is, in any case.
+  var samplesDrift = false
   var wantLabels = false
   var wantDigest = false
   var trace = TraceParent.none

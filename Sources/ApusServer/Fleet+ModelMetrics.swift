@@ -79,6 +79,21 @@ extension Fleet {
     write(.shadowRows, shadows, to: &writer) { $0.observed.shadowRows.load(ordering: .relaxed) }
     write(.shadowDisagreements, shadows, to: &writer) { $0.observed.disagreements.load(ordering: .relaxed) }
     write(.shadowDropped, shadows, to: &writer) { $0.observed.dropped.load(ordering: .relaxed) }
+    writeDrift(catalog, to: &writer)
+  }
+
+  private func writeDrift(_ catalog: Catalog, to writer: inout MetricsWriter) {
+    let drifts = catalog.models.compactMap { model in
+      model.loaded?.drift.map {
+        (labels: MetricLabels("model", model.name).with("version", model.version), drift: $0.drift)
+      }
+    }
+    writer.begin(Metric.driftClasses.row.family)
+    for (labels, drift) in drifts { writer.sample(labels, nanoseconds: UInt64(drift.classes * 1e9)) }
+    writer.begin(Metric.driftLargestInput.row.family)
+    for (labels, drift) in drifts { writer.sample(labels, nanoseconds: UInt64(drift.largestInput * 1e9)) }
+    writer.begin(Metric.driftRows.row.family)
+    for (labels, drift) in drifts { writer.sample(labels, drift.rowsTotal) }
   }
 
   private func write(

@@ -58,6 +58,7 @@ extension Fleet {
       shadow.droppedTotal = served.dropped.load(ordering: .relaxed)
       stats.shadow = shadow
     }
+    stats.drift = catalog.models[place].loaded?.drift?.drift
     for bucket in 0..<Recorder.batchSizes {
       let count = recorders.reduce(0) { $0 + $1.batches(model: index, bucket) }
       if count > 0 { stats.batches.append(BatchCount(rows: 1 << UInt32(bucket), count: count)) }

@@ -15,6 +15,8 @@ package final class Lane: Sendable {
     let recorder: Recorder
     var hidden: AlignedBuffer
     let accessRing: AccessRing
+    /// Until then no row is handed on to count drift.
+    var nextDriftSample = Instant(nanoseconds: 0)
   }
 
   init(fleet: Fleet, index: Int) {
@@ -281,17 +283,28 @@ extension Lane {
     answer.time.compute = computed.since(begun)
     answer.time.total = computed.since(call.begun)
     answer.time.batchRows = UInt32(call.rows)
-    if let shadow = model.shadow, let loaded = model.served.loaded {
-      call.values.withUnsafeBufferPointer { values in
-        guard let start = values.baseAddress else { return }
-        fleet.administration?.observer.observe(
-          loaded, shadow: shadow, start, stride: plan.inputs, rows: call.rows)
-      }
-    }
+    observe(call, model, at: begun, &workspace)
     let recorder = workspace.recorder
     recorder.add(.requests)
     recorder.batch(model: model.slot, calls: 1, rows: call.rows, answer.time)
     return answer
+  }
+
+  /// Hands on the rows of a call that is mirrored, or one row to count drift.
+  private func observe(
+    _ call: LocalCall, _ model: LocalModel, at now: Instant, _ workspace: inout Workspace
+  ) {
+    guard let loaded = model.served.loaded else { return }
+    if model.shadow == nil {
+      guard loaded.drift != nil, now >= workspace.nextDriftSample else { return }
+      workspace.nextDriftSample = now.advanced(by: DriftCounters.periodNanoseconds)
+    }
+    call.values.withUnsafeBufferPointer { values in
+      guard let start = values.baseAddress else { return }
+      fleet.administration?.observer.observe(
+        loaded, shadow: model.shadow, start, stride: loaded.plan.inputs,
+        rows: model.shadow == nil ? 1 : call.rows)
+    }
   }
 
   /// Invariant of the unsafe code: the arrays hold `rows × inputs` and `rows × outputs` floats, and `hidden`

@@ -6,6 +6,7 @@ package enum Metric: CaseIterable, Sendable {
   case accessLogLines
   case modelRequests, duration, batchRows, modelReady, modelWeights
   case modelState, modelDeprecated, modelTraffic, shadowRows, shadowDisagreements, shadowDropped
+  case driftClasses, driftLargestInput, driftRows
   case openConnections, connectionLimit, connections, receivedBytes, sentBytes, protocolErrors
   case handshakes, certificateExpiry
   case tensorCopies, tensorCopiedBytes, systemCalls, polls, pollingSeconds, sleeps, asleep, memory
@@ -33,7 +34,8 @@ package enum Metric: CaseIterable, Sendable {
       .accessLogLines:
       serverRow
     case .modelRequests, .duration, .batchRows, .modelReady, .modelWeights: modelRow
-    case .modelState, .modelDeprecated, .modelTraffic, .shadowRows, .shadowDisagreements, .shadowDropped:
+    case .modelState, .modelDeprecated, .modelTraffic, .shadowRows, .shadowDisagreements, .shadowDropped,
+      .driftClasses, .driftLargestInput, .driftRows:
       versionRow
     case .openConnections, .connectionLimit, .connections, .receivedBytes, .sentBytes, .protocolErrors,
       .handshakes, .certificateExpiry:
@@ -66,6 +68,18 @@ package enum Metric: CaseIterable, Sendable {
       Row(
         "apus_shadow_disagreements_total", .counter, ["model", "version"],
         "Of these, how often another class was the most probable.")
+    case .driftClasses:
+      Row(
+        "apus_model_drift_classes", .gauge, ["model", "version"],
+        "How far the predicted classes have moved from the samples', as a population stability index.")
+    case .driftLargestInput:
+      Row(
+        "apus_model_drift_largest_input", .gauge, ["model", "version"],
+        "The same of the number of the inputs that has moved the farthest.")
+    case .driftRows:
+      Row(
+        "apus_model_drift_rows_total", .counter, ["model", "version"],
+        "Inputs that were looked at for both, one a millisecond and thread at most.")
     default:
       Row(
         "apus_shadow_dropped_total", .counter, ["model", "version"],

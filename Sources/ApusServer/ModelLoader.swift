@@ -1,5 +1,6 @@
 import ApusBase
 package import ApusEngine
+import ApusFeatures
 package import ApusModels
 
 /// Makes a version of a folder ready to compute: reads it, lays out its weights, warms it up and holds it
@@ -48,7 +49,14 @@ package struct ModelLoader: Sendable {
       let plan = Plan(network, planning: planning)
       step(.warming)
       Self.warmUp(plan)
-      outcome.result = .success(LoadedModel(plan, labels: version.labels))
+      do throws(ModelError) {
+        var reference: DriftReference?
+        if let samples = version.samples {
+          step(.checking)
+          reference = try Self.check(samples, plan, version.features)
+        }
+        outcome.result = .success(LoadedModel(plan, labels: version.labels, drift: reference))
+      } catch { outcome.result = .failure(FailedModel(reason: error.description)) }
     }
     return outcome
   }
@@ -61,6 +69,54 @@ package struct ModelLoader: Sendable {
     } catch { return nil }
   }
 
+  /// Holds what the plan computes against what the samples expect.
+  ///
+  /// - Returns: what calls are compared with; nil where the samples are too few.
+  private static func check(
+    _ samples: Samples, _ plan: Plan, _ features: HashingFeatures?
+  ) throws(ModelError) -> DriftReference? {
+    var probabilities: [Float] = []
+    var scores: [Float] = []
+    let most = max(1, min(plan.blockRows, Self.mostFloats / plan.inputs))
+    for first in stride(from: 0, to: samples.rows, by: most) {
+      let rows = first..<min(first + most, samples.rows)
+      let values = Self.values(samples.questions, rows, features)
+      probabilities += plan.answers(to: values, rows: rows.count, .probabilities)
+      scores += plan.answers(to: values, rows: rows.count, .scores)
+    }
+    try samples.check(probabilities: probabilities, scores: scores, classes: plan.outputs)
+    let predicted = (0..<samples.rows).map { row in
+      probabilities[row * plan.outputs..<(row + 1) * plan.outputs].indexOfLargest
+    }
+    return DriftReference(samples, predicted: predicted, classes: plan.outputs)
+  }
+
+  /// Numbers of samples that are made at one time, as texts may become many.
+  private static let mostFloats = 1 << 20
+
+  /// Invariant of the unsafe code: `values` holds `dimensions` numbers a row.
+  private static func values(
+    _ questions: Samples.Questions, _ rows: Range<Int>, _ features: HashingFeatures?
+  ) -> [Float] {
+    switch questions {
+    case .inputs(let values, let width):
+      return Array(values[rows.lowerBound * width..<rows.upperBound * width])
+    case .texts(let texts):
+      guard let features else { return [] }
+      let scratch = FeatureScratch()
+      var values = [Float](repeating: 0, count: rows.count * features.dimensions)
+      values.withUnsafeMutableBufferPointer { values in
+        guard let start = values.baseAddress else { return }
+        for (place, text) in texts[rows].enumerated() {
+          Array(text.utf8).withUnsafeBytes {
+            _ = features.vector(of: $0, into: start + place * features.dimensions, scratch: scratch)
+          }
+        }
+      }
+      return values
+    }
+  }
+
   /// Computes a row and a full block, so that no page of the weights is touched for the first time by a call.
   private static func warmUp(_ plan: Plan) {
     for rows in [1, plan.blockRows] {
@@ -70,8 +126,16 @@ package struct ModelLoader: Sendable {
 }
 
 extension Plan {
+  enum Answer {
+    case scores, probabilities
+  }
+
   /// The probabilities of rows, one after another; for what is no call.
   func probabilities(of values: [Float], rows: Int) -> [Float] {
+    answers(to: values, rows: rows, .probabilities)
+  }
+
+  func answers(to values: [Float], rows: Int, _ answer: Answer) -> [Float] {
     let workspace = AlignedBuffer(byteCount: 4 * workspaceFloats)
     let count = rows * outputs
     return [Float](unsafeUninitializedCapacity: count) { output, initialized in
@@ -81,6 +145,7 @@ extension Plan {
         logits(
           input: input, inputStride: inputs, rows: rows, output: output, outputStride: outputs,
           workspace: workspace.floats)
+        if answer == .scores { return }
         probabilities(
           logits: output, logitsStride: outputs, rows: rows, output: output, outputStride: outputs)
       }

@@ -1,6 +1,7 @@
 import ApusBase
 import ApusEngine
 package import ApusIO
+import ApusModels
 import Glibc
 import Synchronization
 
@@ -89,6 +90,7 @@ package final class Observer: Sendable {
 
   private func look(at observation: Observation) {
     let answered = observation.model.classes(of: observation.values, rows: observation.rows)
+    observation.model.drift?.add(observation.values, classes: answered)
     guard let shadow = observation.shadow else { return }
     // Another shape is another answer, for each row.
     let mirrored =
@@ -105,8 +107,7 @@ extension LoadedModel {
   fileprivate func classes(of values: [Float], rows: Int) -> [Int] {
     let answers = plan.probabilities(of: values, rows: rows)
     return (0..<rows).map { row in
-      let first = row * plan.outputs
-      return (0..<plan.outputs).max { answers[first + $0] < answers[first + $1] } ?? 0
+      answers[row * plan.outputs..<(row + 1) * plan.outputs].indexOfLargest
     }
   }
 }

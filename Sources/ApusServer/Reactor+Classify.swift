@@ -153,6 +153,7 @@ extension Reactor {
     call.topK = request.topK == 0 ? 0 : classes
     call.timeoutNanoseconds = request.timeoutNanoseconds
     call.shadowIndex = request.model.isRouted ? catalog.route(of: request.model.name)?.shadow : nil
+    call.samplesDrift = model.loaded?.drift != nil && call.shadowIndex.map { $0 == index } ?? true
     call.wantLabels = request.wantLabels
     call.wantDigest = request.wantDigest
     call.trace = request.trace
@@ -204,6 +205,9 @@ extension Reactor {
       computeTexts(input, call, plan, bodies)
     } else {
       computeRows(input, inputStride, rows, from: 0, call, plan, bodies)
+    }
+    if call.samplesDrift, begun >= nextDriftSample {
+      sampleDrift(call.holdsTexts ? UnsafePointer(buffers.texts.floats) : input, call.modelIndex, at: begun)
     }
     return Times(
       firstByte: min(connection.pointee.oldest, now), received: now, begun: begun, computed: .now, rows: rows)

@@ -53,6 +53,8 @@ struct Reactor: ~Copyable {
   let accessRing: AccessRing
   var named = NamedCall()
   var connectionsAdopted: UInt64 = 0
+  /// Until then no row is handed on to count drift.
+  var nextDriftSample = Instant(nanoseconds: 0)
   /// Connections that hold decrypted or buffered bytes, of which the poller knows nothing.
   var unread: [SlotKey] = []
 

@@ -1,6 +1,7 @@
 import ApusBase
 package import ApusEngine
 package import ApusFeatures
+package import ApusModels
 package import ApusWire
 import Glibc
 
@@ -13,9 +14,12 @@ package final class LoadedModel: @unchecked Sendable {
   /// The labels, or the indices as text.
   let labelStrings: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>
   let observed = ObservationCounters()
+  /// nil for a version without samples, or with too few.
+  let drift: DriftCounters?
 
-  package init(_ plan: Plan, labels: [String]) {
+  package init(_ plan: Plan, labels: [String], drift: DriftReference? = nil) {
     self.plan = plan
+    self.drift = drift.map { DriftCounters($0) }
     labelStrings = .allocate(capacity: plan.outputs)
     for index in 0..<plan.outputs {
       labelStrings[index] = strdup(index < labels.count ? labels[index] : String(index))

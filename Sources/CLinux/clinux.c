@@ -265,6 +265,11 @@ int clinux_end_with_parent(int parent) {
   return done < 0 ? done : getppid() == parent ? 0 : -ESRCH;
 }
 
+void clinux_keep_large_memory_apart(void) {
+  mallopt(M_MMAP_THRESHOLD, 1 << 20);
+  mallopt(M_TRIM_THRESHOLD, 1 << 20);
+}
+
 int clinux_rename_new(const char *from, const char *to) {
   return (int)result(renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE));
 }

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Builds a libFuzzer target with the address sanitizer: Tests/Fuzz/build.sh TARGET [FOLDER]
 #
-# TARGET is json, logs, pytorch, safetensors, store, text, tls or wire; the program is FOLDER/TARGET (default .build/fuzz). Then, for example:
+# TARGET is json, logs, platform, pytorch, safetensors, store, text, tls or wire; the program is FOLDER/TARGET (default .build/fuzz). Then, for example:
 #   SWIFT_BACKTRACE=enable=no .build/fuzz/pytorch -max_total_time=60 -rss_limit_mb=512 NEW Tests/Fuzz/corpus/pytorch
 # NEW is a folder for what the run finds. Without backtraces off, a crash hangs in Swift's backtracer.
 set -euo pipefail
 
-target=${1:?usage: Tests/Fuzz/build.sh json|logs|pytorch|safetensors|store|text|tls|wire [FOLDER]}
+target=${1:?usage: Tests/Fuzz/build.sh json|logs|platform|pytorch|safetensors|store|text|tls|wire [FOLDER]}
 root=$(cd "$(dirname "$0")/../.." && pwd)
 out=${2:-$root/.build/fuzz}
 mkdir -p "$out"
@@ -59,6 +59,19 @@ case $target in
     swift_module ApusFormats
     if [ "$target" = pytorch ]; then program PyTorchFuzz.swift; else program SafetensorsFuzz.swift; fi
     ;;
+  platform)
+    # The files of a repository that others write, without the folders: those need YAML.
+    flags+=(-I "$root/Sources/COpenSSL")
+    c_module CLinux "$root/Sources/CLinux/clinux.c"
+    swift_module ApusBase
+    swift_module ApusEngine "$root/Sources/ApusEngine/Network.swift"
+    swift_module ApusFormats
+    swift_module ApusJSON
+    swift_module ApusModels "$root"/Sources/ApusModels/{AuditEntry,Digest,JSONFields,ManifestSignatures}.swift \
+      "$root"/Sources/ApusModels/{MappedFile,ModelRecord,Samples,Samples+Reading,SHA256,Signing}.swift \
+      "$root"/Sources/ApusModels/{UTCTime,VersionManifest}.swift "$root/Tests/Fuzz/PlatformNames.swift"
+    program PlatformFuzz.swift -lcrypto
+    ;;
   text)
     c_module CLinux "$root/Sources/CLinux/clinux.c"
     swift_module ApusBase
@@ -104,7 +117,7 @@ case $target in
     program StoreFuzz.swift -lexpat
     ;;
   *)
-    echo "unknown target $target; there are json, logs, pytorch, safetensors, store, text, tls and wire" >&2
+    echo "unknown target $target; there are json, logs, platform, pytorch, safetensors, store, text, tls and wire" >&2
     exit 2
     ;;
 esac

@@ -60,6 +60,9 @@ int clinux_receive_descriptor(int fd);
 // Gives back free heap, and all file pages that this process only reads, code above all: what is used again comes back
 // from the page cache.
 void clinux_release_memory(void);
+// From here on memory of 1 MiB and more is a mapping of its own and goes back as soon as it is freed. By itself glibc
+// raises that bound as such memory is freed (mallopt(3), M_MMAP_THRESHOLD), and keeps what is below.
+void clinux_keep_large_memory_apart(void);
 
 uint64_t clinux_monotonic_ns(void);
 void clinux_pause(void);

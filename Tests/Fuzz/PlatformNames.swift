@@ -1,0 +1,6 @@
+/// Stands for the repository, of which the readers of its files need the names alone.
+package enum ModelRepository {
+  package static func isModelName(_ name: String) -> Bool {
+    !name.isEmpty && name.utf8.count <= 128 && !name.utf8.contains(UInt8(ascii: "/"))
+  }
+}
