@@ -67,9 +67,9 @@ package struct DriftReference: Sendable, Equatable {
   }
 }
 
-/// The population stability index of two distributions over the same bins: the sum of (a - e) × ln(a / e).
-/// It is Jeffreys' divergence, as in Yurdakul and Naranjo, "Statistical properties of the population
-/// stability index", Journal of Risk Model Validation 14 (4), 2020. An empty bin counts as 1/10,000, as its logarithm
+/// The population stability index of two distributions over the same bins: the sum of (a - e) × ln(a / e). It
+/// is Jeffreys' divergence, as in Yurdakul and Naranjo, "Statistical properties of the population stability
+/// index", Journal of Risk Model Validation 14 (4), 2020. An empty bin counts as 1/10,000, as its logarithm
 /// would be none.
 ///
 /// - Parameters: shares of the bins, as many in each.

@@ -17,7 +17,9 @@ private func read(_ bytes: [UInt8], _ kind: UInt8) throws(ModelError) {
   switch kind {
   case 0:
     let manifest = try with(bytes) { (bytes) throws(ModelError) in try VersionManifest(parsing: bytes) }
-    let again = try? with(manifest.bytes) { (bytes) throws(ModelError) in try VersionManifest(parsing: bytes) }
+    let again = try? with(manifest.bytes) { (bytes) throws(ModelError) in
+      try VersionManifest(parsing: bytes)
+    }
     precondition(again != nil, "a manifest that is written can be read")
   case 1:
     let signatures = try with(bytes) { (bytes) throws(ModelError) in try ManifestSignatures(parsing: bytes) }

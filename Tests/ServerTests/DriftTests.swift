@@ -1,11 +1,13 @@
 import ApusClient
 import ApusModels
+import ApusWire
 import Foundation
 import Testing
 
 @testable import ApusServer
 
-/// Versions that ship samples: what they compute is held against them, and what is asked is compared with them.
+/// Versions that ship samples: what they compute is held against them, and what is asked is compared with
+/// them.
 @Suite(.timeLimit(.minutes(2))) struct DriftTests {
   private static let rows = 20
   private static let width = 100
@@ -23,7 +25,8 @@ import Testing
     _ files: ModelFolder, version: Int, _ inputs: [Float], change: Float
   ) throws {
     var expected = try Fixture.numbers("torch/text_classifier/probs.f32.bin", as: Float.self)
-    let classes = expected.count / (try Fixture.data("torch/text_classifier/x.f32.bin").count / 4 / Self.width)
+    let rows = try Fixture.data("torch/text_classifier/x.f32.bin").count / 4 / Self.width
+    let classes = expected.count / rows
     expected = Array(expected.prefix(Self.rows * classes))
     expected[classes + 1] += change
     func matrix(_ values: [Float], _ width: Int) -> [[Float]] {
@@ -42,7 +45,7 @@ import Testing
     let versions = try client.models()
     #expect(versions.map(\.version) == [1, 2])
     #expect(server.log.contains("samples, row 1, class 1: the probability is"))
-    var call = ClassifyCall(model: "m", shape: [1, Self.width])
+    var call = ClassifyCall("m", shape: [1, Self.width])
     call.wantLabels = false
     var result = ClassifyResult()
     try client.classify(Array(inputs.prefix(Self.width)), call, into: &result)
@@ -61,7 +64,7 @@ import Testing
     let before = try #require(try drift())
     #expect(before.rows == 0 && before.input == 0)
     let other = inputs.prefix(Self.width).map { $0 + 1000 }
-    let call = ClassifyCall(model: "m", shape: [1, Self.width])
+    let call = ClassifyCall("m", shape: [1, Self.width])
     var result = ClassifyResult()
     var calls: UInt64 = 0
     let found = try waitUntil(seconds: 30) {
@@ -85,7 +88,8 @@ import Testing
     #expect(counters.drift.inputs == [0] && counters.drift.largestInput == 0)
     counters.add([Float](repeating: 100, count: 20), classes: [Int](repeating: 1, count: 20))
     // Half of the rows in one of ten bins: 9 × (0.05 - 0.1) ln 0.5 + (0.55 - 0.1) ln 5.5.
-    #expect(abs(counters.drift.largestInput - (9 * 0.05 * 0.6931471805599453 + 0.45 * 1.7047480922384253)) < 1e-9)
+    let expected = 9 * 0.05 * 0.6931471805599453 + 0.45 * 1.7047480922384253
+    #expect(abs(counters.drift.largestInput - expected) < 1e-9)
     #expect(abs(counters.drift.classes - 0.25 * 1.0986122886681098) < 1e-9)
   }
 }

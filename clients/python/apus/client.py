@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import threading
@@ -11,7 +12,7 @@ from typing import Any, Callable, Optional, TypeVar, Union
 
 from . import messages, tensors, wire
 from .connection import Address, Connection, parse_address, remaining
-from .errors import ConnectionLost, DeadlineExceeded, ProtocolError
+from .errors import ApusError, ConnectionLost, DeadlineExceeded, ProtocolError, StatusError
 from .exchange import Call, Exchange
 from .watch import watch_health
 from .hello import Token, is_loopback

@@ -26,7 +26,8 @@ class Call:
         self.method, self.request, self.request_body = method, request, body
         self.not_before = 0.0
         self.retried = False
-        self.steps = method == Method.COMMIT_PUBLISH  # each frame stands for itself, and an error may end them
+        # Each frame stands for itself, and an error may end them.
+        self.steps = method == Method.COMMIT_PUBLISH
         self.metadata, self.body = bytearray(), b""
         self.error: Optional[StatusError] = None
 

@@ -41,6 +41,8 @@ class Classification:
     version: int
     load: float
     time: TimeAccount
+    #: Why to leave the version that answered, and for which; empty: it is current.
+    deprecated: str = ""
 
 
 def as_input(array: Any) -> tuple[np.ndarray, bool]:
@@ -118,10 +120,11 @@ def read_classification(metadata: bytes, body: bytes, asked: Asked) -> Classific
     names = read_labels(answer.labels, indices) if want_labels else None
     time = answer.time or TimeAccount()
     if not single:
-        return Classification(probabilities, indices, names, raw_scores, answer.version, answer.load, time)
+        return Classification(probabilities, indices, names, raw_scores, answer.version, answer.load, time,
+                              answer.deprecated)
     return Classification(
         probabilities[0], indices[0], names and names[0], None if raw_scores is None else raw_scores[0],
-        answer.version, answer.load, time)
+        answer.version, answer.load, time, answer.deprecated)
 
 
 def read_part(part: Optional[Part], body: bytes, start: int, data_type: DataType,
