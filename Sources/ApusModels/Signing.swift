@@ -95,17 +95,6 @@ package struct TrustedKeys: Sendable {
     }
   }
 
-  /// - Parameter folder: of its files, those that end in `.pem` are public keys.
-  /// - Throws: where there is none, or one of them is no key.
-  package init(folder path: String) throws(ModelError) {
-    let folder = try Folder(path: path)
-    let names = try folder.names().filter { $0.hasSuffix(".pem") }
-    guard !names.isEmpty else { throw ModelError("the folder \(path) holds no key, as NAME.pem") }
-    var files: [String] = []
-    for name in names { files.append(try folder.entry(name).path) }
-    try self.init(files: files)
-  }
-
   package mutating func add(pem: [UInt8]) throws(ModelError) {
     let marks = String(decoding: pem, as: UTF8.self).split(separator: "-----BEGIN ").count
     guard let key = withReader(pem, { PEM_read_bio_PUBKEY($0, nil, noPassword, nil) }) else {

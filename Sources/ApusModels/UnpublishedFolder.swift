@@ -27,3 +27,16 @@ extension ManifestSignatures {
     try Durable.write(bytes, to: folder + "/" + Self.fileName)
   }
 }
+
+extension TrustedKeys {
+  /// - Parameter folder: of its files, those that end in `.pem` are public keys.
+  /// - Throws: where there is none, or one of them is no key.
+  package init(folder path: String) throws(ModelError) {
+    let folder = try Folder(path: path)
+    let names = try folder.names().filter { $0.hasSuffix(".pem") }
+    guard !names.isEmpty else { throw ModelError("the folder \(path) holds no key, as NAME.pem") }
+    var files: [String] = []
+    for name in names { files.append(try folder.entry(name).path) }
+    try self.init(files: files)
+  }
+}

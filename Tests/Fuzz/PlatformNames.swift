@@ -4,3 +4,8 @@ package enum ModelRepository {
     !name.isEmpty && name.utf8.count <= 128 && !name.utf8.contains(UInt8(ascii: "/"))
   }
 }
+
+/// Stands for the loader, of which they need the bound alone.
+enum VersionLoader {
+  static let maximumFiles = 64
+}
