@@ -72,13 +72,7 @@ struct ModelUnload: ParsableCommand {
 
   func validate() throws { _ = try versionReference(version) }
 
-  func run() throws {
-    let version = try versionReference(version)
-    try options.act { client in
-      try client.unload(
-        VersionRequest(model: version.name, version: version.version), timeoutNanoseconds: options.timeout)
-    }
-  }
+  func run() throws { try options.act(on: version) { client in client.unload } }
 }
 
 struct ModelVerify: ParsableCommand {
@@ -90,13 +84,7 @@ struct ModelVerify: ParsableCommand {
 
   func validate() throws { _ = try versionReference(version) }
 
-  func run() throws {
-    let version = try versionReference(version)
-    try options.act { client in
-      try client.verify(
-        VersionRequest(model: version.name, version: version.version), timeoutNanoseconds: options.timeout)
-    }
-  }
+  func run() throws { try options.act(on: version) { client in client.verify } }
 }
 
 struct ModelRollback: ParsableCommand {

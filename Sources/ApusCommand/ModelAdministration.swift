@@ -25,6 +25,16 @@ struct AdministrationOptions: ParsableArguments {
     show(try connection.withClient(body))
   }
 
+  /// The same for an act that needs to know the version alone, which `text` names.
+  func act(
+    on text: String,
+    _ body: (SynchronousClient) -> (VersionRequest, UInt64) throws(ClientError) -> VersionResponse
+  ) throws {
+    let version = try versionReference(text)
+    let request = VersionRequest(model: version.name, version: version.version)
+    try act { try body($0)(request, timeout) }
+  }
+
   func show(_ response: VersionResponse) {
     if json {
       let document: JSON = [

@@ -14,20 +14,13 @@ package final class StagedVersion {
 
     /// - Throws: `ModelError` for a name that no file of a version may have, and for a digest that is none.
     package init(name: String, size: UInt64, sha256: [UInt8]) throws(ModelError) {
-      guard Self.isName(name) else {
+      guard VersionManifest.isFileName(name) || name == ManifestSignatures.fileName else {
         throw ModelError("a file of a version cannot be called '\(name)'")
       }
       guard sha256.count == 32 else { throw ModelError("the SHA-256 of \(name) has not 32 bytes") }
       self.name = name
       self.size = size
       self.sha256 = sha256
-    }
-
-    /// One component that is not hidden, and none of the files that the server itself writes.
-    static func isName(_ name: String) -> Bool {
-      !name.isEmpty && name.utf8.count <= 255 && !name.hasPrefix(".")
-        && name.utf8.allSatisfy { $0 != UInt8(ascii: "/") && $0 >= 0x20 && $0 != 0x7F }
-        && name != "manifest.json" && name != "model.plan"
     }
   }
 

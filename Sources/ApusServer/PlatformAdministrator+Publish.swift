@@ -2,7 +2,6 @@ import ApusBase
 import ApusLog
 import ApusModels
 import ApusWire
-import Glibc
 
 /// A version that is being sent.
 struct Upload {
@@ -225,8 +224,6 @@ extension PlatformAdministrator {
 
 extension VersionManifest {
   fileprivate init(_ upload: Upload, _ description: ModelDescription) {
-    var now = timespec()
-    clock_gettime(CLOCK_REALTIME, &now)
     let input = Tensor(
       name: "", dataType: description.features == nil ? "float32" : "utf8",
       shape: [-1] + (description.features == nil ? description.inputShape : []))
@@ -240,7 +237,7 @@ extension VersionManifest {
       labels: description.labels,
       published: Publication(
         by: upload.administrator.name,
-        nanoseconds: UInt64(now.tv_sec) * 1_000_000_000 + UInt64(now.tv_nsec),
+        nanoseconds: UTCTime.now,
         from: upload.administrator.from, source: upload.request.source))
   }
 }

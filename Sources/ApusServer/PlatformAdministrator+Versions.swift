@@ -39,9 +39,8 @@ extension PlatformAdministrator {
     let id = UInt64.random(in: 1...UInt64.max)
     loading[id] = LoadingAct(pending: act, purpose: purpose)
     tell(act, .loading, "loading")
-    let files: [String] = []
     administration.loads.add(
-      id, .load(version.entry, platform.repository, platform.loader, files: files))
+      id, .load(version.entry, platform.repository, platform.loader, files: []))
   }
 
   mutating func told(_ id: UInt64, _ step: ModelLoader.Step) {
