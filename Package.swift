@@ -49,6 +49,7 @@ let package = Package(
     module("ApusBase", ["CLinux"]),
     module("ApusWire", ["ApusBase", "CApusProto"]),
     module("ApusIO", ["ApusBase", "CLinux"]),
+    module("ApusDigest", ["COpenSSL"]),
     module("ApusTLS", ["ApusBase", "COpenSSL"]),
     module("ApusStream", ["ApusBase", "ApusIO", "ApusTLS"]),
     module("ApusLog", ["ApusBase", "ApusWire", "ApusIO"]),
@@ -60,13 +61,16 @@ let package = Package(
     module("ApusFeatures", ["ApusBase"]),
     module(
       "ApusModels",
-      ["CLinux", "ApusBase", "ApusEngine", "ApusFeatures", "ApusFormats", "ApusJSON", "ApusYAML", "COpenSSL"]),
-    module("ApusAccess", ["ApusBase", "ApusYAML", "COpenSSL"]),
-    module("ApusClient", ["ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusStream"]),
+      [
+        "CLinux", "ApusBase", "ApusDigest", "ApusEngine", "ApusFeatures", "ApusFormats", "ApusJSON", "ApusYAML",
+        "COpenSSL",
+      ]),
+    module("ApusAccess", ["ApusBase", "ApusDigest", "ApusYAML", "COpenSSL"]),
+    module("ApusClient", ["ApusBase", "ApusDigest", "ApusWire", "ApusIO", "ApusTLS", "ApusStream"]),
     module(
       "ApusServer",
       [
-        "ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusStream", "ApusEngine", "ApusFeatures",
+        "ApusBase", "ApusDigest", "ApusWire", "ApusIO", "ApusTLS", "ApusStream", "ApusEngine", "ApusFeatures",
         "ApusModels", "ApusAccess", "ApusMetrics", "ApusLog",
       ]),
 

@@ -1,3 +1,4 @@
+import ApusDigest
 package import ApusYAML
 
 /// Who may do what: the entries of a policy file, and its tokens. Who is not named may do nothing.

@@ -1,3 +1,4 @@
+import ApusDigest
 import ApusYAML
 
 /// Reads a policy file: see docs/access.md for its form.

@@ -45,14 +45,6 @@ package enum Token {
   }
 }
 
-/// SHA-256 of the bytes, 32 bytes.
-func sha256(_ bytes: UnsafeRawBufferPointer) -> [UInt8] {
-  var result = [UInt8](repeating: 0, count: 32)
-  let done = EVP_Digest(bytes.baseAddress, bytes.count, &result, nil, EVP_sha256(), nil)
-  precondition(done == 1, "SHA-256 is part of every OpenSSL")
-  return result
-}
-
 /// Compares two hashes in a time that does not depend on where they differ.
 func isSameHash(_ left: [UInt8], _ right: [UInt8]) -> Bool {
   left.count == 32 && right.count == 32 && CRYPTO_memcmp(left, right, 32) == 0

@@ -1,6 +1,6 @@
 import ApusBase
+import ApusDigest
 import ApusIO
-import ApusTLS
 import ApusWire
 import Glibc
 

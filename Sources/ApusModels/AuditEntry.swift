@@ -1,4 +1,5 @@
 import ApusBase
+import ApusDigest
 import ApusJSON
 
 /// A line of the audit log: who did what to which version, and how it went.

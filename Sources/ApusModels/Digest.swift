@@ -1,4 +1,4 @@
-import COpenSSL
+import ApusDigest
 
 /// SHA-256 of a version: two folders have the same digest exactly if they hold the same files.
 ///
@@ -49,15 +49,4 @@ package struct VersionFile: Sendable, Equatable {
     self.byteCount = byteCount
     self.sha256 = sha256
   }
-}
-
-/// SHA-256 of a text in UTF-8, 32 bytes.
-package func sha256(of text: String) -> [UInt8] { Array(text.utf8).withUnsafeBytes { sha256($0) } }
-
-/// SHA-256 of the bytes, 32 bytes.
-func sha256(_ bytes: UnsafeRawBufferPointer) -> [UInt8] {
-  var result = [UInt8](repeating: 0, count: 32)
-  let done = EVP_Digest(bytes.baseAddress, bytes.count, &result, nil, EVP_sha256(), nil)
-  precondition(done == 1, "SHA-256 is part of every OpenSSL")
-  return result
 }

@@ -1,4 +1,5 @@
 import ApusBase
+import ApusDigest
 import COpenSSL
 import Glibc
 

@@ -1,4 +1,5 @@
 import ApusBase
+import ApusDigest
 import Glibc
 
 /// The files of a version that is being sent: in a hidden folder of the repository, where nobody looks for

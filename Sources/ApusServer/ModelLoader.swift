@@ -1,4 +1,5 @@
 import ApusBase
+import ApusDigest
 package import ApusEngine
 import ApusFeatures
 package import ApusModels

@@ -67,8 +67,9 @@ case $target in
     swift_module ApusEngine "$root/Sources/ApusEngine/Network.swift"
     swift_module ApusFormats
     swift_module ApusJSON
+    swift_module ApusDigest
     swift_module ApusModels "$root"/Sources/ApusModels/{AuditEntry,Digest,JSONFields,ManifestSignatures}.swift \
-      "$root"/Sources/ApusModels/{MappedFile,ModelRecord,Samples,Samples+Reading,SHA256,Signing}.swift \
+      "$root"/Sources/ApusModels/{MappedFile,ModelRecord,Samples,Samples+Reading,Signing}.swift \
       "$root"/Sources/ApusModels/{UTCTime,VersionManifest}.swift "$root/Tests/Fuzz/PlatformNames.swift"
     program PlatformFuzz.swift -lcrypto
     ;;

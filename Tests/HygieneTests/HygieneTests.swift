@@ -10,6 +10,7 @@ import Testing
     "ApusBase": ["CLinux"],
     "ApusWire": ["ApusBase", "CApusProto"],
     "ApusIO": ["ApusBase", "CLinux"],
+    "ApusDigest": ["COpenSSL"],
     "ApusTLS": ["ApusBase", "COpenSSL"],
     "ApusStream": ["ApusBase", "ApusIO", "ApusTLS"],
     "ApusLog": ["ApusBase", "ApusWire", "ApusIO"],
@@ -20,13 +21,14 @@ import Testing
     "ApusFormats": ["ApusBase", "ApusEngine"],
     "ApusFeatures": ["ApusBase"],
     "ApusModels": [
-      "ApusBase", "ApusEngine", "ApusFeatures", "ApusFormats", "ApusJSON", "ApusYAML", "CLinux", "COpenSSL",
+      "ApusBase", "ApusDigest", "ApusEngine", "ApusFeatures", "ApusFormats", "ApusJSON", "ApusYAML", "CLinux",
+      "COpenSSL",
     ],
-    "ApusAccess": ["ApusBase", "ApusYAML", "COpenSSL"],
-    "ApusClient": ["ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusStream"],
+    "ApusAccess": ["ApusBase", "ApusDigest", "ApusYAML", "COpenSSL"],
+    "ApusClient": ["ApusBase", "ApusDigest", "ApusWire", "ApusIO", "ApusTLS", "ApusStream"],
     "ApusServer": [
-      "ApusBase", "ApusWire", "ApusIO", "ApusTLS", "ApusStream", "ApusEngine", "ApusFeatures", "ApusModels",
-      "ApusAccess", "ApusMetrics", "ApusLog",
+      "ApusBase", "ApusDigest", "ApusWire", "ApusIO", "ApusTLS", "ApusStream", "ApusEngine", "ApusFeatures",
+      "ApusModels", "ApusAccess", "ApusMetrics", "ApusLog",
     ],
     "ApusGateway": [
       "ApusAccess", "ApusBase", "ApusMetrics", "ApusWire", "ApusIO", "ApusTLS", "ApusJSON", "ApusServer",

@@ -1,6 +1,6 @@
 import COpenSSL
 
-/// SHA-256 of bytes that come piece by piece.
+/// SHA-256 (FIPS 180-4) of bytes that come piece by piece.
 ///
 /// Invariant of the unsafe code here: `context` is an EVP_MD_CTX that this value owns, set up for SHA-256.
 package struct SHA256: ~Copyable {
@@ -26,3 +26,14 @@ package struct SHA256: ~Copyable {
     return result
   }
 }
+
+/// SHA-256 of bytes that are all there, 32 bytes.
+package func sha256(_ bytes: UnsafeRawBufferPointer) -> [UInt8] {
+  var result = [UInt8](repeating: 0, count: 32)
+  let done = EVP_Digest(bytes.baseAddress, bytes.count, &result, nil, EVP_sha256(), nil)
+  precondition(done == 1, "SHA-256 is part of every OpenSSL")
+  return result
+}
+
+/// SHA-256 of a text in UTF-8, 32 bytes.
+package func sha256(of text: String) -> [UInt8] { Array(text.utf8).withUnsafeBytes { sha256($0) } }
