@@ -55,6 +55,8 @@ case $target in
     ;;
   pytorch | safetensors)
     # The network's description alone: a reader of files needs no kernels.
+    c_module CLinux "$root/Sources/CLinux/clinux.c"
+    swift_module ApusBase
     swift_module ApusEngine "$root/Sources/ApusEngine/Network.swift"
     swift_module ApusFormats
     if [ "$target" = pytorch ]; then program PyTorchFuzz.swift; else program SafetensorsFuzz.swift; fi
