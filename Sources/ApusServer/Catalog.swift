@@ -16,6 +16,8 @@ package final class Catalog: Sendable {
   /// Memory that a thread needs to compute with any of them.
   let needs: ModelNeeds
   private let routes: [ModelRoute]
+  /// Of `routes`.
+  private let names: NameTable
 
   /// - Parameters:
   ///   - slots: where versions are counted; nil: each at its own place.
@@ -46,16 +48,26 @@ package final class Catalog: Sendable {
       first = end
     }
     self.routes = routes
+    self.names = NameTable(routes.map { sorted[$0.versions.lowerBound].nameBytes })
   }
 
-  /// The index of the version that a call names: by number, by alias, or what `latest` means, unless a canary
-  /// has the call.
+  /// Where a call goes.
+  struct Choice {
+    let index: Int
+    /// The version that the call is mirrored to.
+    let shadow: Int?
+    /// Whether every such call goes there for as long as this catalog holds.
+    let isFixed: Bool
+  }
+
+  /// The version that a call names: by number, by alias, or what `latest` means, unless a canary has the
+  /// call.
   ///
   /// - Parameter draw: a random number, by which a call without a route key is given to one side of a canary.
   /// - Throws: NOT_FOUND, or UNAVAILABLE when the version is not ready.
   func find(
     _ selector: ModelSelector, draw: UInt64 = .max
-  ) throws(Status) -> Int {
+  ) throws(Status) -> Choice {
     guard let route = route(of: selector.name) else {
       throw Status(.notFound, "MODEL_NOT_FOUND", "there is no model '\(printable(selector.name))' here")
     }
@@ -73,7 +85,9 @@ package final class Catalog: Sendable {
         "model '\(models[route.versions.lowerBound].name)' has no such version or alias")
     }
     guard models[found].plan != nil else { throw models[found].unavailable }
-    return found
+    return Choice(
+      index: found, shadow: selector.isRouted ? route.shadow : nil,
+      isFixed: selector.isFixed || route.canary == nil)
   }
 
   /// The versions of one name; empty when there is none.
@@ -87,22 +101,7 @@ package final class Catalog: Sendable {
 
   /// How calls of one name find their version; nil when there is no such model.
   func route(of name: UnsafeRawBufferPointer) -> ModelRoute? {
-    var low = 0
-    var high = routes.count
-    while low < high {
-      let middle = (low + high) / 2
-      if compare(nameBytes(middle), name) < 0 { low = middle + 1 } else { high = middle }
-    }
-    guard low < routes.count, compare(nameBytes(low), name) == 0 else { return nil }
-    return routes[low]
-  }
-
-  private func nameBytes(_ route: Int) -> [UInt8] { models[routes[route].versions.lowerBound].nameBytes }
-
-  private func compare(_ left: [UInt8], _ right: UnsafeRawBufferPointer) -> Int {
-    let common = min(left.count, right.count)
-    for index in 0..<common where left[index] != right[index] { return left[index] < right[index] ? -1 : 1 }
-    return left.count - right.count
+    names.place(of: name).map { routes[$0] }
   }
 }
 
@@ -129,9 +128,6 @@ struct ModelRoute: Sendable {
       models[index].standing.aliases.map { (Array($0.utf8), index) }
     }
   }
-
-  /// Whether two calls that name the same may go to different versions.
-  var isSplit: Bool { canary != nil }
 
   /// Sticky for a route key (FNV-1a, 64 bits, folded by a multiplication), by chance without one.
   func choose(key: UnsafeRawBufferPointer, draw: UInt64) -> Int? {

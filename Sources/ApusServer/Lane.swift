@@ -79,7 +79,7 @@ package final class Lane: Sendable {
   ) throws(Status) -> LocalModel {
     let catalog = fleet.catalog
     let bytes = (Array(name.utf8), Array(alias.utf8), Array(routeKey.utf8))
-    let found: Result<Int, Status> = bytes.0.withUnsafeBytes { name in
+    let found: Result<Catalog.Choice, Status> = bytes.0.withUnsafeBytes { name in
       bytes.1.withUnsafeBytes { alias in
         bytes.2.withUnsafeBytes { routeKey in
           let selector = ModelSelector(name: name, version: version, alias: alias, routeKey: routeKey)
@@ -89,12 +89,11 @@ package final class Lane: Sendable {
         }
       }
     }
-    let index = try found.get()
-    let isRouted = version == 0 && alias.isEmpty
-    let shadow = isRouted ? bytes.0.withUnsafeBytes { catalog.route(of: $0)?.shadow } : nil
+    let choice = try found.get()
+    let index = choice.index
     return LocalModel(
       served: catalog.models[index], slot: catalog.slots[index], nameNumber: catalog.nameNumbers[index],
-      shadow: shadow == index ? nil : shadow.flatMap { catalog.models[$0].loaded })
+      shadow: choice.shadow == index ? nil : choice.shadow.flatMap { catalog.models[$0].loaded })
   }
 }
 

@@ -96,10 +96,11 @@ extension Reactor {
     let request = try ClassifyRequest(decoding: metadata, bodyBytes: frame.layout.bodyBytes, arena: arena)
     try require(.classify, model: request.model.name, of: connection)
     named.trace = request.trace
-    let index = try catalog.find(request.model, draw: nextDraw())
+    let choice = try catalog.find(request.model, draw: nextDraw())
+    let index = choice.index
     named.setModel(index, catalog)
     do throws(Status) {
-      connection.pointee.prepared = try prepared(request, index)
+      connection.pointee.prepared = try prepared(request, choice)
       if connection.pointee.prepared.holdsTexts {
         try takeTexts(request.input, base + frame.offset + frame.layout.bodyOffset)
       }
@@ -119,8 +120,7 @@ extension Reactor {
     connection.pointee.prepared.prefixBytes = prefix
     connection.pointee.prepared.layout = FrameLayout(
       metadataBytes: prefix + TimeAccount.encodedBytes, bodyBytes: connection.pointee.prepared.form.bodyBytes)
-    let isFixed = request.model.isFixed || catalog.route(of: request.model.name)?.isSplit != true
-    if isFixed, !connection.pointee.prepared.holdsTexts { remember(metadata, frame, connection) }
+    if choice.isFixed, !connection.pointee.prepared.holdsTexts { remember(metadata, frame, connection) }
   }
 
   private func remember(
@@ -134,31 +134,27 @@ extension Reactor {
   }
 
   /// Holds the request against the model.
-  private func prepared(_ request: ClassifyRequest, _ index: Int) throws(Status) -> PreparedCall {
-    let model = catalog.models[index]
+  private func prepared(
+    _ request: ClassifyRequest, _ choice: Catalog.Choice
+  ) throws(Status) -> PreparedCall {
+    let model = catalog.models[choice.index]
     guard let plan = model.plan else { throw Status(.unavailable, "MODEL_FAILED", "the model is not ready") }
     let input = request.input
-    let holdsTexts = input.dtype == .utf8 && model.features != nil
-    guard input.dtype == .float32 || holdsTexts else {
-      throw Status(
-        .invalidArgument, "DTYPE_MISMATCH",
-        "model '\(model.name)' takes \(model.taken); the call holds \(input.dtype.name)")
-    }
-    let rows = holdsTexts ? try textCount(input, model) : try rowCount(input, model, plan)
+    let rows = try catalog.rows(of: input, for: choice.index)
     try model.check(rows: rows, limits)
     let classes = request.topK == 0 ? plan.outputs : min(request.topK, plan.outputs)
     var call = PreparedCall()
-    call.modelIndex = index
+    call.modelIndex = choice.index
     call.rows = rows
     call.topK = request.topK == 0 ? 0 : classes
     call.timeoutNanoseconds = request.timeoutNanoseconds
-    call.shadowIndex = request.model.isRouted ? catalog.route(of: request.model.name)?.shadow : nil
-    call.samplesDrift = model.loaded?.drift != nil && call.shadowIndex.map { $0 == index } ?? true
+    call.shadowIndex = choice.shadow
+    call.samplesDrift = model.loaded?.drift != nil && call.shadowIndex.map { $0 == choice.index } ?? true
     call.wantLabels = request.wantLabels
     call.wantDigest = request.wantDigest
     call.trace = request.trace
     call.inputOffset = input.offset
-    call.holdsTexts = holdsTexts
+    call.holdsTexts = input.dtype == .utf8
     call.form = AnswerForm(
       rows: rows, classes: classes, allClasses: plan.outputs, hasIndices: request.topK > 0,
       hasScores: request.wantScores, version: model.version)
@@ -166,18 +162,6 @@ extension Reactor {
       throw .answerTooLarge
     }
     return call
-  }
-
-  /// Rows of the batch: the first dimension; the others multiply to the model's inputs.
-  private func rowCount(_ input: InputPart, _ model: ServedModel, _ plan: Plan) throws(Status) -> Int {
-    let width = plan.inputs * 4
-    let rows = input.shape.first.map { Int($0) } ?? 0
-    guard input.shape.count >= 2, rows > 0, input.byteCount == rows * width else {
-      throw Status(
-        .invalidArgument, "SHAPE_MISMATCH",
-        "model '\(model.name)' takes \(model.taken); the call holds \(describe(input.shape))")
-    }
-    return rows
   }
 
   // MARK: Arithmetic

@@ -34,14 +34,6 @@ struct TextRows: ~Copyable {
 /// Texts become rows of numbers in a buffer of the reactor, block by block, and go the way of all rows from
 /// there. What they say is nowhere kept or logged.
 extension Reactor {
-  /// Rows of a call of texts.
-  func textCount(_ input: InputPart, _ model: ServedModel) throws(Status) -> Int {
-    guard !input.lengths.isEmpty else {
-      throw Status(.invalidArgument, "SHAPE_MISMATCH", "the call holds no text; send one at least")
-    }
-    return input.lengths.count
-  }
-
   /// Notes where a call's texts end, and checks that they are texts. The rows have been counted against the
   /// limit.
   func takeTexts(_ input: InputPart, _ body: UnsafeRawPointer) throws(Status) {
