@@ -128,13 +128,17 @@ struct Serve: ParsableCommand {
       configuration.access = security.access
       configuration.lanes = told.http.isEmpty ? 0 : told.httpThreads
       configuration.accessLog = logs.access
+      // From before the models are read, so that no change is missed.
+      let watch = store == nil ? watchModels(told.models, log) : nil
       let (server, counts) = try start(configuration, told, store?.cache ?? told.models, logs)
       for address in server.addresses { log.info("listening on \(address)") }
       let gateway = try startGateway(server, told, security, log)
       let manager = ServiceManager()
       manager.ready(models: counts.ready, failed: counts.failed)
       try store?.follow { () throws(SystemError) in try server.rescanModels() }
-      var loop = ServeLoop(server: server, security: security, manager: manager, logs: logs)
+      var loop = ServeLoop(
+        server: server, security: security, manager: manager, logs: logs,
+        models: watch)
       loop.run(signals)
       manager.stopping()
       store?.end()
@@ -163,6 +167,14 @@ struct Serve: ParsableCommand {
     // Reading arguments and models went through far more code and heap than serving does.
     clinux_release_memory()
     return (try Server(catalog: catalog, configuration), platform.counts)
+  }
+
+  private func watchModels(_ folder: String, _ log: Logger) -> FolderWatch? {
+    // Names and versions.
+    do throws(SystemError) { return try FolderWatch.begin(folder, depth: 2) } catch {
+      log.warning("\(error); send SIGHUP when models have changed")
+      return nil
+    }
   }
 
   private func configuration() throws -> ServeConfiguration {

@@ -16,13 +16,19 @@ struct ServeLoop: ~Copyable {
   /// Refusals are logged once a second at most, so that no flood of them fills the log.
   private var quietUntil = Instant(nanoseconds: 0)
   private var watchdog = Watchdog()
+  /// nil where somebody else says that the models have changed, or nobody can.
+  private var models: FolderWatch?
 
-  init(server: Server, security: ServeSecurity, manager: ServiceManager, logs: ServeLog) {
+  init(
+    server: Server, security: ServeSecurity, manager: ServiceManager, logs: ServeLog,
+    models: consuming FolderWatch?
+  ) {
     self.server = server
     self.security = security
     self.manager = manager
     self.logs = logs
     log = logs.log
+    self.models = models
   }
 
   /// Returns after SIGTERM or SIGINT.
@@ -32,19 +38,20 @@ struct ServeLoop: ~Copyable {
       let isQuiet = Instant.now < quietUntil
       let signal = signals.wait(
         timeoutMilliseconds: timeoutMilliseconds(isQuiet || security.watchesFiles ? 1000 : -1),
-        orReadable: isQuiet ? -1 : server.attention)
+        orReadable: [isQuiet ? -1 : server.attention, models?.number ?? -1])
       tellWatchdog()
       switch signal {
       case SIGHUP:
         manager.reloading()
         security.reload(always: true)
         logs.reload()
-        do throws(SystemError) { try server.rescanModels() } catch { log.error("\(error)") }
+        rescanModels()
         manager.reloaded()
       case SIGUSR1: logs.beMoreVerbose()
       case SIGUSR2: logs.beLessVerbose()
       case 0:
         security.reload()
+        if models?.hasComeToRest(at: .now) == true { rescanModels() }
         if !isQuiet { logRefusals() }
       default:
         logRefusals()
@@ -54,11 +61,15 @@ struct ServeLoop: ~Copyable {
     }
   }
 
-  /// The time-out, -1 for none, or the watchdog's where that is sooner.
-  private func timeoutMilliseconds(_ others: Int32) -> Int32 {
-    guard let watchdog else { return others }
-    let own = watchdog.milliseconds(at: .now)
-    return others < 0 ? own : min(others, own)
+  /// The shortest of the time-outs; -1: there is none.
+  private func timeoutMilliseconds(_ other: Int32) -> Int32 {
+    let now = Instant.now
+    let all = [other, watchdog?.milliseconds(at: now) ?? -1, models?.milliseconds(at: now) ?? -1]
+    return all.filter { $0 >= 0 }.min() ?? -1
+  }
+
+  private func rescanModels() {
+    do throws(SystemError) { try server.rescanModels() } catch { log.error("\(error)") }
   }
 
   private mutating func tellWatchdog() {

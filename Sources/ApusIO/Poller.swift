@@ -83,19 +83,13 @@ package struct SignalSource: ~Copyable, Sendable {
   }
 
   /// Waits for SIGINT, SIGTERM, SIGHUP, SIGUSR1 or SIGUSR2 and gives its number, or 0 when the time has
-  /// passed or `other`, if it is a descriptor, can be read.
-  package func wait(timeoutMilliseconds: Int32 = -1, orReadable other: Int32 = -1) -> Int32 {
-    var entries = (
-      pollfd(fd: descriptor.number, events: Int16(POLLIN), revents: 0),
-      pollfd(fd: other, events: Int16(POLLIN), revents: 0)
-    )
+  /// passed or one of `others` can be read; negative ones are left out.
+  package func wait(timeoutMilliseconds: Int32 = -1, orReadable others: [Int32] = []) -> Int32 {
+    var entries = ([descriptor.number] + others).map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
     while true {
-      // The two lie one behind the other, as the C function wants them.
-      let count = withUnsafeMutableBytes(of: &entries) {
-        poll($0.baseAddress?.assumingMemoryBound(to: pollfd.self), 2, timeoutMilliseconds)
-      }
+      let count = poll(&entries, nfds_t(entries.count), timeoutMilliseconds)
       if count == 0 { return 0 }
-      if count > 0 { return entries.0.revents == 0 ? 0 : max(0, clinux_read_signal(descriptor.number)) }
+      if count > 0 { return entries[0].revents == 0 ? 0 : max(0, clinux_read_signal(descriptor.number)) }
       if errno != EINTR { return 0 }
     }
   }

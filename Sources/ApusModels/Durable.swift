@@ -38,6 +38,7 @@ enum Durable {
     guard mkdir(path, 0o755) == 0 || errno == EEXIST else {
       throw ModelError("cannot make the folder \(path): \(systemError())")
     }
+    try sync(folder: parent(path))
   }
 
   /// Moves a file or folder to where nothing is.

@@ -51,6 +51,22 @@ struct Folder {
     return Entry(name: name, kind: Self.kind(of: resolved), path: resolved)
   }
 
+  /// Other when its files are others, or have been written to; of names, places on disk, lengths and times,
+  /// without a look into them.
+  var fingerprint: Int {
+    var hasher = Hasher()
+    for name in (try? names()) ?? [] {
+      var status = stat()
+      guard stat(path + "/" + name, &status) == 0 else { continue }
+      hasher.combine(name)
+      for number in [
+        Int(status.st_ino), Int(status.st_size), status.st_mtim.tv_sec, status.st_mtim.tv_nsec,
+        status.st_ctim.tv_sec, status.st_ctim.tv_nsec,
+      ] { hasher.combine(number) }
+    }
+    return hasher.finalize()
+  }
+
   private static func resolve(_ path: String) -> String? {
     guard let resolved = realpath(path, nil) else { return nil }
     defer { free(resolved) }

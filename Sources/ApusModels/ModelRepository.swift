@@ -17,6 +17,11 @@ package struct ModelRepository: Sendable {
     package var isThere: Bool {
       if case .success(let folder) = folder { access(folder.path, F_OK) == 0 } else { false }
     }
+
+    /// Other when the folder's files are others, or have been written to.
+    package var fingerprint: Int {
+      if case .success(let folder) = folder { folder.folder.fingerprint } else { 0 }
+    }
   }
 
   /// The folder of one version.

@@ -29,6 +29,8 @@ package struct Platform {
     var entry: ModelRepository.Entry
     var state: ModelState
     var failure: String?
+    /// Of the files, from before they were read.
+    var fingerprint: Int
     var description = ModelDescription()
     var loaded: LoadedModel?
     /// As the last catalog shows it.
@@ -39,6 +41,7 @@ package struct Platform {
     init(_ entry: ModelRepository.Entry, state: ModelState) {
       self.entry = entry
       self.state = state
+      fingerprint = entry.fingerprint
     }
   }
 

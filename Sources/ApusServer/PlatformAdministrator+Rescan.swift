@@ -16,7 +16,10 @@ extension PlatformAdministrator {
     var seen: [String: Set<UInt64>] = [:]
     for entry in entries {
       seen[entry.name, default: []].insert(entry.version)
-      guard platform.models[entry.name]?.versions[entry.version] == nil else { continue }
+      if let known = platform.models[entry.name]?.versions[entry.version] {
+        retry(known, entry)
+        continue
+      }
       platform.add(entry)
       hasChanged = true
       if platform.models[entry.name]?.versions[entry.version]?.state == .loading { loadFound(entry) }
@@ -24,6 +27,17 @@ extension PlatformAdministrator {
     if removeAbsent(seen) { hasChanged = true }
     for name in platform.models.keys.sorted() where takeRecord(of: name) { hasChanged = true }
     if hasChanged { install() }
+  }
+
+  /// Loads a version again that failed and whose files are others now: it may have been looked at amid a
+  /// copy.
+  private mutating func retry(_ known: Platform.Version, _ entry: ModelRepository.Entry) {
+    guard known.state == .failed, entry.version > 0 else { return }
+    let fingerprint = entry.fingerprint
+    guard fingerprint != known.fingerprint else { return }
+    platform.models[entry.name]?.versions[entry.version]?.entry = entry
+    platform.models[entry.name]?.versions[entry.version]?.fingerprint = fingerprint
+    loadFound(entry)
   }
 
   /// Lets the loading thread load a version that nobody asked for.

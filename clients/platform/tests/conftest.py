@@ -49,14 +49,14 @@ def make_model(folder, inputs=64, classes=10, hidden=(), seed=0):
 class Server:
     """`apus serve` on a folder, in a process that ends with the test."""
 
-    def __init__(self, repository, *arguments):
+    def __init__(self, repository, *arguments, **variables):
         self.repository = pathlib.Path(repository)
         self.socket = f"{self.repository}.{os.urandom(4).hex()}.s"
         self.address = "unix:" + self.socket
         self.log = open(f"{self.repository}.log", "ab")
         self.process = subprocess.Popen(
             [BINARY, "serve", "--models", str(self.repository), "--listen", self.address, "--threads", "1", *arguments],
-            stderr=self.log)
+            stderr=self.log, env={**os.environ, **variables})
         end = time.monotonic() + 60
         while not os.path.exists(self.socket):
             assert self.process.poll() is None and time.monotonic() < end, "the server did not start"
@@ -104,8 +104,8 @@ def serve(request):
     """Starts servers that end with the test."""
     servers = []
 
-    def start(repository, *arguments):
-        servers.append(Server(repository, *arguments))
+    def start(repository, *arguments, **variables):
+        servers.append(Server(repository, *arguments, **variables))
         return servers[-1]
 
     yield start
