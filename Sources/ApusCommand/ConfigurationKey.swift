@@ -24,6 +24,7 @@ enum ConfigurationKey: String, CaseIterable, Sendable {
   case storeInterval = "store.interval"
   case storeEndpoint = "store.endpoint"
   case storeRegion = "store.region"
+  case storeCA = "store.ca"
   case policy
   case trustedKeys = "signatures.keys"
   case requireSignatures = "signatures.required"
@@ -97,7 +98,7 @@ extension ConfigurationKey {
       Row(
         .httpAddresses, nil,
         "Where to serve HTTP: `HOST:PORT`, or `https://HOST:PORT` with the certificate; a list, or one text.")
-    case .models: 
+    case .models:
       Row(
         .repository, .path("models"),
         "The folder with the models, or a store of them: `s3://BUCKET/PREFIX` or a web server's URL.")
@@ -112,6 +113,9 @@ extension ConfigurationKey {
       Row(.url, nil, "Another S3 than Amazon's. Without it `$AWS_ENDPOINT_URL_S3`, `$AWS_ENDPOINT_URL`.")
     case .storeRegion:
       Row(.name, nil, "The region of S3. Without it `$AWS_REGION`, `$AWS_DEFAULT_REGION`, `us-east-1`.")
+    case .storeCA:
+      Row(
+        .file, nil, "Certificates of those who may sign the store's, in PEM. Without it, the system's.")
     case .defaultModel:
       Row(
         .name, nil,

@@ -43,8 +43,10 @@ final class RemoteStore: Sendable {
     }
     self.cache = cache
     intervalSeconds = settings.intervalSeconds
-    options =
-      (settings.endpoint.map { ["--endpoint", $0] } ?? []) + (settings.region.map { ["--region", $0] } ?? [])
+    let flags = [
+      ("--endpoint", settings.endpoint), ("--region", settings.region), ("--ca", settings.certificates),
+    ]
+    options = flags.flatMap { flag, value in value.map { [flag, $0] } ?? [] }
     self.log = log
     do throws(SystemError) { ending = try StorePipe() } catch { throw CommandFailure("\(error)") }
     log.info("models come from \(printable(settings.shownURL)) into \(printable(cache))")

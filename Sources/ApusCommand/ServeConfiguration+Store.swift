@@ -9,6 +9,8 @@ extension ServeConfiguration {
     var intervalSeconds: Int
     var endpoint: String?
     var region: String?
+    /// Of those who may sign the store's certificate, in PEM; nil: the system's.
+    var certificates: String?
 
     /// Without what may be a signature.
     var shownURL: String { String(url.prefix { $0 != "?" }) }

@@ -58,7 +58,7 @@ extension ServeConfiguration {
     text(.models).map { url in
       Store(
         url: url, cache: path(.storeCache), intervalSeconds: number(.storeInterval),
-        endpoint: text(.storeEndpoint), region: text(.storeRegion))
+        endpoint: text(.storeEndpoint), region: text(.storeRegion), certificates: path(.storeCA))
     }
   }
   var threads: Int { number(.threads) }

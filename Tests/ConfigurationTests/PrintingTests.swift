@@ -87,6 +87,7 @@ import Testing
           interval: 10  # default
           # endpoint: not set
           # region: not set
+          # ca: not set
         # policy: not set
         signatures:
           # keys: not set

@@ -1,6 +1,7 @@
 """Stores to sync from: S3 by moto's server, and web servers that misbehave where a test asks them to."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import boto3
@@ -42,3 +43,13 @@ def s3(moto, request):
 def web():
     with WebServer() as server:
         yield server
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate],
+        check=True, capture_output=True)
+    return certificate, key

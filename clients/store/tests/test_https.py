@@ -1,20 +1,6 @@
 """A store on a web server with a certificate of its own making."""
 
-import subprocess
-
-import pytest
-
 from stores import WebServer, contents, sync
-
-
-@pytest.fixture
-def certificate(tmp_path):
-    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate],
-        check=True, capture_output=True)
-    return certificate, key
 
 
 def test_its_certificate_is_named(certificate, tmp_path):

@@ -6,7 +6,7 @@ import signal
 import subprocess
 from pathlib import Path
 
-from stores import PROGRAM, environment, eventually
+from stores import PROGRAM, WebServer, environment, eventually
 
 APUS = Path(PROGRAM).resolve().with_name("apus")
 DIGITS = Path(__file__).resolve().parents[3] / "models/repository/digits/1"
@@ -21,6 +21,12 @@ def publish(s3, version):
         s3.put(f"digits/{version}/{file.name}", file.read_bytes())
 
 
+def server_environment(variables):
+    """Of this process without what is said to `apus-store` alone, and these."""
+    plain = {key: value for key, value in environment({}).items() if not key.startswith("APUS_")}
+    return {**plain, **variables}
+
+
 class Server:
     """`apus serve` on a store, ended at the end of its `with`; `lines` is its log, once it has ended."""
 
@@ -28,12 +34,11 @@ class Server:
         folder.mkdir(exist_ok=True)
         self.socket = folder / "s"
         self.log = folder / "log"
-        plain = {key: value for key, value in environment(variables).items() if not key.startswith("APUS_")}
-        plain |= {"APUS_STORE_INTERVAL": "1", "APUS_STORE_CACHE": str(cache)}
+        own = {"APUS_STORE_INTERVAL": "1", "APUS_STORE_CACHE": str(cache)}
         with open(self.log, "w") as log:
             self.process = subprocess.Popen(
                 [APUS, "serve", "--models", url, "--listen", f"unix:{self.socket}", "--threads", "1", *arguments],
-                env=plain, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                env=server_environment({**variables, **own}), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def __enter__(self):
         eventually(lambda: self.socket.exists() or self.process.poll() is not None)
@@ -167,3 +172,15 @@ def test_the_follower_ends_where_the_server_is_killed(s3, tmp_path):
         except FileNotFoundError:
             return True
     eventually(has_ended)
+
+
+def test_a_store_with_a_certificate_of_its_own(certificate, tmp_path):
+    with WebServer(certificate) as web:
+        web.publish({"digits": ({1: {file.name: file.read_bytes() for file in DIGITS.iterdir()}}, None)})
+        with Server(web.url, tmp_path / "a", tmp_path / "cache", {"APUS_STORE_CA": str(certificate[0])}) as server:
+            assert server.models() == {1: ("ready", ["latest"])}
+        lonely = subprocess.run(
+            [APUS, "serve", "--models", web.url, "--listen", f"unix:{tmp_path / 's'}"], capture_output=True, text=True,
+            timeout=60,
+            env=server_environment({"APUS_STORE_CACHE": str(tmp_path / "other")}))
+        assert lonely.returncode == 1 and "certificate" in lonely.stderr
