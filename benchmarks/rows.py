@@ -36,6 +36,8 @@ class Bench:
   strong_tls: object
   rest: object
   observed: object
+  platform: object
+  quick: bool
   cores: tuple
   rounds: int
   seconds: float

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures Apus against the raw sockets under it, against gRPC C++ doing the same, and over TLS: README.md.
+"""Measures Apus against the raw sockets under it, gRPC C++ doing the same, and itself amid changes: README.md.
 
 Each baseline and Apus run in turn on the same processors, A B A B …; what counts is the median of the rounds'
 ratios. Needs Python 3 alone, and the programs that `make -C benchmarks` and `swift build -c release` make.
@@ -16,6 +16,8 @@ import time
 
 import machine
 import peers
+import platform_peers
+import platform_rows
 import rest_peers
 import rest_rows
 import rows
@@ -25,7 +27,9 @@ import tls_rows
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
 # Titles of the tables, and their rows.
-TABLES = {"": rows.ROWS, "TLS": tls_rows.ROWS, "HTTP": rest_rows.ROWS}
+TABLES = {"": rows.ROWS, "TLS": tls_rows.ROWS, "HTTP": rest_rows.ROWS, "Models that change": platform_rows.ROWS}
+# Tables that can be asked for as a whole.
+GROUPS = {"tls": tls_rows.ROWS, "rest": rest_rows.ROWS, "platform": platform_rows.ROWS}
 
 
 def arguments():
@@ -36,9 +40,9 @@ def arguments():
   parser.add_argument("--models", default=os.path.join(ROOT, "models", "repository"), metavar="DIR",
                       help="a repository with textclassifier and digits (default: models/repository)")
   parser.add_argument("--only", action="append", metavar="NAME",
-                      choices=[*rows.ROWS, "tls", *tls_rows.ROWS, "rest", *rest_rows.ROWS],
-                      help=f"this row only, may be repeated: {', '.join(rows.ROWS)}; tls or rest for a whole "
-                      f"table, or of those: {', '.join([*tls_rows.ROWS, *rest_rows.ROWS])}")
+                      choices=[*rows.ROWS, *(word for name, table in GROUPS.items() for word in (name, *table))],
+                      help=f"this row only, may be repeated: {', '.join(rows.ROWS)}; {', '.join(GROUPS)} for a whole "
+                      f"table, or of those: {', '.join(name for table in GROUPS.values() for name in table)}")
   parser.add_argument("--rounds", type=int, default=5, metavar="N", help="times each is run (default: 5)")
   parser.add_argument("--seconds", type=float, default=1.5, metavar="S",
                       help="length of one measurement (default: 1.5)")
@@ -53,8 +57,8 @@ def arguments():
     parser.error("--rounds and --seconds must be positive")
   if options.quick:
     options.rounds, options.seconds = 1, 0.3
-  options.only = set(options.only or [*rows.ROWS, "tls", "rest"])
-  for name, of_table in (("tls", tls_rows.ROWS), ("rest", rest_rows.ROWS)):
+  options.only = set(options.only or [*rows.ROWS, *GROUPS])
+  for name, of_table in GROUPS.items():
     if name in options.only:
       options.only |= set(of_table)
   return options
@@ -122,6 +126,7 @@ def measure(options, folder):
       tls=tls_peers.TLS(build, folder) if encrypted else None,
       strong_tls=tls_peers.TLS(build, folder, bits=3072) if encrypted else None,
       rest=rest_peers.Rest(folder) if http else None, observed=rest_peers.Observed(apus, folder),
+      platform=platform_peers.Platform(apus, folder), quick=options.quick,
       cores=machine.two_cores(), rounds=options.rounds, seconds=options.seconds, progress=progress)
   frame_bytes = [peers.REQUEST_BYTES, peers.ANSWER_BYTES]
   if others:
