@@ -20,7 +20,7 @@ public struct ServerHealth: Equatable, Sendable {
 public struct ModelDescription: Equatable, Sendable {
   public let name: String
   public let version: UInt64
-  /// `ready`, `loading` or `failed`.
+  /// `loading`, `warming`, `ready`, `draining`, `unloaded`, `withdrawn` or `failed`.
   public let state: String
   /// Why it failed, for a person; otherwise empty.
   public let reason: String
@@ -40,6 +40,22 @@ public struct ModelDescription: Equatable, Sendable {
   public let takesTexts: Bool
   /// The classes' names, in index order; empty where only a list was asked for, or when the model has none.
   public let labels: [String]
+  /// Why callers should leave it, and for which; empty: it is current.
+  public let deprecated: String
+  /// Share of the model's calls without version that it gets as a canary, in per cent.
+  public let weightPercent: Double
+  /// Whether the model's calls without version are mirrored to it.
+  public let isShadow: Bool
+  /// The identity that published it, as a policy names it; empty: its folder was placed by hand.
+  public let publishedBy: String
+  /// When, in nanoseconds since 1970; 0: its folder was placed by hand.
+  public let publishedNanoseconds: UInt64
+  /// What it was published from, as the publisher said.
+  public let source: String
+  /// The trusted key that signed it; empty: none.
+  public let signedBy: String
+  /// Of its weights, while it is loaded.
+  public let memoryBytes: UInt64
 
   init(_ info: ModelInfo) {
     name = info.name
@@ -54,6 +70,14 @@ public struct ModelDescription: Equatable, Sendable {
     inputShape = info.inputs.first?.shape.dropFirst().map { Int($0) } ?? []
     takesTexts = info.inputs.first?.dtype == .utf8
     labels = info.labels
+    deprecated = info.deprecated
+    weightPercent = Double(info.weight) / 100
+    isShadow = info.isShadow
+    publishedBy = info.publishedBy
+    publishedNanoseconds = info.publishedNanoseconds
+    source = info.source
+    signedBy = info.signedBy
+    memoryBytes = info.memoryBytes
   }
 }
 
@@ -96,6 +120,10 @@ public struct ModelStatistics: Equatable, Sendable {
   public let queue: LatencyQuantiles
   /// The batch's arithmetic.
   public let compute: LatencyQuantiles
+  /// Nil for a version without samples.
+  public let drift: DriftStatistics?
+  /// Nil where no other version's calls are mirrored to it.
+  public let shadow: ShadowStatistics?
 
   init(_ stats: ModelStats) {
     name = stats.model
@@ -106,6 +134,8 @@ public struct ModelStatistics: Equatable, Sendable {
     total = LatencyQuantiles(stats.total)
     queue = LatencyQuantiles(stats.queue)
     compute = LatencyQuantiles(stats.compute)
+    drift = stats.drift.map { DriftStatistics($0) }
+    shadow = stats.shadow.map { ShadowStatistics($0) }
   }
 }
 
@@ -167,5 +197,5 @@ extension SynchronousClient {
     return ModelDescription(try getModel(request, timeoutNanoseconds: nanoseconds(timeout)))
   }
 
-  private func nanoseconds(_ timeout: Duration?) -> UInt64 { timeout?.wholeNanoseconds ?? 0 }
+  func nanoseconds(_ timeout: Duration?) -> UInt64 { timeout?.wholeNanoseconds ?? 0 }
 }

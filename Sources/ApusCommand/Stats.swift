@@ -11,6 +11,10 @@ struct Stats: ParsableCommand {
       Everything counts from the start of the server. A total runs from a request's first byte to just \
       before its answer is written; percentiles are at most 1/32 too high.
 
+      Drift compares calls and answers since a version was loaded with the samples that came with it, as \
+      population stability indices: below 0.1 nothing has changed, above 0.25 much has. Inputs are named by \
+      their place, from 0. Disagreements are rows for which a shadow found another most probable class.
+
         apus stats --to unix:/run/apus.sock
         apus stats --to unix:/run/apus.sock --model digits --json
       """)
@@ -85,6 +89,7 @@ struct Stats: ParsableCommand {
     calls.print()
     print()
     times.print()
+    StatsVersions.print(models)
   }
 
   /// For example `1200 OK, 3 NOT_FOUND`.
@@ -127,6 +132,7 @@ extension ModelStats {
       "model": .string(model), "version": .integer(version), "requests_total": .integer(requestsTotal),
       "rows_total": .integer(rowsTotal), "codes": .array(codes.map { $0.json }), "total": total.json,
       "queue": queue.json, "compute": compute.json, "batches": .array(batches.map { $0.json }),
+      "drift": drift?.json ?? .null, "shadow": shadow?.json ?? .null,
     ]
   }
 }

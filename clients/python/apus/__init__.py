@@ -1,6 +1,8 @@
 """Client for Apus, a server of trained classifiers: numpy arrays in, classes and probabilities out."""
 
+from .administration_messages import Act, VersionResponse
 from .client import Client
+from .deprecation import DeprecatedVersion
 from .errors import (
     ApusError,
     CertificateError,
@@ -19,16 +21,20 @@ from .errors import (
 )
 from .messages import (
     DataType,
+    Drift,
     HealthResponse,
     ModelInfo,
     ModelState,
+    ModelStats,
     ServingStatus,
+    Shadow,
     StatsResponse,
     TimeAccount,
 )
 from .tensors import Classification
 
 __all__ = [
+    "Act",
     "ApusError",
     "CertificateError",
     "Classification",
@@ -39,17 +45,22 @@ __all__ = [
     "ConnectionLost",
     "DataType",
     "DeadlineExceeded",
+    "DeprecatedVersion",
+    "Drift",
     "HealthResponse",
     "ModelInfo",
     "ModelState",
+    "ModelStats",
     "PermissionDenied",
     "ProtocolError",
     "ResourceExhausted",
     "ServingStatus",
+    "Shadow",
     "StatsResponse",
     "StatusError",
     "TLSError",
     "TimeAccount",
     "Unauthenticated",
+    "VersionResponse",
     "WrongName",
 ]

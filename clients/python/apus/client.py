@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import math
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Callable, Optional, TypeVar, Union
+from typing import Any, Callable, NamedTuple, Optional, TypeVar, Union
 
 from . import messages, tensors, wire
+from .administration import Administration
 from .connection import Address, Connection, parse_address, remaining
-from .errors import ApusError, ConnectionLost, DeadlineExceeded, ProtocolError, StatusError
+from .deprecation import Deprecations
+from .errors import ConnectionLost, DeadlineExceeded, ProtocolError
 from .exchange import Call, Exchange
 from .watch import watch_health
 from .hello import Token, is_loopback
 from .messages import Method
-from .publishing import pieces, version_files
 from .tensors import Classification
 from .tls import TLS
 
@@ -27,7 +27,7 @@ OUTGOING_BYTES = 1 << 20
 Answer = TypeVar("Answer")
 
 
-class Client:
+class Client(Administration):
     """Calls a server at `unix:PATH`, `tcp://HOST:PORT` or `tls://HOST:PORT`.
 
     The first call connects, and so does the first one after the connection was lost. `timeout` is the time in
@@ -57,6 +57,7 @@ class Client:
         self._token = make_token(self._address, token, token_file, insecure)
         self._connection: Optional[Connection] = None
         self._ids = itertools.count(1)
+        self._deprecations = Deprecations()
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
@@ -77,7 +78,7 @@ class Client:
     def classify(self, model: str, array: Any = None, top: int = 0, version: Optional[int] = None,
                  alias: Optional[str] = None, scores: bool = False, labels: bool = True,
                  timeout: Optional[float] = None, trace_parent: str = "", *,
-                 text: Union[str, Sequence[str], None] = None) -> Classification:
+                 text: Union[str, Sequence[str], None] = None, route_key: str = "") -> Classification:
         """Classifies one input, an array of one dimension, or a batch, whose first dimension is the rows.
 
         Models of texts take `text` instead: one str, or a list of them, a row each.
@@ -85,51 +86,46 @@ class Client:
         `top` keeps the most probable classes; 0 gives every class in the order of its index. `version` or
         `alias` choose a version of the model, `scores` asks for the raw outputs, `labels` for the names.
         `trace_parent` is the trace that the call belongs to, as W3C Trace Context writes it in `traceparent`;
-        the server puts it into its access log, and ignores a malformed one.
+        the server puts it into its access log, and ignores a malformed one. `route_key`, for example a user's
+        id, keeps its calls on one side where a share of the calls goes to another version.
+
+        The first answer of a deprecated version warns of it, as `DeprecatedVersion`.
         """
         if (array is None) == (text is None):
             raise ValueError("give an array or text=, one of them")
-        if text is None:
-            return self.classify_many(
-                model, [array], top, version, alias, scores, labels, timeout, trace_parent=trace_parent)[0]
-        texts, single = tensors.as_texts(text)
-        inputs = [(tensors.part_of_texts(texts), b"".join(texts), len(texts), single)]
-        return self._classify(model, inputs, top, version, alias, scores, labels, timeout, 1,
-                              trace_parent)[0]
+        one_input = array_input(array) if text is None else text_input(text)
+        choice = Choice(model, version, alias, top, scores, labels, trace_parent, route_key)
+        return self._classify(choice, [one_input], timeout, 1)[0]
 
     def classify_many(self, model: str, arrays: Iterable[Any], top: int = 0, version: Optional[int] = None,
                       alias: Optional[str] = None, scores: bool = False, labels: bool = True,
-                      timeout: Optional[float] = None, window: int = 64,
-                      trace_parent: str = "") -> list[Classification]:
+                      timeout: Optional[float] = None, window: int = 64, trace_parent: str = "", *,
+                      route_key: str = "") -> list[Classification]:
         """Makes a call for each array, up to `window` at the same time, and gives the answers in order.
 
-        `timeout` is for all of them together. The first call that fails raises, and no further ones are sent.
+        `timeout` is for all of them together, and so is all else that `classify` takes. The first call that
+        fails raises, and no further ones are sent.
         """
-        inputs = []
-        for array in arrays:
-            values, single = tensors.as_input(array)
-            inputs.append((tensors.part_of(values), values.tobytes(), len(values), single))
-        return self._classify(model, inputs, top, version, alias, scores, labels, timeout, window,
-                              trace_parent)
+        inputs = [array_input(array) for array in arrays]
+        choice = Choice(model, version, alias, top, scores, labels, trace_parent, route_key)
+        return self._classify(choice, inputs, timeout, window)
 
-    def _classify(self, model: str, inputs: list[tuple[messages.Part, bytes, int, bool]], top: int,
-                  version: Optional[int], alias: Optional[str], scores: bool, labels: bool,
-                  timeout: Optional[float], window: int, trace_parent: str) -> list[Classification]:
-        """A call for each input: its part, the body, its rows and whether it is one row and no batch."""
-        check_choice(version, alias)
-        if top < 0 or window < 1:
-            raise ValueError(f"top is {top} and window {window}: they must be at least 0 and 1")
-        calls: list[Call] = []
-        asked: list[tensors.Asked] = []
-        for part, body, rows, single in inputs:
-            request = messages.ClassifyRequest(
-                model=model, version=version or 0, alias=alias or "", inputs=[part],
-                top_k=top, want_scores=scores, want_labels=labels, trace_parent=trace_parent.encode())
-            calls.append(Call(Method.CLASSIFY, request, body))
-            asked.append(tensors.Asked(rows, single, top, labels, scores))
-        return self._run(calls, timeout, window, lambda: [
+    def _classify(self, choice: Choice, inputs: list[Input], timeout: Optional[float],
+                  window: int) -> list[Classification]:
+        """A call for each input."""
+        check_choice(choice.version, choice.alias)
+        if choice.top < 0 or window < 1:
+            raise ValueError(f"top is {choice.top} and window {window}: they must be at least 0 and 1")
+        calls = [Call(Method.CLASSIFY, choice.request(one.part), one.body) for one in inputs]
+        asked = [tensors.Asked(one.rows, one.single, choice.top, choice.labels, choice.scores)
+                 for one in inputs]
+        results = self._run(calls, timeout, window, lambda: [
             tensors.read_classification(bytes(call.metadata), call.body, wanted)
             for call, wanted in zip(calls, asked)])
+        for result in results:
+            # The caller is above this method and the public one.
+            self._deprecations.warn(choice.model, result.version, result.deprecated, stacklevel=3)
+        return results
 
     def health(self, model: str = "", timeout: Optional[float] = None) -> messages.HealthResponse:
         """Whether the server, or one model of it, answers calls."""
@@ -164,49 +160,6 @@ class Client:
         if model is None:
             raise ProtocolError("the answer lacks the model that was asked for")
         return model
-
-    def publish(self, folder: str, name: str, version: Optional[int] = None, aliases: Iterable[str] = (),
-                source: str = "", keep_latest: bool = False,
-                timeout: Optional[float] = None) -> messages.VersionResponse:
-        """Sends a folder's files as a version of a model; returns when it serves. Needs the right `admin`.
-
-        `timeout` is for each call; the last of them loads the model. What fails is taken back.
-        """
-        files = version_files(folder)
-        request = messages.BeginPublishRequest(
-            name, version or 0, [file for _, file in files], source, list(aliases), keep_latest)
-        begun = self._unary(Method.BEGIN_PUBLISH, request, messages.BeginPublishResponse, timeout)
-        if begun.max_chunk_bytes == 0:
-            raise ProtocolError("pieces of no bytes can carry no file")
-        try:
-            for piece, body in pieces(files, begun.upload, begun.max_chunk_bytes):
-                self._unary(Method.UPLOAD, piece, messages.UploadResponse, timeout, body)
-            commit = messages.CommitPublishRequest(begun.upload)
-            return self._unary(Method.COMMIT_PUBLISH, commit, messages.VersionResponse, timeout)
-        except StatusError as error:
-            if not isinstance(error, DeadlineExceeded):
-                with contextlib.suppress(ApusError):
-                    abort = messages.AbortPublishRequest(begun.upload)
-                    self._unary(Method.ABORT_PUBLISH, abort, messages.AbortPublishResponse, timeout)
-            raise
-
-    def withdraw(self, name: str, version: int, note: str = "", delete_files: bool = False,
-                 timeout: Optional[float] = None) -> messages.VersionResponse:
-        """Takes a version out of service, and with `delete_files` off the disk."""
-        request = messages.VersionRequest(name, version, note, delete_files)
-        return self._unary(Method.WITHDRAW, request, messages.VersionResponse, timeout)
-
-    def rollback(self, name: str, version: Optional[int] = None,
-                 timeout: Optional[float] = None) -> messages.VersionResponse:
-        """Lets the version answer that did before, or this one."""
-        request = messages.VersionRequest(name, version or 0)
-        return self._unary(Method.ROLLBACK, request, messages.VersionResponse, timeout)
-
-    def alias(self, name: str, alias: str, version: Optional[int],
-              timeout: Optional[float] = None) -> messages.VersionResponse:
-        """Makes an alias mean a version; None: nothing any more."""
-        request = messages.SetAliasRequest(name, alias, version or 0)
-        return self._unary(Method.SET_ALIAS, request, messages.VersionResponse, timeout)
 
     def _unary(self, method: Method, request: Any, answer: type[Answer], timeout: Optional[float],
                body: bytes = b"") -> Answer:
@@ -268,6 +221,44 @@ class Client:
             self.close()
         elif frames:
             raise ProtocolError("the server sent an answer that nobody asked for")
+
+
+class Input(NamedTuple):
+    """What is classified by one call, and whether it is one row and no batch."""
+
+    part: messages.Part
+    body: bytes
+    rows: int
+    single: bool
+
+
+def array_input(array: Any) -> Input:
+    values, single = tensors.as_input(array)
+    return Input(tensors.part_of(values), values.tobytes(), len(values), single)
+
+
+def text_input(text: Union[str, Sequence[str]]) -> Input:
+    texts, single = tensors.as_texts(text)
+    return Input(tensors.part_of_texts(texts), b"".join(texts), len(texts), single)
+
+
+class Choice(NamedTuple):
+    """What classifies, and what is wanted of it."""
+
+    model: str
+    version: Optional[int]
+    alias: Optional[str]
+    top: int
+    scores: bool
+    labels: bool
+    trace_parent: str
+    route_key: str
+
+    def request(self, part: messages.Part) -> messages.ClassifyRequest:
+        return messages.ClassifyRequest(
+            model=self.model, version=self.version or 0, alias=self.alias or "", inputs=[part],
+            top_k=self.top, want_scores=self.scores, want_labels=self.labels,
+            trace_parent=self.trace_parent.encode(), route_key=self.route_key)
 
 
 def check_choice(version: Optional[int], alias: Optional[str]) -> None:

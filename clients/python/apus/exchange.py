@@ -27,7 +27,7 @@ class Call:
         self.not_before = 0.0
         self.retried = False
         # Each frame stands for itself, and an error may end them.
-        self.steps = method == Method.COMMIT_PUBLISH
+        self.steps = method in (Method.COMMIT_PUBLISH, Method.LOAD)
         self.metadata, self.body = bytearray(), b""
         self.error: Optional[StatusError] = None
 

@@ -24,7 +24,13 @@ class Method(enum.IntEnum):
     ABORT_PUBLISH = 0x0204
     WITHDRAW = 0x0205
     ROLLBACK = 0x0206
+    LOAD = 0x0207
+    UNLOAD = 0x0208
+    VERIFY = 0x0209
+    DEPRECATE = 0x020A
     SET_ALIAS = 0x020B
+    SET_TRAFFIC = 0x020C
+    HISTORY = 0x020D
 
 
 class DataType(enum.IntEnum):
@@ -67,7 +73,8 @@ class ModelState(enum.IntEnum):
     WITHDRAWN = 7
 
 
-DEFAULTS = {"uint32": 0, "uint64": 0, "int64": 0, "bool": False, "float": 0.0, "string": "", "bytes": b""}
+DEFAULTS = {"uint32": 0, "uint64": 0, "int64": 0, "bool": False, "float": 0.0, "double": 0.0, "string": "",
+            "bytes": b""}
 
 
 def one(number: int, kind: Any) -> Any:
@@ -122,6 +129,7 @@ class ClassifyRequest:
     want_scores: bool = one(7, "bool")
     want_labels: bool = one(8, "bool")
     trace_parent: bytes = one(10, "bytes")
+    route_key: str = one(11, "string")
 
 
 @dataclass
@@ -238,8 +246,40 @@ class BatchCount:
 
 
 @dataclass
+class Drift:
+    """How far calls and answers have moved from the samples that were published with the version.
+
+    The numbers are population stability indices: below 0.1 nothing has changed, above 0.25 much has. `inputs`
+    has one for each number of an input, or is empty where they are over 256; `largest_input` is the largest of
+    all, at `largest_input_index`. `rows_total` rows were looked at.
+    """
+
+    classes: float = one(1, "double")
+    inputs: list[float] = many(2, "double")
+    rows_total: int = one(3, "uint64")
+    largest_input: float = one(4, "double")
+    largest_input_index: int = one(5, "uint32")
+
+
+@dataclass
+class Shadow:
+    """Calls that another version answered and this one computed as well.
+
+    Of `rows_total` rows, `disagreements_total` had another most probable class; `dropped_total` calls were not
+    mirrored, because too many were waiting.
+    """
+
+    rows_total: int = one(1, "uint64")
+    disagreements_total: int = one(2, "uint64")
+    dropped_total: int = one(3, "uint64")
+
+
+@dataclass
 class ModelStats:
-    """One version of a model, since the start."""
+    """One version of a model, since the start.
+
+    `drift` is None for a version without samples, `shadow` where no other version's calls are mirrored to it.
+    """
 
     model: str = one(1, "string")
     version: int = one(2, "uint64")
@@ -250,6 +290,8 @@ class ModelStats:
     queue: Optional[LatencySummary] = one(7, LatencySummary)
     compute: Optional[LatencySummary] = one(8, LatencySummary)
     batches: list[BatchCount] = many(9, BatchCount)
+    drift: Optional[Drift] = one(10, Drift)
+    shadow: Optional[Shadow] = one(11, Shadow)
 
 
 @dataclass
@@ -317,77 +359,3 @@ class GetModelRequest:
 @dataclass
 class GetModelResponse:
     model: Optional[ModelInfo] = one(1, ModelInfo)
-
-
-@dataclass
-class UploadFile:
-    name: str = one(1, "string")
-    size: int = one(2, "uint64")
-    sha256: bytes = one(3, "bytes")
-
-
-@dataclass
-class BeginPublishRequest:
-    model: str = one(1, "string")
-    version: int = one(2, "uint64")
-    files: list[UploadFile] = many(3, UploadFile)
-    source: str = one(4, "string")
-    aliases: list[str] = many(5, "string")
-    keep_latest: bool = one(6, "bool")
-
-
-@dataclass
-class BeginPublishResponse:
-    upload: int = one(1, "uint64")
-    version: int = one(2, "uint64")
-    max_chunk_bytes: int = one(3, "uint32")
-
-
-@dataclass
-class UploadRequest:
-    upload: int = one(1, "uint64")
-    file: int = one(2, "uint32")
-    offset: int = one(3, "uint64")
-
-
-@dataclass
-class UploadResponse:
-    received: int = one(1, "uint64")
-
-
-@dataclass
-class CommitPublishRequest:
-    upload: int = one(1, "uint64")
-
-
-@dataclass
-class AbortPublishRequest:
-    upload: int = one(1, "uint64")
-
-
-@dataclass
-class AbortPublishResponse:
-    pass
-
-
-@dataclass
-class VersionRequest:
-    model: str = one(1, "string")
-    version: int = one(2, "uint64")
-    note: str = one(3, "string")
-    delete_files: bool = one(4, "bool")
-
-
-@dataclass
-class VersionResponse:
-    """A version as it is after an act, and what was done."""
-
-    model: Optional[ModelInfo] = one(1, ModelInfo)
-    detail: str = one(2, "string")
-
-
-@dataclass
-class SetAliasRequest:
-    model: str = one(1, "string")
-    alias: str = one(2, "string")
-    version: int = one(3, "uint64")

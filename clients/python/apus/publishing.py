@@ -6,7 +6,7 @@ import hashlib
 import os
 from typing import Iterator
 
-from . import messages
+from . import administration_messages as messages
 
 LEFT_OUT = {"manifest.json", "model.plan"}  # a server makes these from the others
 PIECE_BYTES = 1 << 20

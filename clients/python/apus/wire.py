@@ -26,6 +26,7 @@ FLAG_REGION, FLAG_STATUS, FLAG_MORE = 1, 2, 4
 HEADER = struct.Struct("<4sBBHQIIQ")
 
 VARINT, FIXED64, DELIMITED, FIXED32 = 0, 1, 2, 5
+FLOATS = {"float": struct.Struct("<f"), "double": struct.Struct("<d")}
 
 Message = TypeVar("Message")
 
@@ -128,18 +129,15 @@ def encode(message: Any) -> bytes:
         elif wire_type_of(kind) == DELIMITED:
             written.extend(encode_field(number, kind, element) for element in value)
         else:
-            packed = b"".join(write_varint(element) for element in value)
-            written.append(encode_field(number, "bytes", packed))
+            written.append(encode_field(number, "bytes", b"".join(write_number(kind, one) for one in value)))
     return b"".join(written)
 
 
 def encode_field(number: int, kind: Any, value: Any) -> bytes:
     wire_type = wire_type_of(kind)
     key = write_varint(number << 3 | wire_type)
-    if wire_type == VARINT:
-        return key + write_varint(int(value))
-    if kind == "float":
-        return key + struct.pack("<f", value)
+    if wire_type != DELIMITED:
+        return key + write_number(kind, value)
     if kind == "string":
         value = value.encode()
     elif kind != "bytes":
@@ -147,9 +145,15 @@ def encode_field(number: int, kind: Any, value: Any) -> bytes:
     return key + write_varint(len(value)) + bytes(value)
 
 
+def write_number(kind: Any, value: Any) -> bytes:
+    if kind in FLOATS:
+        return FLOATS[kind].pack(value)
+    return write_varint(int(value))
+
+
 def wire_type_of(kind: Any) -> int:
-    if kind == "float":
-        return FIXED32
+    if kind in FLOATS:
+        return FIXED32 if kind == "float" else FIXED64
     if kind in ("string", "bytes") or dataclasses.is_dataclass(kind):
         return DELIMITED
     return VARINT
@@ -197,10 +201,10 @@ def read_payload(data: bytes, position: int, wire_type: int) -> tuple[Any, int]:
 def take_field(values: dict[str, Any], field: dataclasses.Field[Any], wire_type: int, payload: Any) -> None:
     kind, repeated, name = field.metadata["kind"], field.metadata["repeated"], field.name
     expected = wire_type_of(kind)
-    if repeated and expected == VARINT and wire_type == DELIMITED:
+    if repeated and expected != DELIMITED and wire_type == DELIMITED:
         elements, position = values.setdefault(name, []), 0
         while position < len(payload):
-            value, position = read_varint(payload, position)
+            value, position = read_payload(payload, position, expected)
             elements.append(convert(kind, value))
     elif wire_type != expected:
         raise ProtocolError(f"field {name} has wire type {wire_type} instead of {expected}")
@@ -221,8 +225,8 @@ def convert(kind: Any, payload: Any) -> Any:
             raise ProtocolError("a text in a message is not UTF-8") from None
     if kind in ("bytes", "uint64"):
         return payload
-    if kind == "float":
-        return struct.unpack("<f", payload)[0]
+    if kind in FLOATS:
+        return FLOATS[kind].unpack(payload)[0]
     if kind == "uint32":
         return payload & 0xFFFF_FFFF
     if kind == "int64":

@@ -47,10 +47,12 @@ def welcome() -> bytes:
     return answer(HELLO, 0, bytes.fromhex("0801 1208 617075732f312e30 18808004 2080808020 288002"))
 
 
-def one_class(id: int, probability: float, version: int = 1) -> bytes:
+def one_class(id: int, probability: float, version: int = 1, deprecated: bytes = b"") -> bytes:
     """The answer to a Classify of one row with top 1: class 0 with the given probability."""
     metadata = bytes.fromhex("0801 1001 1a08 0801 12020101 2004 220a 0808 12020101 1840 2004 38")
     metadata += bytes([version])
+    if deprecated:
+        metadata += b"\x5a" + bytes([len(deprecated)]) + deprecated
     return answer(CLASSIFY, id, metadata, struct.pack("<f60xI", probability, 0))
 
 

@@ -118,6 +118,7 @@ def test_texts_that_cannot_be_sent():
     with pytest.raises(ValueError, match="surrogates"):
         client.classify("m", text="\ud800")
 
+
 def test_a_trace_parent():
     trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 

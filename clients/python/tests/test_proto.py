@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from apus import messages
+from apus import administration_messages, messages
 from apus.errors import Code
 
 PROTO = (Path(__file__).resolve().parents[3] / "proto" / "apus.proto").read_text()
@@ -22,8 +22,8 @@ def block(kind, name):
 
 
 def declared(kind):
-    return [value for value in vars(messages).values()
-            if isinstance(value, type) and kind(value) and value.__module__ == messages.__name__]
+    return [value for module in (messages, administration_messages) for value in vars(module).values()
+            if isinstance(value, type) and kind(value) and value.__module__ == module.__name__]
 
 
 @pytest.mark.parametrize("message", declared(dataclasses.is_dataclass))
@@ -33,7 +33,8 @@ def test_fields(message):
     for field in dataclasses.fields(message):
         kind = field.metadata["kind"]
         kind = kind if isinstance(kind, str) else kind.__name__
-        assert truth[field.name] == (field.metadata["repeated"], kind, field.metadata["number"]), field.name
+        name = field.name.rstrip("_")  # `from` is a word of Python
+        assert truth[name] == (field.metadata["repeated"], kind, field.metadata["number"]), name
 
 
 @pytest.mark.parametrize("values", declared(lambda value: issubclass(value, enum.Enum)))

@@ -5,9 +5,10 @@ import os
 
 import pytest
 
-from apus import messages, wire
+from apus import administration_messages as messages, wire
+from apus.administration_messages import VersionResponse
 from apus.exchange import Call, Exchange
-from apus.messages import Method, ModelInfo, ModelState, VersionResponse
+from apus.messages import Method, ModelInfo, ModelState, Status
 from apus.publishing import pieces, version_files
 from apus.wire import FLAG_MORE, FLAG_STATUS, KIND_ANSWER
 from apus.errors import StatusError
@@ -71,6 +72,6 @@ def test_the_last_step_is_the_answer():
 
 def test_an_error_may_follow_steps():
     call, exchange = committing()
-    status = wire.encode(messages.Status(9, "no", "NO"))
+    status = wire.encode(Status(9, "no", "NO"))
     exchange.take(wire.Frame(KIND_ANSWER, Method.COMMIT_PUBLISH, 1, FLAG_STATUS, status, b""))
     assert exchange.done and isinstance(call.error, StatusError)

@@ -7,6 +7,7 @@ from apus.errors import ProtocolError
 from apus.messages import (
     ClassifyRequest,
     DataType,
+    Drift,
     HealthResponse,
     ModelState,
     Part,
@@ -161,6 +162,28 @@ def test_negative_numbers_and_unpacked_lists():
     assert wire.decode(TensorInfo, packed).shape == [-1, 64]
     assert wire.decode(TensorInfo, unpacked).shape == [-1, 64]
     assert wire.encode(TensorInfo(shape=[-1, 64])) == packed
+
+
+def test_doubles():
+    packed = bytes.fromhex("09 000000000000d03f  12 10 000000000000f83f 00000000000000c0  18 07")
+    unpacked = bytes.fromhex("09 000000000000d03f  11 000000000000f83f  11 00000000000000c0  18 07")
+    drift = Drift(classes=0.25, inputs=[1.5, -2.0], rows_total=7)
+    assert wire.decode(Drift, packed) == wire.decode(Drift, unpacked) == drift
+    assert wire.encode(drift) == packed
+
+
+@pytest.mark.parametrize(
+    "data, complaint",
+    [
+        ("12 0c 000000000000f83f 00000000", "longer than its message"),
+        ("09 00000000", "longer than its message"),
+        ("0d 00000000", "classes has wire type 5 instead of 1"),
+        ("10 01", "inputs has wire type 0 instead of 1"),
+    ],
+)
+def test_broken_doubles(data, complaint):
+    with pytest.raises(ProtocolError, match=complaint):
+        wire.decode(Drift, bytes.fromhex(data))
 
 
 def test_unknown_fields_and_numbers_are_kept_out_of_the_way():
