@@ -6,7 +6,10 @@ extension ConfigurationLayer {
   static let fileVariable = "APUS_CONFIG"
 
   /// Names that clients, tests and tools use, and that say nothing to the server.
-  private static let otherVariables = ["APUS_BINARY", "APUS_ADDRESS", "APUS_TOKEN_FILE", "APUS_INTERPOSE"]
+  private static let otherVariables = [
+    "APUS_BINARY", "APUS_ADDRESS", "APUS_TOKEN_FILE", "APUS_INTERPOSE", "APUS_REFRESH_OUTPUT",
+    "APUS_REFRESH_MODEL", "APUS_REFRESH_VERSION",
+  ]
 
   /// What the environment says.
   ///

@@ -7,7 +7,7 @@ import ArgumentParser
 /// The commands of `apus model` that a running server answers, and what they have in common.
 enum ModelAdministration {
   static let administration: [any ParsableCommand.Type] = [
-    ModelPublish.self, ModelList.self, ModelAlias.self, ModelWeight.self, ModelShadow.self,
+    ModelPublish.self, ModelRefresh.self, ModelList.self, ModelAlias.self, ModelWeight.self, ModelShadow.self,
     ModelRollback.self, ModelDeprecate.self, ModelWithdraw.self, ModelLoad.self, ModelUnload.self,
     ModelVerify.self, ModelHistory.self,
   ]

@@ -28,14 +28,23 @@ struct ModelSign: ParsableCommand {
 
   func run() throws {
     do throws(ModelError) {
-      let key = try SigningKey(path: key)
-      let files = try VersionFile.all(inFolder: folder)
-      var signatures = try ManifestSignatures.read(folder)
-      try signatures.add(key.sign(SignedStatement.bytes(model: name, files: files)))
-      try signatures.write(folder)
-      let others = signatures.entries.count - 1
-      print("signed \(files.count) files of \(printable(name)) by \(key.id)"
-        + (others == 0 ? "" : "; \(others) other keys have signed them too"))
+      print(try Self.sign(folder, name: name, by: try SigningKey(path: key)))
     } catch { throw failure(error.description, status: 1) }
+  }
+
+  /// Adds a signature of all files in the folder to its `manifest.sig`.
+  ///
+  /// - Parameter name: the model's.
+  /// - Returns: what was done, in a line.
+  static func sign(
+    _ folder: String, name: String, by key: borrowing SigningKey
+  ) throws(ModelError) -> String {
+    let files = try VersionFile.all(inFolder: folder)
+    var signatures = try ManifestSignatures.read(folder)
+    try signatures.add(key.sign(SignedStatement.bytes(model: name, files: files)))
+    try signatures.write(folder)
+    let others = signatures.entries.count - 1
+    return "signed \(files.count) files of \(printable(name)) by \(key.id)"
+      + (others == 0 ? "" : "; \(others) other keys have signed them too")
   }
 }

@@ -148,7 +148,9 @@ final class RemoteStore: Sendable {
   private func runOnce(_ mode: [String], _ take: (Line) -> Void) throws(SystemError) -> Int32 {
     let pipe = try StorePipe()
     let arguments = ["sync", url, cache, "--json", "--parent", "\(getpid())"] + mode + options
-    let process = try startStoreProcess(program, arguments, output: pipe.writing.number)
+    let start = ChildStart(
+      program: program, arguments: arguments, output: pipe.writing.number, errors: pipe.writing.number)
+    let process = try start.start()
     // The pipe ends with the process, which is its only writer now.
     let output = pipe.takeReading()
     var lines = StoreLines()
@@ -164,9 +166,10 @@ final class RemoteStore: Sendable {
         for line in found { tell(line, take) }
       }
     }
-    var status: Int32 = 0
-    while waitpid(process, &status, 0) < 0, errno == EINTR {}
-    return status & 0x7F == 0 ? (status >> 8) & 0xFF : 128 + (status & 0x7F)
+    switch waitForChild(process) {
+    case .status(let status): return status
+    case .signal(let number): return 128 + number
+    }
   }
 
   /// A line is a document of `--json`, or what was said on standard error.

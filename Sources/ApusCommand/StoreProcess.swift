@@ -70,33 +70,3 @@ struct StoreLines {
     return lines
   }
 }
-
-/// Starts a program with this one's environment. It reads nothing, and writes all it says into `output`; no
-/// signal is blocked in it.
-///
-/// - Returns: its process, which the caller must wait for.
-func startStoreProcess(
-  _ program: String, _ arguments: [String], output: Int32
-) throws(SystemError) -> pid_t {
-  var actions = posix_spawn_file_actions_t()
-  var attributes = posix_spawnattr_t()
-  posix_spawn_file_actions_init(&actions)
-  posix_spawnattr_init(&attributes)
-  defer {
-    posix_spawn_file_actions_destroy(&actions)
-    posix_spawnattr_destroy(&attributes)
-  }
-  posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0)
-  posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO)
-  posix_spawn_file_actions_adddup2(&actions, output, STDERR_FILENO)
-  var none = sigset_t()
-  sigemptyset(&none)
-  posix_spawnattr_setsigmask(&attributes, &none)
-  posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
-  var words = ([program] + arguments).map { strdup($0) } + [nil]
-  defer { for word in words { free(word) } }
-  var process: pid_t = 0
-  let code = posix_spawn(&process, program, &actions, &attributes, &words, environ)
-  guard code == 0 else { throw SystemError("start \(program)", errorNumber: code) }
-  return process
-}

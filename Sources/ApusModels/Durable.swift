@@ -2,7 +2,7 @@ import CLinux
 import Glibc
 
 /// Changes of files that a crash at any instruction leaves undone or done, never half done.
-enum Durable {
+package enum Durable {
   /// Replaces a file by rename, when all of it is on disk.
   static func write(_ bytes: [UInt8], to path: String) throws(ModelError) {
     let temporary = path + ".new"
@@ -65,7 +65,7 @@ enum Durable {
 
   /// Removes a file, or a folder and all that is in it; links are removed, not followed. What cannot be
   /// removed stays.
-  static func remove(_ path: String) {
+  package static func remove(_ path: String) {
     guard unlink(path) != 0, errno == EISDIR || errno == EPERM else { return }
     if let stream = opendir(path) {
       var names: [String] = []

@@ -9,7 +9,9 @@ extension VersionFile {
     for name in try folder.names() where !VersionDigest.leftOut.contains(name) {
       let entry = try folder.entry(name)
       guard entry.kind == .file else { continue }
-      digest.add(name: name, contents: try MappedFile(path: entry.path).bytes)
+      // Mapped as long as it has a name.
+      let file = try MappedFile(path: entry.path)
+      digest.add(name: name, contents: file.bytes)
     }
     guard !digest.files.isEmpty else { throw ModelError("the folder \(path) holds no file") }
     return digest.files
@@ -20,7 +22,8 @@ extension ManifestSignatures {
   /// The signatures that a folder has already.
   package static func read(_ folder: String) throws(ModelError) -> ManifestSignatures {
     guard try Folder(path: folder).names().contains(fileName) else { return ManifestSignatures() }
-    return try ManifestSignatures(parsing: try MappedFile(path: folder + "/" + fileName).bytes)
+    let file = try MappedFile(path: folder + "/" + fileName)
+    return try ManifestSignatures(parsing: file.bytes)
   }
 
   package func write(_ folder: String) throws(ModelError) {

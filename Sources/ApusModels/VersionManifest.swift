@@ -38,6 +38,7 @@ package struct VersionManifest: Sendable, Equatable {
   package static let fileName = "manifest.json"
   /// Longest document that is read, in bytes.
   package static let maximumBytes = 16 << 20
+  package static let maximumSourceBytes = 1024
 
   package var model: String
   package var version: UInt64
@@ -70,6 +71,13 @@ package struct VersionManifest: Sendable, Equatable {
   package static func isFileName(_ name: String) -> Bool {
     isText(name, bytes: 1...255) && !name.hasPrefix(".") && !name.utf8.contains(UInt8(ascii: "/"))
       && !VersionDigest.leftOut.contains(name)
+  }
+}
+
+extension VersionManifest.Publication {
+  /// Whether a text can stand for what a version comes from: one line, and not too long.
+  package static func isSource(_ text: String) -> Bool {
+    isText(text, bytes: 0...VersionManifest.maximumSourceBytes)
   }
 }
 
@@ -140,7 +148,7 @@ extension VersionManifest.Publication {
       throw fields.failure("at and at_ns are different times")
     }
     from = try fields.text("from", bytes: 0...256)
-    source = try fields.text("source", bytes: 0...1024)
+    source = try fields.text("source", bytes: 0...VersionManifest.maximumSourceBytes)
   }
 }
 

@@ -82,6 +82,11 @@ extension PlatformAdministrator {
     for alias in request.aliases where !ModelRecord.isAlias(alias) || alias == "latest" {
       throw .aliasRefused
     }
+    guard VersionManifest.Publication.isSource(request.source) else {
+      throw Status(
+        .invalidArgument, "PUBLICATION_INVALID",
+        "a source is one line of at most \(VersionManifest.maximumSourceBytes) bytes")
+    }
     let known = platform.models[request.model]
     if let failure = known?.recordFailure {
       throw Status(

@@ -265,6 +265,8 @@ int clinux_end_with_parent(int parent) {
   return done < 0 ? done : getppid() == parent ? 0 : -ESRCH;
 }
 
+int clinux_process_descriptor(int process) { return (int)result(syscall(SYS_pidfd_open, process, 0)); }
+
 void clinux_keep_large_memory_apart(void) {
   mallopt(M_MMAP_THRESHOLD, 1 << 20);
   mallopt(M_TRIM_THRESHOLD, 1 << 20);

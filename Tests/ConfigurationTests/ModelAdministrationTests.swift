@@ -17,8 +17,9 @@ import Testing
     let command = try parsed(
       ModelPublish.self,
       "publish digits --name digits --version 3 --alias stable --alias canary --keep-latest --source b1")
-    #expect(command.number == 3 && command.aliases == ["stable", "canary"])
-    #expect(command.keepLatest && command.source == "b1" && command.manifest == nil)
+    let publication = command.publication
+    #expect(command.number == 3 && publication.aliases == ["stable", "canary"])
+    #expect(publication.keepLatest && publication.source == "b1" && command.manifest == nil)
     #expect(try parsed(ModelPublish.self, "publish digits --name digits").number == nil)
   }
 

@@ -76,6 +76,8 @@ int clinux_processors(void);
 int clinux_raise_descriptor_limit(void);
 // Asks for SIGTERM when the thread ends that started this process; -ESRCH where that process is not parent any more.
 int clinux_end_with_parent(int parent);
+// A descriptor that can be read once this child has ended, before and after it is waited for.
+int clinux_process_descriptor(int process);
 // Moves a file to a name that must be free.
 int clinux_rename_new(const char *from, const char *to);
 // Blocks SIGINT, SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 for this thread and its children and gives a signalfd for them;

@@ -1,8 +1,11 @@
 """What callers and memory see while versions come and go."""
+import json
+import shutil
 import threading
 
 import apus
 import numpy as np
+import pytest
 
 from conftest import DIGITS, LONG, command, make_model
 
@@ -58,13 +61,14 @@ def test_memory_comes_back(repository, serve, tmp_path):
 
 
 def test_many_models_start_and_are_found(serve, tmp_path):
-    folder = tmp_path / "many"
+    folder, model = tmp_path / "many", tmp_path / "digits"
+    shutil.copytree(DIGITS, model)
     count = 2000 if LONG else 300
     for index in range(count):
         version = folder / f"m{index}/1"
         version.mkdir(parents=True)
         for name in ("model.pth", "model.yaml"):
-            (version / name).hardlink_to(DIGITS / name)
+            (version / name).hardlink_to(model / name)
     server = serve(folder)
     client = apus.Client(server.address)
     assert len(client.models()) == count
@@ -88,3 +92,34 @@ def test_a_publisher_that_is_killed_leaves_nothing(repository, serve, tmp_path):
     assert server.stop() == 0
     assert not list((repository / ".apus/incoming").glob("*"))
     assert not (repository / "digits/2").exists()
+
+
+@pytest.mark.parametrize("source", ["x" * 1025, "two\nlines"])
+def test_a_source_that_no_manifest_holds_is_refused(repository, serve, source):
+    server = serve(repository)
+    run = command("publish", DIGITS, "--name", "digits", "--source", source, server=server, check=False)
+    assert run.returncode == 1 and "a source is one line of at most 1024 bytes" in run.stderr
+    assert apus.Client(server.address).classify("digits", ROWS).version == 1
+
+
+def test_files_are_signed_by_several_keys_and_served_where_one_is_trusted(repository, serve, tmp_path, monkeypatch):
+    (tmp_path / "keys").mkdir()
+    old, new = tmp_path / "old.key", tmp_path / "new.key"
+    command("key", "create", old)
+    (tmp_path / "keys/new.pem").write_text(command("key", "create", new).stdout)
+    for key in (old, new, new):
+        command("sign", repository / "digits/1", "--name", "digits", "--key", key)
+    signatures = json.loads((repository / "digits/1/manifest.sig").read_text())["signatures"]
+    assert len({entry["key"] for entry in signatures}) == len(signatures) == 2
+    monkeypatch.setenv("APUS_SIGNATURES_KEYS", str(tmp_path / "keys"))
+    monkeypatch.setenv("APUS_SIGNATURES_REQUIRED", "true")
+    server = serve(repository)
+    signed = shutil.copytree(repository / "digits/1", tmp_path / "signed")
+    run = command("publish", signed, "--name", "letters", server=server, check=False)
+    assert run.returncode == 1 and "no trusted key has signed it" in run.stderr
+    command("publish", signed, "--name", "digits", server=server)
+    with open(signed / "model.yaml", "a") as file:
+        file.write("# changed\n")
+    run = command("publish", signed, "--name", "digits", server=server, check=False)
+    assert run.returncode == 1 and "no trusted key has signed it" in run.stderr
+    assert apus.Client(server.address).classify("digits", ROWS).version == 2
