@@ -42,12 +42,16 @@ struct InferenceRoutes {
   @Sendable private func modelMetadata(
     _ request: Request, _ context: GatewayContext
   ) async throws -> Response {
-    let model = try model(request, context)
+    let choice = try context.choice
+    let model = try model(choice, request, context)
+    let versions =
+      choice.version > 0
+      ? [model.served.version] : frontend.lane(context).readyVersions(of: model.served.name)
     var text = JSONText()
     text.object {
       $0.member("name", model.served.name)
       $0.key("versions")
-      $0.array { $0.string(String(model.served.version)) }
+      $0.array { text in for version in versions { text.string(String(version)) } }
       $0.member("platform", "apus_" + model.served.format)
       $0.key("inputs")
       $0.array {
@@ -60,7 +64,9 @@ struct InferenceRoutes {
         Self.tensor("scores", [model.classes], &$0)
       }
     }
-    return .json(text)
+    var response = Response.json(text)
+    response.headers.tellDeprecation(of: model)
+    return response
   }
 
   private static func tensor(
@@ -78,20 +84,25 @@ struct InferenceRoutes {
   }
 
   @Sendable private func modelReady(_ request: Request, _ context: GatewayContext) async throws -> Response {
-    _ = try model(request, context)
-    return serverReady()
+    let model = try model(try context.choice, request, context)
+    var response = serverReady()
+    response.headers.tellDeprecation(of: model)
+    return response
   }
 
   private func serverReady() -> Response {
     Response(status: frontend.server.isReady ? .ok : .serviceUnavailable)
   }
 
-  /// The model of the path, for who may know of it.
-  private func model(_ request: Request, _ context: GatewayContext) throws(Status) -> LocalModel {
+  /// The version that a call of this path would go to, for who may know of it; of two sides of a canary the
+  /// one of the request's key, or else the one that is no canary.
+  private func model(
+    _ choice: ModelChoice, _ request: Request, _ context: GatewayContext
+  ) throws(Status) -> LocalModel {
     let lane = frontend.lane(context)
     let caller = try frontend.caller(request, context)
-    let choice = try context.choice
     try lane.require(.read, .classify, model: choice.name, by: caller)
-    return try lane.find(choice.name, version: choice.version)
+    let key = ModelCall.routeKey.flatMap { request.headers[$0] } ?? ""
+    return try lane.find(choice.name, version: choice.version, routeKey: key, draw: .max)
   }
 }

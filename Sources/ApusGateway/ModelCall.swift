@@ -33,7 +33,7 @@ struct ModelCall {
   private static let bytesPerByte = 8
   private static let traceParent = HTTPField.Name("traceparent")
   /// Keeps a caller on one side of a canary.
-  private static let routeKey = HTTPField.Name("apus-route-key")
+  static let routeKey = HTTPField.Name("Apus-Route-Key")
   static let headerLength = HTTPField.Name("Inference-Header-Content-Length")
 
   /// Finds out who calls, and the model, before the body is looked at.
@@ -122,7 +122,9 @@ extension ModelCall {
       return problem.answer
     }
     do {
-      return question.answer(try lane.classify(question.call, with: model, by: caller))
+      var answer = question.answer(try lane.classify(question.call, with: model, by: caller))
+      answer.fields.tellDeprecation(of: model)
+      return answer
     } catch {
       return Problem(error).answer
     }

@@ -32,6 +32,25 @@ let openAPIComponents = #"""
      "description": "A name of a version.",
      "schema": {"type": "string", "minLength": 1},
      "example": "latest"
+    },
+    "routeKey": {
+     "name": "Apus-Route-Key",
+     "in": "header",
+     "description": "While two versions share the calls, equal keys go to the same one.",
+     "schema": {"type": "string"},
+     "example": "customer-17"
+    }
+   },
+   "headers": {
+    "Deprecation": {
+     "description": "Since when the version is deprecated (RFC 9745), if that is known.",
+     "schema": {"type": "string", "pattern": "^@[0-9]+$"},
+     "example": "@1798761600"
+    },
+    "Apus-Deprecated": {
+     "description": "Why callers should leave this version: a Display String (RFC 9651).",
+     "schema": {"type": "string", "pattern": "^%\"([ !#$&-~]|%[0-9a-f]{2})*\"$"},
+     "example": "%\"use 2 before May\""
     }
    },
    "examples": {
@@ -136,237 +155,6 @@ let openAPIComponents = #"""
      "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     }
    },
-   "schemas": {
-    "Nested": {
-     "description": "Numbers or texts, nested in arrays as their shape is.",
-     "anyOf": [
-      {"type": "number"},
-      {"type": "string"},
-      {"type": "array", "items": {"$ref": "#/components/schemas/Nested"}}
-     ]
-    },
-    "Classify": {
-     "type": "object",
-     "required": ["inputs"],
-     "properties": {
-      "inputs": {"$ref": "#/components/schemas/Nested"},
-      "top_k": {
-       "type": "integer",
-       "minimum": 0,
-       "maximum": 9007199254740992,
-       "description": "So many classes of each row; 0: all."
-      },
-      "scores": {"type": "boolean", "description": "The model's raw outputs too."},
-      "timeout_ms": {"type": "number", "description": "From the request's first byte; 0: no limit."}
-     },
-     "additionalProperties": false
-    },
-    "Text": {
-     "type": "object",
-     "required": ["text"],
-     "properties": {"text": {"$ref": "#/components/schemas/Nested"}}
-    },
-    "Probabilities": {"type": "array", "items": {"type": "array", "items": {"type": "number"}}},
-    "Classified": {
-     "type": "object",
-     "required": ["model", "version", "digest", "results", "timing_ns"],
-     "properties": {
-      "model": {"type": "string"},
-      "version": {"type": "integer", "minimum": 0},
-      "digest": {"type": "string"},
-      "results": {
-       "type": "array",
-       "items": {
-        "type": "object",
-        "required": ["classes"],
-        "properties": {
-         "classes": {
-          "type": "array",
-          "items": {
-           "type": "object",
-           "required": ["index", "label", "probability"],
-           "properties": {
-            "index": {"type": "integer", "minimum": 0},
-            "label": {"type": "string"},
-            "probability": {"type": ["number", "null"]}
-           }
-          }
-         },
-         "scores": {"type": "array", "items": {"type": ["number", "null"]}}
-        }
-       }
-      },
-      "timing_ns": {
-       "type": "object",
-       "required": ["total", "queue", "compute"],
-       "properties": {
-        "total": {"type": "integer", "minimum": 0},
-        "queue": {"type": "integer", "minimum": 0},
-        "compute": {"type": "integer", "minimum": 0}
-       }
-      }
-     }
-    },
-    "Models": {
-     "type": "object",
-     "required": ["models"],
-     "properties": {
-      "models": {
-       "type": "array",
-       "items": {
-        "type": "object",
-        "required": ["name", "version", "state", "reason", "format", "digest", "aliases"],
-        "properties": {
-         "name": {"type": "string"},
-         "version": {"type": "integer", "minimum": 0},
-         "state": {"type": "string"},
-         "reason": {"type": "string"},
-         "format": {"type": "string"},
-         "digest": {"type": "string"},
-         "aliases": {"type": "array", "items": {"type": "string"}}
-        }
-       }
-      }
-     }
-    },
-    "InferenceServer": {
-     "type": "object",
-     "required": ["name", "version", "extensions"],
-     "properties": {
-      "name": {"type": "string"},
-      "version": {"type": "string"},
-      "extensions": {"type": "array", "items": {"type": "string"}}
-     }
-    },
-    "InferenceModel": {
-     "type": "object",
-     "required": ["name", "versions", "platform", "inputs", "outputs"],
-     "properties": {
-      "name": {"type": "string"},
-      "versions": {"type": "array", "items": {"type": "string"}},
-      "platform": {"type": "string"},
-      "inputs": {
-       "type": "array",
-       "items": {
-        "type": "object",
-        "required": ["name", "datatype", "shape"],
-        "properties": {
-         "name": {"type": "string"},
-         "datatype": {"type": "string"},
-         "shape": {"type": "array", "items": {"type": "integer"}}
-        }
-       }
-      },
-      "outputs": {
-       "type": "array",
-       "items": {
-        "type": "object",
-        "required": ["name", "datatype", "shape"],
-        "properties": {
-         "name": {"type": "string"},
-         "datatype": {"type": "string"},
-         "shape": {"type": "array", "items": {"type": "integer"}}
-        }
-       }
-      }
-     }
-    },
-    "Inference": {
-     "type": "object",
-     "required": ["inputs"],
-     "properties": {
-      "id": {"type": "string"},
-      "parameters": {
-       "type": "object",
-       "properties": {
-        "binary_data_output": {"type": "boolean"},
-        "timeout": {"type": "number", "description": "Microseconds."}
-       }
-      },
-      "inputs": {
-       "type": "array",
-       "items": {
-        "type": "object",
-        "required": ["name", "shape", "datatype"],
-        "properties": {
-         "name": {"enum": ["input", "text"]},
-         "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}, "maxItems": 8},
-         "datatype": {
-          "enum": ["FP32", "BYTES"],
-          "description": "BYTES are texts, for models that take them, of shape (n) or (n, 1)."
-         },
-         "data": {"$ref": "#/components/schemas/Nested"},
-         "parameters": {
-          "type": "object",
-          "properties": {"binary_data_size": {"type": "integer", "minimum": 0}}
-         }
-        }
-       },
-       "minItems": 1,
-       "maxItems": 1
-      },
-      "outputs": {
-       "type": "array",
-       "items": {
-        "type": "object",
-        "required": ["name"],
-        "properties": {
-         "name": {"enum": ["probabilities", "scores"]},
-         "parameters": {
-          "type": "object",
-          "properties": {
-           "binary_data": {"type": "boolean"},
-           "classification": {"type": "integer", "minimum": 0}
-          }
-         }
-        }
-       },
-       "maxItems": 64
-      }
-     }
-    },
-    "InferenceAnswer": {
-     "type": "object",
-     "required": ["model_name", "model_version", "outputs"],
-     "properties": {
-      "model_name": {"type": "string"},
-      "model_version": {"type": "string"},
-      "id": {"type": "string"},
-      "outputs": {
-       "type": "array",
-       "items": {
-        "type": "object",
-        "required": ["name", "datatype", "shape"],
-        "properties": {
-         "name": {"type": "string"},
-         "datatype": {"enum": ["FP32", "BYTES"]},
-         "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}},
-         "data": {"type": "array", "items": {"type": ["number", "string", "null"]}},
-         "parameters": {
-          "type": "object",
-          "properties": {"binary_data_size": {"type": "integer", "minimum": 0}}
-         }
-        }
-       }
-      }
-     }
-    },
-    "Problem": {
-     "type": "object",
-     "required": ["type", "title", "status", "detail", "code", "reason", "error"],
-     "properties": {
-      "type": {"type": "string"},
-      "title": {"type": "string"},
-      "status": {"type": "integer"},
-      "detail": {"type": "string", "description": "What is wrong and what to do."},
-      "code": {"type": "string", "description": "As RPC's status."},
-      "reason": {"type": "string", "description": "For programs."},
-      "error": {
-       "type": "string",
-       "description": "`detail` again, where clients of the Open Inference Protocol look."
-      }
-     }
-    }
-   }
+   "schemas": \#(openAPISchemas)
   }
   """#

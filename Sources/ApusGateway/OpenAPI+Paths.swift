@@ -41,6 +41,19 @@ let openAPIPaths = #"""
      "security": []
     }
    },
+   "/v1": {
+    "get": {
+     "operationId": "describeServer",
+     "summary": "The server, and the versions of each protocol that it speaks.",
+     "responses": {
+      "200": {
+       "description": "For RPC as Hello tells it.",
+       "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Server"}}}
+      }
+     },
+     "security": []
+    }
+   },
    "/v1/models": {
     "get": {
      "operationId": "listModels",
@@ -71,13 +84,14 @@ let openAPIPaths = #"""
      }
     }
    },
-   \#(classifyPath("", "", modelParameter)),
+   \#(classifyPath("", "", routedParameters)),
    \#(classifyPath("/versions/{version}", "Version", modelParameter + ", " + versionParameter)),
    \#(classifyPath("/aliases/{alias}", "Alias", modelParameter + ", " + aliasParameter)),
    "/classify": {
     "post": {
      "operationId": "classifyText",
      "summary": "The tutorials' form, for the default model.",
+     "parameters": [\#(routeKeyParameter)],
      "requestBody": {
       "required": true,
       "content": {
@@ -90,6 +104,7 @@ let openAPIPaths = #"""
      "responses": {
       "200": {
        "description": "The probabilities of each row, in the order of the labels.",
+       "headers": \#(deprecationHeaders),
        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Probabilities"}}}
       },
       \#(callErrors)
@@ -128,7 +143,7 @@ let openAPIPaths = #"""
      "security": []
     }
    },
-   \#(inferencePaths("", "", modelParameter)),
+   \#(inferencePaths("", "", routedParameters)),
    \#(inferencePaths("/versions/{version}", "Version", modelParameter + ", " + versionParameter))
   }
   """#
@@ -136,6 +151,16 @@ let openAPIPaths = #"""
 private let modelParameter = ##"{"$ref": "#/components/parameters/model"}"##
 private let versionParameter = ##"{"$ref": "#/components/parameters/version"}"##
 private let aliasParameter = ##"{"$ref": "#/components/parameters/alias"}"##
+private let routeKeyParameter = ##"{"$ref": "#/components/parameters/routeKey"}"##
+/// Where a canary may have its share.
+private let routedParameters = modelParameter + ", " + routeKeyParameter
+
+private let deprecationHeaders = ##"""
+  {
+   "Deprecation": {"$ref": "#/components/headers/Deprecation"},
+   "Apus-Deprecated": {"$ref": "#/components/headers/Apus-Deprecated"}
+  }
+  """##
 
 /// The answers to a call that is not answered 200.
 private let callErrors = #"""
@@ -171,6 +196,7 @@ private func classifyPath(_ path: String, _ suffix: String, _ parameters: String
     "responses": {
      "200": {
       "description": "The classes of each row.",
+      "headers": \#(deprecationHeaders),
       "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Classified"}}}
      },
      \#(callErrors)
@@ -191,6 +217,7 @@ private func inferencePaths(_ path: String, _ suffix: String, _ parameters: Stri
     "responses": {
      "200": {
       "description": "Its tensors; -1 is the batch.",
+      "headers": \#(deprecationHeaders),
       "content": {"application/json": {"schema": {"$ref": "#/components/schemas/InferenceModel"}}}
      },
      "401": {"$ref": "#/components/responses/Unauthenticated"},
@@ -206,7 +233,7 @@ private func inferencePaths(_ path: String, _ suffix: String, _ parameters: Stri
     "summary": "Open Inference Protocol: may the model be called?",
     "parameters": [\#(parameters)],
     "responses": {
-     "200": {"description": "Yes; no body."},
+     "200": {"description": "Yes; no body.", "headers": \#(deprecationHeaders)},
      "401": {"$ref": "#/components/responses/Unauthenticated"},
      "403": {"$ref": "#/components/responses/Denied"},
      "404": {"$ref": "#/components/responses/NotFound"},
@@ -234,6 +261,7 @@ private func inferencePaths(_ path: String, _ suffix: String, _ parameters: Stri
     "responses": {
      "200": {
       "description": "The outputs; as bytes behind the JSON where they were asked for so.",
+      "headers": \#(deprecationHeaders),
       "content": {
        "application/json": {"schema": {"$ref": "#/components/schemas/InferenceAnswer"}},
        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}}

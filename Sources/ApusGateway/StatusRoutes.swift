@@ -1,5 +1,4 @@
 import ApusAccess
-import ApusBase
 import ApusMetrics
 import ApusServer
 import ApusWire
@@ -13,6 +12,7 @@ struct StatusRoutes {
   func add(to router: Router<GatewayContext>) {
     router.serve("/healthz", get: { _, _ in Response.text("ok\n") })
     router.serve("/readyz", get: ready)
+    router.serve("/v1", get: describeServer)
     router.serve("/v1/models", get: list)
     router.serve("/v1/models/{model}", get: describe)
     router.serve("/metrics", get: metrics)
@@ -46,11 +46,30 @@ struct StatusRoutes {
       body: ResponseBody(byteBuffer: ByteBuffer(bytes: text)))
   }
 
+  /// Who serves, and in which versions of each protocol: to RPC's, Hello answers with the one it chose.
+  @Sendable private func describeServer(_: Request, _: GatewayContext) async throws -> Response {
+    var text = JSONText()
+    text.object {
+      $0.member("name", "apus")
+      $0.member("version", frontend.server.version)
+      $0.key("protocols")
+      $0.object {
+        $0.key("rpc")
+        $0.array { $0.integer(FrameHeader.protocolVersion) }
+        $0.key("rest")
+        $0.array { $0.integer(1) }
+        $0.key("open_inference")
+        $0.array { $0.integer(2) }
+      }
+    }
+    return .json(text)
+  }
+
   @Sendable private func list(_ request: Request, _ context: GatewayContext) async throws -> Response {
     let lane = frontend.lane(context)
     let caller = try frontend.caller(request, context)
     try lane.require(.read, by: caller)
-    return .json(Self.text(lane.models(of: caller)))
+    return .json(JSONText(models: lane.models(of: caller)))
   }
 
   /// All versions of one model.
@@ -64,30 +83,7 @@ struct StatusRoutes {
       try lane.require(model: name)
       throw Status(.permissionDenied, "ACCESS_DENIED", "this caller may not do that")
     }
-    return .json(Self.text(models))
-  }
-
-  /// As `apus models --json` prints them.
-  private static func text(_ models: [ModelInfo]) -> JSONText {
-    var text = JSONText()
-    text.object {
-      $0.key("models")
-      $0.array { text in for model in models { write(model, &text) } }
-    }
-    return text
-  }
-
-  private static func write(_ model: ModelInfo, _ text: inout JSONText) {
-    text.object {
-      $0.member("name", model.name)
-      $0.member("version", integer: model.version)
-      $0.member("state", model.state.name)
-      $0.member("reason", model.reason)
-      $0.member("format", model.format)
-      $0.member("digest", model.digest.isEmpty ? "" : "sha256:" + hexadecimal(model.digest))
-      $0.key("aliases")
-      $0.array { text in for alias in model.aliases { text.string(alias) } }
-    }
+    return .json(JSONText(models: models))
   }
 }
 

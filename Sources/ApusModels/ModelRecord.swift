@@ -33,6 +33,19 @@ package struct ModelRecord: Equatable, Sendable {
     }
   }
 
+  /// That callers should leave a version.
+  package struct Deprecation: Equatable, Sendable {
+    /// Why, and for which.
+    package var text: String
+    /// Since when, since 1970; 0: nobody has written it down.
+    package var nanoseconds: UInt64
+
+    package init(text: String, nanoseconds: UInt64) {
+      self.text = text
+      self.nanoseconds = nanoseconds
+    }
+  }
+
   /// The highest version that there has been, so that no number is given twice.
   package var highest: UInt64 = 0
   package var latest: Latest?
@@ -44,7 +57,7 @@ package struct ModelRecord: Equatable, Sendable {
   package var shadow: UInt64 = 0
   package var withdrawn: Set<UInt64> = []
   package var unloaded: Set<UInt64> = []
-  package var deprecated: [UInt64: String] = [:]
+  package var deprecated: [UInt64: Deprecation] = [:]
 
   package init() {}
 
@@ -103,7 +116,13 @@ extension ModelRecord {
     add("withdrawn", .array(withdrawn.sorted().map { .unsigned($0) }))
     add("unloaded", .array(unloaded.sorted().map { .unsigned($0) }))
     let told = deprecated.sorted { $0.key < $1.key }
-    add("deprecated", .object(told.map { JSON.Member(key: "\($0.key)", value: .string($0.value)) }))
+    add("deprecated", .object(told.map { JSON.Member(key: "\($0.key)", value: .string($0.value.text)) }))
+    let dated = told.filter { $0.value.nanoseconds > 0 }
+    if !dated.isEmpty {
+      add(
+        "deprecated_ns",
+        .object(dated.map { JSON.Member(key: "\($0.key)", value: .unsigned($0.value.nanoseconds)) }))
+    }
     return .object(members)
   }
 
@@ -126,11 +145,16 @@ extension ModelRecord {
     unloaded = try Self.versions(document, "unloaded")
     try readAliases(document)
     try readCanary(document)
+    try readDeprecated(document)
+  }
+
+  private mutating func readDeprecated(_ document: JSON) throws(ModelError) {
+    let times = document["deprecated_ns"] ?? .object([])
     for member in document["deprecated"]?.object ?? [] {
       guard let version = UInt64(member.key), let text = member.value.string else {
         throw ModelError("\(Self.fileName): deprecated holds a text for each version")
       }
-      deprecated[version] = text
+      deprecated[version] = Deprecation(text: text, nanoseconds: try Self.number(times, member.key) ?? 0)
     }
   }
 

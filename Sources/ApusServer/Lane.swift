@@ -69,13 +69,21 @@ package final class Lane: Sendable {
     }
   }
 
+  /// The versions of a model that may be called, ascending.
+  package func readyVersions(of name: String) -> [UInt64] {
+    fleet.catalog.versions(of: name).filter { $0.plan != nil }.map(\.version)
+  }
+
   /// The version that a call names, ready to be called.
   ///
   /// - Throws: NOT_FOUND, or UNAVAILABLE when it failed to load.
   ///
-  /// - Parameter routeKey: keeps a caller on one side of a canary; empty: by chance.
+  /// - Parameters:
+  ///   - routeKey: keeps a caller on one side of a canary; empty: `draw` decides.
+  ///   - draw: a random number; `.max`: what most calls go to.
   package func find(
-    _ name: String, version: UInt64 = 0, alias: String = "", routeKey: String = ""
+    _ name: String, version: UInt64 = 0, alias: String = "", routeKey: String = "",
+    draw: UInt64 = .random(in: 0...UInt64.max)
   ) throws(Status) -> LocalModel {
     let catalog = fleet.catalog
     let bytes = (Array(name.utf8), Array(alias.utf8), Array(routeKey.utf8))
@@ -84,7 +92,7 @@ package final class Lane: Sendable {
         bytes.2.withUnsafeBytes { routeKey in
           let selector = ModelSelector(name: name, version: version, alias: alias, routeKey: routeKey)
           do throws(Status) {
-            return .success(try catalog.find(selector, draw: .random(in: 0...UInt64.max)))
+            return .success(try catalog.find(selector, draw: draw))
           } catch { return .failure(error) }
         }
       }

@@ -182,7 +182,12 @@ extension Platform {
     for (alias, number) in model.record.aliases.sorted(by: { $0.key < $1.key }) {
       change(number) { $0.aliases.append(alias) }
     }
-    for (number, text) in model.record.deprecated { change(number) { $0.deprecated = text } }
+    for (number, deprecation) in model.record.deprecated {
+      change(number) {
+        $0.deprecated = deprecation.text
+        $0.deprecatedNanoseconds = deprecation.nanoseconds
+      }
+    }
     if let canary = model.record.canary { change(canary.version) { $0.weight = canary.weight } }
     if model.record.shadow > 0 { change(model.record.shadow) { $0.isShadow = true } }
     return standings

@@ -202,7 +202,10 @@ extension PlatformAdministrator {
       throw Status(.invalidArgument, "NOTE_TOO_LONG", "what callers are told has at most 256 bytes")
     }
     try decide(request.model) { record in
-      record.deprecated[request.version] = request.note.isEmpty ? nil : request.note
+      // Another note does not begin it anew.
+      let since = record.deprecated[request.version]?.nanoseconds ?? UTCTime.now
+      record.deprecated[request.version] =
+        request.note.isEmpty ? nil : ModelRecord.Deprecation(text: request.note, nanoseconds: since)
     }
     done(
       act, version: request.version,

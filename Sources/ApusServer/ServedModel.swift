@@ -65,6 +65,8 @@ package struct ModelStanding: Sendable, Equatable {
   package var aliases: [String] = []
   /// Why callers should leave this version; empty: it is current.
   package var deprecated = ""
+  /// Since when, since 1970; 0: it is current, or nobody knows.
+  package var deprecatedNanoseconds: UInt64 = 0
   /// Share of the model's calls without version that it gets, in 1/10,000.
   package var weight: UInt32 = 0
   /// The model's calls without version are mirrored to it.

@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import ssl
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
+import requests
 
 import apus
 
@@ -100,6 +102,34 @@ class Server:
 
     def connect(self, context: Optional[ssl.SSLContext] = None) -> Raw:
         return Raw(self.port, context)
+
+
+class Versioned(Server):
+    """A server on a repository of its own, with version 1 of digits, whose versions `apus model` changes."""
+
+    FIRST = MODELS / "repository/digits/1"
+
+    def __init__(self, folder: Path, state: Optional[dict[str, Any]] = None) -> None:
+        self.repository = folder / "models"
+        shutil.copytree(self.FIRST, self.repository / "digits/1")
+        if state:
+            (self.repository / "digits/state.json").write_text(json.dumps(state))
+        super().__init__(folder, variables={"APUS_DEFAULT_MODEL": "digits"}, models=self.repository)
+
+    def model(self, *arguments: str) -> str:
+        done = subprocess.run([os.environ["APUS_BINARY"], "model", *arguments, "--to", self.rpc],
+                              capture_output=True, text=True, timeout=SECONDS)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def publish(self, path: str, *options: str) -> str:
+        return self.model("publish", path, "--name", "digits", "--keep-latest", *options)
+
+    def call(self, method: str, path: str, body: Optional[bytes] = None, **headers: str) -> requests.Response:
+        return requests.request(method, self.url + path, data=body, headers=headers, timeout=SECONDS)
+
+    def versions(self, path: str = "/v1/models/digits") -> dict[int, Any]:
+        return {model["version"]: model for model in self.call("GET", path).json()["models"]}
 
 
 class Answer:
