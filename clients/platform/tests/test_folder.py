@@ -42,6 +42,8 @@ def test_a_slow_copy_is_never_served_in_half(repository, serve, tmp_path):
     whole = (make_model(tmp_path / "new", seed=1) / "model.safetensors").read_bytes()
     folder = repository / "digits/2"
     folder.mkdir()
+    # Until the server has noticed the folder, it cannot notice what is open in it.
+    time.sleep(0.5)
     shutil.copy(tmp_path / "new/model.yaml", folder)
     with open(folder / "model.safetensors", "wb") as file:
         for start in range(0, len(whole), len(whole) // 3 + 1):

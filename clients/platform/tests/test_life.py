@@ -52,7 +52,7 @@ def test_memory_comes_back(repository, serve, tmp_path):
     command("publish", make_model(tmp_path / "large", inputs=5000, classes=5000), "--name", "large", server=server)
     command("publish", DIGITS, "--name", "large", server=server)
     after = []
-    for _ in range(500 if LONG else 12):
+    for _ in range(500 if LONG else 5):
         command("unload", "large@1", server=server)
         after.append(server.resident())
         command("load", "large@1", server=server)
