@@ -30,10 +30,18 @@ struct NameTable: Sendable {
     var index = first(hash)
     while slots[index].place >= 0 {
       let place = Int(slots[index].place)
-      if slots[index].hash == hash, names[place].elementsEqual(name) { return place }
+      if slots[index].hash == hash, isName(place, name) { return place }
       index = next(index)
     }
     return nil
+  }
+
+  private func isName(_ place: Int, _ name: UnsafeRawBufferPointer) -> Bool {
+    names[place].withUnsafeBytes { bytes in
+      guard bytes.count == name.count else { return false }
+      guard let own = bytes.baseAddress, let other = name.baseAddress else { return true }
+      return equal(own, other, name.count)
+    }
   }
 
   private func first(_ hash: UInt64) -> Int { Int(truncatingIfNeeded: hash) & (slots.count - 1) }
