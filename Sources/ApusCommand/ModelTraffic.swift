@@ -44,7 +44,12 @@ struct ModelWeight: ParsableCommand {
 
   private func bounds() throws(ValidationError) -> TrafficBounds? {
     var bounds = TrafficBounds()
-    if let maxErrors { bounds.maximumErrors = try share(maxErrors, "--max-errors") }
+    if let maxErrors {
+      guard maxErrors > 0 else {
+        throw ValidationError("--max-errors takes per cent, more than 0: without it errors are not looked at")
+      }
+      bounds.maximumErrors = try share(maxErrors, "--max-errors")
+    }
     if let maxLatencyRatio {
       guard maxLatencyRatio > 0, maxLatencyRatio <= 1e6 else {
         throw ValidationError("--max-latency-ratio takes a number above 0, for example 1.5")

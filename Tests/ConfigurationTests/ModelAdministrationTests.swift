@@ -33,6 +33,9 @@ import Testing
     #expect(weight.bounds?.windowNanoseconds == 30_000_000_000 && weight.bounds?.minimumCalls == 50)
     #expect(try parsed(ModelWeight.self, "weight digits@3 0").request().bounds == nil)
     #expect(try parsed(ModelWeight.self, "weight digits@3 100").request().weight == 10_000)
+    #expect(throws: (any Error).self) {
+      try parsed(ModelWeight.self, "weight digits@3 5 --max-errors 0").request()
+    }
   }
 
   @Test func shadowsAndAliases() throws {
