@@ -15,6 +15,8 @@ from peers import TEXT_MODEL, TEXT_WIDTHS, check_answer, classify_frame, read_fr
 MODEL_YAML = "architecture: {type: mlp, activation: relu}\noutput: softmax\n"
 LOADED_MODEL = "large"
 PATIENCE = 120
+# Clients and reactors that poll for the same processors make a 99th percentile that is another one in each run.
+SLEEPING = ("--spin-us", "0")
 
 
 def make_model(folder, widths, seed):
@@ -96,19 +98,23 @@ class Platform:
 
   # MARK: Calls amid changes
 
-  def calls(self, seconds, published):
-    """16 clients for so long, alone or while two models are published in turn; a Sample, and how many were."""
+  def calls(self, seconds, published, every=0):
+    """16 clients for so long, alone or while two models are published in turn; a Sample, and how many were.
+
+    One is published in `every` seconds, or as soon as the one before is.
+    """
     self.fresh()
     turn = [self.model("even", TEXT_WIDTHS, 1), self.model("odd", TEXT_WIDTHS, 2)]
-    with self.serving() as server:
-      with Repeated(lambda index: self.act("publish", turn[index % 2], "--name", TEXT_MODEL), published) as acts:
-        sample = self.apus.bench(server, seconds, 16, 16, [], None)
+    with self.serving(SLEEPING) as server:
+      with Repeated(lambda index: self.act("publish", turn[index % 2], "--name", TEXT_MODEL),
+                    published, every) as acts:
+        sample = self.apus.bench(server, seconds, 16, 16, SLEEPING, None)
       return sample, acts.count
 
   def calls_amid_loading(self, seconds, cores, loading):
     """One client, on the core of the server's reactor, while a model of 500 MB is loaded on the other one."""
     self.fresh()
-    with self.serving(["--threads", "1", "--spin-us", "0"], cores[0]) as server:
+    with self.serving(["--threads", "1", *SLEEPING], cores[0]) as server:
       self.act("publish", self.model("half a gigabyte", (11180, 11180), 1), "--name", LOADED_MODEL)
       self.act("publish", self.model("small", TEXT_WIDTHS, 3), "--name", LOADED_MODEL)
       self.act("unload", f"{LOADED_MODEL}@1")
@@ -119,7 +125,7 @@ class Platform:
         self.act("unload", f"{LOADED_MODEL}@1")
 
       with Repeated(change, loading) as acts:
-        sample = self.apus.bench(server, seconds, 1, 1, ["--spin-us", "0"], cores[0])
+        sample = self.apus.bench(server, seconds, 1, 1, SLEEPING, cores[0])
       return sample, acts.count
 
   # MARK: Durations
@@ -179,14 +185,15 @@ class Platform:
 class Repeated:
   """Does something again and again in a thread of its own, until the `with` block is left."""
 
-  def __init__(self, work, is_wanted):
-    self.work, self.is_wanted = work, is_wanted
+  def __init__(self, work, is_wanted, every=0):
+    self.work, self.is_wanted, self.every = work, is_wanted, every
     self.count, self.failure = 0, None
     self.ended = threading.Event()
     self.thread = threading.Thread(target=self._run)
 
   def _run(self):
-    while not self.ended.is_set():
+    begun = time.monotonic()
+    while not self.ended.wait(max(0, begun + self.every * self.count - time.monotonic())):
       try:
         self.work(self.count)
         self.count += 1

@@ -6,7 +6,7 @@ import Glibc
 import Synchronization
 
 /// The service that changes models while they are served. A thread of its own does what is asked, one act
-/// after the other; another one loads, so that a large model holds up no other act.
+/// after the other; another one loads, so that a large model holds up no other act. Both let calls go first.
 package final class Administration: Sendable {
   enum Event: Sendable {
     case call(AdministrationCall)
@@ -88,6 +88,7 @@ package final class Administration: Sendable {
     loads.start(self)
     running.add(
       try Thread(name: "apus-admin") { [self] in
+        Thread.lowerPriority()
         guard var administrator = administrator(of: first, fleet) else { return }
         run(&administrator)
       })

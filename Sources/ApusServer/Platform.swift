@@ -200,11 +200,15 @@ extension Platform {
 extension Platform.Model {
   /// The version that calls without version and alias go to; nil: none is ready.
   var latest: UInt64? {
-    let ready = versions.filter { $0.value.state == .ready }.keys
-    guard let highest = ready.max() else { return nil }
-    guard let pin = record.latest, ready.contains(pin.version), highest <= pin.seen else { return highest }
+    var highest: UInt64?
+    for number in versions.keys where isReady(number) { highest = max(highest ?? 0, number) }
+    guard let highest, let pin = record.latest, isReady(pin.version), highest <= pin.seen else { return highest }
     return pin.version
   }
+}
+
+extension Platform.Model {
+  private func isReady(_ number: UInt64) -> Bool { versions[number]?.state == .ready }
 }
 
 extension Platform.Version {

@@ -98,9 +98,10 @@ extension PlatformAdministrator {
   mutating func supersede(_ name: String) {
     guard let model = platform.models[name] else { return }
     superseded.removeAll { $0.model == name }
+    let latest = model.latest
     for (number, version) in model.versions
     where version.state == .ready && version.description.publishedNanoseconds > 0
-      && number != model.latest && !model.record.needs(number)
+      && number != latest && !model.record.needs(number)
     {
       superseded.append(
         Superseded(model: name, version: number, calls: calls(version.slot), since: .now))
