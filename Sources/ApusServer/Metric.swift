@@ -79,7 +79,8 @@ package enum Metric: CaseIterable, Sendable {
     case .driftRows:
       Row(
         "apus_model_drift_rows_total", .counter, ["model", "version"],
-        "Inputs that were looked at for both, one a millisecond and thread at most, or all that are mirrored.")
+        "Inputs that were looked at for both, one a millisecond and thread at most, or all that are "
+          + "mirrored.")
     default:
       Row(
         "apus_shadow_dropped_total", .counter, ["model", "version"],

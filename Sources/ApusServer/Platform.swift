@@ -202,7 +202,8 @@ extension Platform.Model {
   var latest: UInt64? {
     var highest: UInt64?
     for number in versions.keys where isReady(number) { highest = max(highest ?? 0, number) }
-    guard let highest, let pin = record.latest, isReady(pin.version), highest <= pin.seen else { return highest }
+    guard let highest, let pin = record.latest, isReady(pin.version), highest <= pin.seen
+    else { return highest }
     return pin.version
   }
 }

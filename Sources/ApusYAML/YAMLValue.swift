@@ -30,7 +30,7 @@ package struct YAMLValue {
     do {
       // Without rules for the types of scalars, which nothing here asks for: they are regular expressions,
       // whose compilation is slow at every start.
-      guard let node = try Yams.compose(yaml: text, .basic) else { return nil }
+      guard let node = try Yams.compose(yaml: text, .basic, .default, .utf8) else { return nil }
       self.init(node, source)
     } catch let error as YamlError {
       throw Self.failure(error, source)
