@@ -67,6 +67,10 @@ struct Classify: ParsableCommand {
     let array = try tensor.map { try readTensor($0) }
     let text = try text.map { try readText($0) }
     let (result, nanoseconds) = try connection.withClient { client in try classify(array, text, client) }
+    if !result.deprecated.isEmpty {
+      printError(
+        printable("apus: \(model.name) version \(result.version) is deprecated: \(result.deprecated)"))
+    }
     if json {
       print(document(result))
     } else {
@@ -120,7 +124,7 @@ struct Classify: ParsableCommand {
     }
     return [
       "model": .string(model.name), "version": .integer(result.version), "digest": digestJSON(result.digest),
-      "results": .array(rows),
+      "deprecated": result.deprecated.isEmpty ? .null : .string(result.deprecated), "results": .array(rows),
       "timing_ns": [
         "total": .integer(result.time.totalNanoseconds), "queue": .integer(result.time.queueNanoseconds),
         "compute": .integer(result.time.computeNanoseconds),

@@ -1,13 +1,15 @@
 """What callers and memory see while versions come and go."""
 import json
 import shutil
+import subprocess
 import threading
+import time
 
 import apus
 import numpy as np
 import pytest
 
-from conftest import DIGITS, LONG, command, make_model
+from conftest import BINARY, DIGITS, LONG, ROOT, command, make_model
 
 ROWS = np.full((1, 64), 0.5, "f4")
 
@@ -76,9 +78,6 @@ def test_many_models_start_and_are_found(serve, tmp_path):
 
 
 def test_a_publisher_that_is_killed_leaves_nothing(repository, serve, tmp_path):
-    import subprocess, time
-    from conftest import BINARY
-
     server = serve(repository)
     large = make_model(tmp_path / "large", inputs=4000, classes=4000)
     run = subprocess.Popen([BINARY, "model", "publish", str(large), "--name", "digits", "--to", server.address],
@@ -123,3 +122,15 @@ def test_files_are_signed_by_several_keys_and_served_where_one_is_trusted(reposi
     run = command("publish", signed, "--name", "digits", server=server, check=False)
     assert run.returncode == 1 and "no trusted key has signed it" in run.stderr
     assert apus.Client(server.address).classify("digits", ROWS).version == 2
+
+
+def test_the_command_says_what_is_deprecated(repository, serve):
+    server = serve(repository)
+    call = [BINARY, "classify", "--to", server.address, "--model", "digits", "--tensor",
+            str(ROOT / "models/samples/digit.npy"), "--json"]
+    run = subprocess.run(call, capture_output=True, text=True, timeout=60)
+    assert run.stderr == "" and json.loads(run.stdout)["deprecated"] is None
+    command("deprecate", "digits@1", "--note", "use 2", server=server)
+    run = subprocess.run(call, capture_output=True, text=True, timeout=60)
+    assert run.stderr == "apus: digits version 1 is deprecated: use 2\n"
+    assert json.loads(run.stdout)["deprecated"] == "use 2"
