@@ -42,6 +42,9 @@ package struct Apus: ParsableCommand {
 
   /// What is wrong and, for wrong usage, where to read on: the last line of the parser's own message.
   private static func oneLine(_ error: any Error, isUsage: Bool) -> String {
+    if isUsage, let problem = unknownCommand(in: CommandLine.arguments.dropFirst()) {
+      return printable(problem)
+    }
     let problem = printable(message(for: error).split(separator: "\n").joined(separator: "; "))
     guard isUsage, let hint = fullMessage(for: error).split(separator: "\n").last else { return problem }
     return "\(problem). \(hint.drop { $0 == " " })"
