@@ -43,8 +43,8 @@ public struct CanaryBounds: Equatable, Sendable {
 
 /// Per cent in the steps that are sent.
 func tenThousandths(_ percent: Double, _ name: String) throws(ClientError) -> UInt32 {
-  guard percent >= 0, percent <= 100, percent == 0 || (percent * 100).rounded() > 0 else {
+  guard let share = SetTrafficRequest.share(percent: percent) else {
     throw .invalidInput("\(name) is per cent, 0 to 100, in steps of 0.01, not \(percent)")
   }
-  return UInt32((percent * 100).rounded())
+  return share
 }

@@ -55,10 +55,7 @@ extension ConfigurationLayer {
     }
     let names = here + sections.map { ($0, $0) } + elsewhere
     let begun = text.utf8.count < 3 ? nil : names.first { $0.0.hasPrefix(text) }?.0
-    guard let nearest = nearestName(to: text, in: names.map(\.0)) else { return nil }
-    // A short name is two letters away from everything.
-    let isNear = nearest.distance <= min(2, nearest.name.utf8.count / 2)
-    guard let name = isNear ? nearest.name : begun else { return nil }
+    guard let name = nearName(to: text, in: names.map(\.0)) ?? begun else { return nil }
     return names.first { $0.0 == name }.map { "did you mean \($0.1)?" }
   }
 

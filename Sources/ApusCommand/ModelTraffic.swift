@@ -74,11 +74,10 @@ struct ModelWeight: ParsableCommand {
 
   /// Per cent as ten-thousandths.
   private func share(_ percent: Double, _ name: String) throws(ValidationError) -> UInt32 {
-    let tenThousandths = (percent * 100).rounded()
-    guard tenThousandths >= 0, tenThousandths <= 10_000, percent == 0 || tenThousandths > 0 else {
+    guard let share = SetTrafficRequest.share(percent: percent) else {
       throw ValidationError("\(name) takes per cent, 0 to 100, in steps of 0.01")
     }
-    return UInt32(tenThousandths)
+    return share
   }
 
   func run() throws {

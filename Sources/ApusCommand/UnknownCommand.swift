@@ -13,8 +13,8 @@ func unknownCommand(in words: some Sequence<String>) -> String? {
     guard !commands.isEmpty, !word.hasPrefix("-"), word != "help" else { return nil }
     let names = commands.compactMap { $0.configuration.commandName }
     guard let place = names.firstIndex(of: word) else {
-      let nearest = nearestName(to: word, in: names).flatMap { $0.distance <= 2 ? $0.name : nil }
-      let hint = nearest.map { "did you mean \($0)?" } ?? "there are \(names.joined(separator: ", "))."
+      let near = nearName(to: word, in: names)
+      let hint = near.map { "did you mean \($0)?" } ?? "there are \(names.joined(separator: ", "))."
       return "\(path) has no command \(word); \(hint) See '\(path) --help' for more information."
     }
     group = commands[place]

@@ -57,10 +57,8 @@ package struct FolderWatch: ~Copyable {
   /// How long to wait until the files may have come to rest; -1: until something happens.
   package func milliseconds(at now: Instant) -> Int32 {
     guard let unrest else { return -1 }
-    let end = min(
-      written.isEmpty
-        ? unrest.last.advanced(by: Self.quietNanoseconds) : .never,
-      unrest.first.advanced(by: Self.longestNanoseconds))
+    let quiet = written.isEmpty ? unrest.last.advanced(by: Self.quietNanoseconds) : .never
+    let end = min(quiet, unrest.first.advanced(by: Self.longestNanoseconds))
     return end <= now ? 0 : Int32(end.since(now) / 1_000_000) + 1
   }
 

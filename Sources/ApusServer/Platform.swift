@@ -206,9 +206,7 @@ extension Platform.Model {
     else { return highest }
     return pin.version
   }
-}
 
-extension Platform.Model {
   private func isReady(_ number: UInt64) -> Bool { versions[number]?.state == .ready }
 }
 

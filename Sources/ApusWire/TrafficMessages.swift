@@ -19,6 +19,13 @@ package struct SetTrafficRequest: Equatable, Sendable {
   /// The weight of all calls.
   package static let wholeWeight: UInt32 = 10_000
 
+  /// A share in per cent as it is sent; nil where it is not from 0 to 100, or would become 0.
+  package static func share(percent: Double) -> UInt32? {
+    guard percent >= 0, percent <= 100 else { return nil }
+    let share = UInt32((percent * 100).rounded())
+    return share == 0 && percent > 0 ? nil : share
+  }
+
   package var model: String
   package var version: UInt64
   /// In 1/10,000; 0 ends it.

@@ -106,8 +106,8 @@ package struct YAMLValue {
   private func key(in name: String, known: [String]) throws(YAMLError) -> String {
     let key = node.scalar?.string ?? "(not a text)"
     if known.contains(key), node.scalar != nil { return key }
-    if let nearest = nearestName(to: key, in: known), nearest.distance <= 2 {
-      throw failure("unknown key \(shortened(key)) in \(name); did you mean \(nearest.name)?")
+    if let near = nearName(to: key, in: known) {
+      throw failure("unknown key \(shortened(key)) in \(name); did you mean \(near)?")
     }
     throw failure("unknown key \(shortened(key)) in \(name); there are \(known.joined(separator: ", "))")
   }
@@ -149,6 +149,14 @@ package func shortened(_ text: String) -> String {
 /// The first of the names that are most alike a text, with its distance in edits; nil without names.
 package func nearestName(to text: String, in names: [String]) -> (name: String, distance: Int)? {
   names.map { (name: $0, distance: editDistance($0, text)) }.min { $0.distance < $1.distance }
+}
+
+/// The name that somebody meant who wrote this text; nil where none is near. Two letters away is near, but
+/// for a short name everything would be.
+package func nearName(to text: String, in names: [String]) -> String? {
+  nearestName(to: text, in: names).flatMap { nearest in
+    nearest.distance <= min(2, nearest.name.utf8.count / 2) ? nearest.name : nil
+  }
 }
 
 /// Levenshtein's distance: insertions, deletions and replacements between two short texts; at most 32
