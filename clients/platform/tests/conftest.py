@@ -3,6 +3,7 @@ import json
 import os
 import pathlib
 import shutil
+import socket
 import struct
 import subprocess
 import sys
@@ -90,6 +91,21 @@ def command(*arguments, server=None, check=True):
     run = subprocess.run([BINARY, "model", *map(str, arguments), *to], capture_output=True, text=True, timeout=120)
     assert not check or run.returncode == 0, run.stderr
     return run
+
+
+def wait_for(condition, seconds=60):
+    """Returns when it has come about."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come about"
+        time.sleep(0.01)
+
+
+def free_port():
+    """A TCP port of this machine that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
 
 
 @pytest.fixture

@@ -4,14 +4,13 @@ import json
 import multiprocessing
 import os
 import shutil
-import socket
 import tempfile
 
 import apus
 import numpy as np
 import pytest
 
-from conftest import DIGITS
+from conftest import DIGITS, free_port
 
 ROWS = np.full((1, 64), 0.5, "f4")
 NOBODY = 65534
@@ -70,12 +69,6 @@ def test_another_user_may_classify_and_nothing_else(open_repository, serve):
     assert as_nobody(lambda: try_everything(server.address)) == REFUSED
     own = try_everything(server.address)
     assert own == {"classify": None, "alias": None, "rollback": None, "withdraw": "VERSION_NOT_FOUND", "publish": None}
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def test_root_is_nobody_over_tcp(repository, serve):

@@ -8,20 +8,13 @@ import apus
 import numpy as np
 from apus.messages import ModelState
 
-from conftest import DIGITS, make_model
+from conftest import DIGITS, make_model, wait_for
 
 ROWS = np.full((1, 64), 0.5, "f4")
 
 
 def state(client, version, name="digits"):
     return next((model.state for model in client.models() if (model.name, model.version) == (name, version)), None)
-
-
-def wait_for(condition, seconds=20):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.02)
 
 
 def test_a_copied_folder_is_served_and_one_taken_away_is_not(repository, serve):

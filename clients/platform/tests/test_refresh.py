@@ -12,7 +12,7 @@ import apus
 import numpy as np
 import pytest
 
-from conftest import BINARY, DIGITS, command, make_model
+from conftest import BINARY, DIGITS, command, make_model, wait_for
 from samples import inputs, make_sampled
 
 ROWS = np.full((1, 64), 0.5, "f4")
@@ -47,13 +47,6 @@ def refresh(server, training, *options, name="digits", check=True, **others):
 
 def answering(server):
     return apus.Client(server.address).classify("digits", ROWS).version
-
-
-def wait_for(condition):
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end, "it took too long"
-        time.sleep(0.01)
 
 
 def is_running(process):

@@ -2,14 +2,13 @@
 import json
 import re
 import shutil
-import socket
 import time
 
 import apus
 import numpy as np
 import pytest
 
-from conftest import ROOT, command
+from conftest import ROOT, command, free_port
 from samples import CLASSES, WIDTH, classify_over_http, inputs, make_sampled, metrics, probabilities
 
 REVIEWS = json.loads((ROOT / "models/samples/reviews.expected.json").read_text())
@@ -139,12 +138,6 @@ def class_index(reference, asked, classes):
     return stability_index(*(np.bincount(answers, minlength=classes) for answers in (reference, asked)))
 
 
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{listener.getsockname()[1]}"
-
-
 def spaced(calls):
     """Makes calls so far apart that one row of each is looked at."""
     for call in calls:
@@ -168,7 +161,7 @@ def test_drift_is_what_was_asked_against_the_samples(tmp_path, serve, way):
     repository = tmp_path / "models"
     reference = inputs(1000)
     make_sampled(repository / "small/1", reference)
-    http = free_port()
+    http = f"127.0.0.1:{free_port()}"
     server = serve(repository, "--http", http)
     client = apus.Client(server.address)
 
@@ -198,7 +191,7 @@ def test_drift_is_what_was_asked_against_the_samples(tmp_path, serve, way):
 def test_drift_of_texts_is_of_the_classes(tmp_path, serve):
     repository = tmp_path / "models"
     sentiment(repository / "sentiment/1")
-    http = free_port()
+    http = f"127.0.0.1:{free_port()}"
     server = serve(repository, "--http", http)
     client = apus.Client(server.address)
     best = np.argmax(REVIEWS["probabilities"], axis=1)
@@ -213,7 +206,7 @@ def test_without_enough_samples_there_is_no_drift(tmp_path, serve):
     repository = tmp_path / "models"
     make_sampled(repository / "few/1", inputs(9))
     make_sampled(repository / "enough/1", inputs(10))
-    http = free_port()
+    http = f"127.0.0.1:{free_port()}"
     serve(repository, "--http", http)
     text = "".join(name for name in metrics(http) if "drift" in name)
     assert 'model="enough"' in text and 'model="few"' not in text
