@@ -86,6 +86,8 @@ def test_the_answer_is_the_commands(server, session, tmp_path):
                          json={"inputs": DIGITS.inputs.tolist(), "top_k": 3}).json()
     assert set(found.pop("timing_ns")) == {"total", "queue", "compute"}
     del expected["timing_ns"]
+    # HTTP says what is deprecated in headers, the command in its answer.
+    assert expected.pop("deprecated") is None
     # Both write floats of 32 bits, the command with nine digits.
     for answer in (expected, found):
         for row in answer["results"]:
