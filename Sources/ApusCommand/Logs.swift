@@ -7,6 +7,7 @@ import Glibc
 
 struct Logs: ParsableCommand {
   static let configuration = CommandConfiguration(
+    commandName: "logs",
     abstract: "Filter the lines of a server's logs, or sum them up.",
     discussion: """
       It reads what log.access.path and standard error have got in JSON; docs/logs.md names the members.

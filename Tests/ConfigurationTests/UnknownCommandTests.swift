@@ -1,3 +1,4 @@
+import ArgumentParser
 import Testing
 
 @testable import ApusCommand
@@ -19,5 +20,13 @@ import Testing
   ])
   func othersAreTheParsers(_ line: String) {
     #expect(unknownCommand(in: line.split(separator: " ").map(String.init)) == nil)
+  }
+
+  @Test func everyCommandSaysItsName() {
+    var groups: [any ParsableCommand.Type] = [Apus.self]
+    while let group = groups.popLast() {
+      #expect(group.configuration.commandName != nil, "\(group)")
+      groups += group.configuration.subcommands
+    }
   }
 }
