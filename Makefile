@@ -90,12 +90,13 @@ test-balancers: setup
 	swift build --product apus-gateway
 	$(TEST_NEIGHBOURS)
 
-# The tests under a sanitizer, in a build folder of its own; what ExactTests counts is not the same there.
+# The tests under a sanitizer, in a build folder of its own; what ExactTests counts is not the same there. One test at
+# a time: a sanitizer makes all of them so slow that side by side, some would wait for a processor until their limit.
 # Leaks are looked for by the fuzz targets alone: Foundation, which only tests use, leaks for every file it reads.
 sanitize-address sanitize-thread: PACKAGES += python3-venv
 sanitize-address sanitize-thread: export ASAN_OPTIONS := detect_leaks=0:suppressions=$(CURDIR)/Tests/asan.supp
 sanitize-address sanitize-thread: sanitize-%: setup
-	swift test --sanitize=$* --scratch-path .build-$* --skip ExactTests
+	swift test --sanitize=$* --scratch-path .build-$* --skip ExactTests --no-parallel
 	@$(INSTALL_HTTP_CLIENTS)
 	APUS_BINARY=$(CURDIR)/.build-$*/debug/apus $(TEST_HTTP)
 
