@@ -29,8 +29,17 @@ package enum Durable {
 
   /// Makes a folder, and those above it, unless they are there.
   static func makeFolder(_ path: String) throws(ModelError) {
-    if mkdir(path, 0o755) == 0 { return try sync(folder: parent(path)) }
-    guard errno != EEXIST else { return }
+    guard try makeScratchFolder(path) else { return }
+    try sync(folder: parent(path))
+  }
+
+  /// The same for what a crash may take away: nothing waits for the disk.
+  ///
+  /// - Returns: false where the folder was there.
+  @discardableResult
+  static func makeScratchFolder(_ path: String) throws(ModelError) -> Bool {
+    if mkdir(path, 0o755) == 0 { return true }
+    guard errno != EEXIST else { return false }
     guard errno == ENOENT, path.contains("/") else {
       throw ModelError("cannot make the folder \(path): \(systemError())")
     }
@@ -38,10 +47,11 @@ package enum Durable {
     guard mkdir(path, 0o755) == 0 || errno == EEXIST else {
       throw ModelError("cannot make the folder \(path): \(systemError())")
     }
-    try sync(folder: parent(path))
+    return true
   }
 
-  /// Moves a file or folder to where nothing is.
+  /// Moves a file or folder to where nothing is. A file system with a journal, which this needs, moves in one
+  /// transaction: when the new entry is on disk, the old one is gone.
   ///
   /// - Returns: false where something is there already.
   static func move(_ from: String, to: String) throws(ModelError) -> Bool {
@@ -51,7 +61,6 @@ package enum Durable {
       throw ModelError("cannot move \(lastComponent(from)) to \(to): \(String(cString: strerror(-result)))")
     }
     try sync(folder: parent(to))
-    try sync(folder: parent(from))
     return true
   }
 

@@ -217,8 +217,11 @@ extension ModelRepository {
   package func place(_ staged: StagedVersion) throws(ModelError) -> Entry {
     let target = path + "/\(staged.name)"
     let (name, version, container) = (staged.name, staged.version, staged.container)
-    if access(target, F_OK) != 0, try Durable.move(container, to: target) {
-      return try self.entry(staged: target + "/\(version)", name: name, version: version)
+    if access(target, F_OK) != 0 {
+      try Durable.sync(folder: container)
+      if try Durable.move(container, to: target) {
+        return try self.entry(staged: target + "/\(version)", name: name, version: version)
+      }
     }
     guard try Durable.move(container + "/\(version)", to: target + "/\(version)") else {
       throw ModelError("\(name) has a version \(version) already")
@@ -238,7 +241,7 @@ extension ModelRepository {
     Durable.remove(target)
   }
 
-  /// Adds a file to a version that is not shown yet.
+  /// Adds the last file to a version that is not shown yet; the names of all its files are on disk then.
   package func write(_ bytes: [UInt8], named name: String, staged folder: String) throws(ModelError) {
     try Durable.write(bytes, to: folder + "/" + name)
   }

@@ -65,7 +65,8 @@ package final class StagedVersion {
     self.files = files
     container = repository + "/.apus/incoming/" + id
     progress = files.map { _ in Progress() }
-    try Durable.makeFolder(folder)
+    try Durable.makeScratchFolder(container)
+    try Durable.makeScratchFolder(folder)
     try Self.checkRoom(total, folder)
     for file in files {
       let path = folder + "/" + file.name
@@ -130,7 +131,8 @@ package final class StagedVersion {
     }
   }
 
-  /// Returns when all files are on disk. For any thread, after `verify`.
+  /// Returns when the bytes of all files are on disk; their names are when the manifest is, which comes last.
+  /// For any thread, after `verify`.
   package static func sync(folder: String, names: [String]) throws(ModelError) {
     for name in names {
       let descriptor = open(folder + "/" + name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
@@ -138,7 +140,6 @@ package final class StagedVersion {
       defer { close(descriptor) }
       guard fsync(descriptor) == 0 else { throw ModelError("cannot write \(name): \(systemError())") }
     }
-    try Durable.sync(folder: folder)
   }
 
   /// Removes what has come.
