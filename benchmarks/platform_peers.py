@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import struct
+import sys
 import threading
 import time
 
@@ -40,6 +41,18 @@ def make_model(folder, widths, seed):
   with open(os.path.join(folder, "model.yaml"), "w", encoding="utf-8") as file:
     file.write(MODEL_YAML)
   return folder
+
+
+def python_client():
+  """The package of clients/python."""
+  folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "clients", "python")
+  if folder not in sys.path:
+    sys.path.insert(0, folder)
+  try:
+    import apus
+  except ImportError as missing:
+    raise BenchError(f"a module is missing: {missing.name}; apt-get install python3-numpy") from None
+  return apus
 
 
 class Platform:
@@ -101,13 +114,13 @@ class Platform:
   def calls(self, seconds, published, every=0):
     """16 clients for so long, alone or while two models are published in turn; a Sample, and how many were.
 
-    One is published in `every` seconds, or as soon as the one before is.
+    One is published in `every` seconds, or as soon as the one before is, over a connection that is kept: what
+    a process takes to start is no part of a publication.
     """
     self.fresh()
     turn = [self.model("even", TEXT_WIDTHS, 1), self.model("odd", TEXT_WIDTHS, 2)]
-    with self.serving(SLEEPING) as server:
-      with Repeated(lambda index: self.act("publish", turn[index % 2], "--name", TEXT_MODEL),
-                    published, every) as acts:
+    with self.serving(SLEEPING) as server, python_client().Client(self.apus.address, PATIENCE) as client:
+      with Repeated(lambda index: client.publish(turn[index % 2], TEXT_MODEL), published, every) as acts:
         sample = self.apus.bench(server, seconds, 16, 16, SLEEPING, None)
       return sample, acts.count
 
@@ -197,7 +210,7 @@ class Repeated:
       try:
         self.work(self.count)
         self.count += 1
-      except BenchError as failure:
+      except Exception as failure:  # of any kind: whoever waits for the thread raises it
         self.failure = failure
         return
 
