@@ -20,6 +20,10 @@ struct PlatformAdministrator: ~Copyable {
   private var replaced: [Catalog] = []
   var guards: [String: CanaryGuard] = [:]
   var superseded: [Superseded] = []
+  private var lastUpkeep = Instant.now
+  /// How often is looked for what nobody announces: publishers that have given up, canaries that do worse,
+  /// versions that nobody calls any more.
+  private static let upkeepMilliseconds: Int32 = 1000
   /// Opened by the first act.
   var auditLog: AuditLog?
   private let arena = MetadataArena(byteCount: 256 << 10)
@@ -251,13 +255,16 @@ struct PlatformAdministrator: ~Copyable {
   /// When something is to be looked at next; -1: nothing is.
   var timeoutMilliseconds: Int32 {
     if !retired.isEmpty || !replaced.isEmpty { return 2 }
-    return uploads.isEmpty && guards.isEmpty && superseded.isEmpty ? -1 : 1000
+    return uploads.isEmpty && guards.isEmpty && superseded.isEmpty ? -1 : Self.upkeepMilliseconds
   }
 
   mutating func tick() {
     let current = fleet.catalog.generation
     if !replaced.isEmpty, fleet.isAdopted(current) { replaced = [] }
     if replaced.isEmpty { freeRetired() }
+    let now = Instant.now
+    guard now.since(lastUpkeep) >= UInt64(Self.upkeepMilliseconds) * 1_000_000 else { return }
+    lastUpkeep = now
     dropStaleUploads()
     judgeCanaries()
     unloadSuperseded()
