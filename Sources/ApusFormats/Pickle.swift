@@ -1,3 +1,4 @@
+import ApusEngine
 /// What a pickle holds, as flat arenas: values refer to each other by index, so that no nesting or sharing in
 /// a file can make a walk or a release recurse.
 struct PickledObjects {

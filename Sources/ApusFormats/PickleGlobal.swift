@@ -1,3 +1,4 @@
+import ApusEngine
 /// The Python names that a state_dict needs. Each is a tag that tells the reader what to put together itself;
 /// none is ever imported or called. Whatever is not in this list is refused by its name.
 enum PickleGlobal: Equatable {

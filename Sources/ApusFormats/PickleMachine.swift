@@ -1,3 +1,4 @@
+import ApusEngine
 /// Reads one pickle: a stack machine over bytes that builds values and never calls anything.
 ///
 /// Every opcode is at least one byte long and adds at most one value, or moves values that are there; what

@@ -1,3 +1,4 @@
+import ApusEngine
 /// Files of https://github.com/huggingface/safetensors (README, "Format"): the header's length (u64), a JSON
 /// object of `"NAME": {"dtype": …, "shape": […], "data_offsets": [begin, end]}`, then the data without holes.
 enum Safetensors {

@@ -1,3 +1,4 @@
+package import ApusEngine
 /// The formats of weight files that are read.
 package enum WeightFormat: String, Sendable, CaseIterable {
   /// What `torch.save` writes since PyTorch 1.6: a zip archive.

@@ -1,3 +1,4 @@
+import ApusEngine
 import Testing
 
 @testable import ApusFormats

@@ -1,3 +1,4 @@
+import ApusEngine
 import Foundation
 import Testing
 

@@ -1,4 +1,5 @@
-/// The type of a tensor's elements in a weight file; the raw values are PyTorch's names (`torch.float32`).
+/// The type of a tensor's elements in a file or a graph; the raw values are PyTorch's names
+/// (`torch.float32`).
 package enum ElementType: String, Sendable, CaseIterable {
   case float64, float32, float16, bfloat16
   case int64, int32, int16, int8
@@ -26,11 +27,19 @@ package enum ElementType: String, Sendable, CaseIterable {
     default: false
     }
   }
+
+  /// Whether a graph computes with it: no complex numbers, and none of 8-bit floating point.
+  package var isComputed: Bool {
+    switch self {
+    case .complex64, .complex128, .float8e4m3, .float8e5m2: false
+    default: true
+    }
+  }
 }
 
 extension Float {
   /// The value of an IEEE 754 binary16 number: 1 sign, 5 exponent (bias 15) and 10 fraction bits. Exact.
-  init(float16 bits: UInt16) {
+  package init(float16 bits: UInt16) {
     let sign = UInt32(bits & 0x8000) << 16
     let exponent = UInt32(bits >> 10) & 0x1f
     let fraction = UInt32(bits & 0x3ff)
@@ -47,5 +56,5 @@ extension Float {
   }
 
   /// The value of a bfloat16 number: the upper half of a Float's bits. Exact.
-  init(bfloat16 bits: UInt16) { self.init(bitPattern: UInt32(bits) << 16) }
+  package init(bfloat16 bits: UInt16) { self.init(bitPattern: UInt32(bits) << 16) }
 }

@@ -1,0 +1,66 @@
+/// A node as a file describes it, before it is known what it computes.
+package struct NodeDescription: Sendable {
+  /// The version of the operator set of the node's domain that the file is written for.
+  package let opset: Int
+  package let attributes: Attributes
+  /// How many inputs and outputs the node lists, those included that are left out in between.
+  package let inputs: Int
+  package let outputs: Int
+
+  package init(opset: Int, attributes: Attributes, inputs: Int, outputs: Int) {
+    self.opset = opset
+    self.attributes = attributes
+    self.inputs = inputs
+    self.outputs = outputs
+  }
+}
+
+/// An operator that nodes may name.
+package struct OperatorEntry: Sendable {
+  package let domain: String
+  package let name: String
+  /// - Throws: `GraphError` for attributes that the operator does not have in this opset, and for values that it
+  ///   does not allow.
+  package let make: @Sendable (NodeDescription) throws(GraphError) -> any Operator
+
+  package init(
+    _ name: String, domain: String = "",
+    _ make: @escaping @Sendable (NodeDescription) throws(GraphError) -> any Operator
+  ) {
+    self.domain = domain
+    self.name = name
+    self.make = make
+  }
+}
+
+/// All operators that are computed here.
+package struct OperatorTable: Sendable {
+  package static let standard = OperatorTable([Identity.entries])
+
+  private let entries: [String: OperatorEntry]
+
+  init(_ families: [[OperatorEntry]]) {
+    var entries: [String: OperatorEntry] = [:]
+    for entry in families.joined() { entries[Self.key(entry.domain, entry.name)] = entry }
+    self.entries = entries
+  }
+
+  /// - Throws: `GraphError` with the list of what there is, for a name that is not there.
+  package func make(
+    _ name: String, domain: String, _ node: NodeDescription
+  ) throws(GraphError) -> any Operator {
+    guard let entry = entries[Self.key(domain, name)] else {
+      throw GraphError(
+        "the operator \(Self.key(domain, name)) is not computed here; these are: "
+          + names.joined(separator: ", "))
+    }
+    return try entry.make(node)
+  }
+
+  /// For documentation and messages; those of other domains than ONNX's own with their domain.
+  package var names: [String] { entries.keys.sorted() }
+
+  private static func key(_ domain: String, _ name: String) -> String {
+    domain.isEmpty || domain == "ai.onnx" ? name : "\(domain).\(name)"
+  }
+}
