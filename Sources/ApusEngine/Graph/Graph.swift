@@ -80,4 +80,16 @@ package struct Graph: Sendable {
     self.outputs = outputs
     self.nodes = nodes
   }
+
+  /// The same with a value for each output that nobody reads.
+  func withAllOutputs() -> Graph {
+    var graph = self
+    for node in nodes.indices {
+      for (place, value) in nodes[node].outputs.enumerated() where value == nil {
+        graph.nodes[node].outputs[place] = graph.values.count
+        graph.values.append(Value(name: ""))
+      }
+    }
+    return graph
+  }
 }

@@ -23,6 +23,13 @@ package protocol Operator: Sendable {
   /// - Throws: `GraphError` for numbers that the operator does not allow, for example an index that leads
   ///   nowhere.
   func compute(_ inputs: [TensorView?], _ outputs: [MutableTensorView]) throws(GraphError)
+
+  /// Whether the outputs hang on the inputs' types alone, as those of Shape do.
+  var readsOnlyTypes: Bool { get }
+}
+
+extension Operator {
+  package var readsOnlyTypes: Bool { false }
 }
 
 /// What is known of a tensor before a graph runs.
