@@ -25,7 +25,8 @@ extension Catalog {
   private func mismatch(_ index: Int, _ input: InputPart, _ held: String) -> String {
     let model = models[index]
     let text = "model '\(model.name)' takes \(model.taken); the call holds \(held)"
-    let others = versions(of: model.name).filter { $0.rows(of: input) != nil }.map { String($0.version) }
+    let fitting = versions(of: model.name).filter { $0.rows(of: input) != nil }
+    let others = fitting.suffix(Self.mostListed).map { String($0.version) }
     guard !others.isEmpty else { return text }
     return text + ", which version \(others.joined(separator: " or ")) takes"
   }

@@ -79,16 +79,27 @@ package final class Catalog: Sendable {
     } else {
       found = route.aliased(selector.alias)
     }
-    guard let found else {
-      throw Status(
-        .notFound, "VERSION_NOT_FOUND",
-        "model '\(models[route.versions.lowerBound].name)' has no such version or alias")
-    }
+    guard let found else { throw noSuchVersion(route) }
     guard models[found].plan != nil else { throw models[found].unavailable }
     return Choice(
       index: found, shadow: selector.isRouted ? route.shadow : nil,
       isFixed: selector.isFixed || route.canary == nil)
   }
+
+  /// Why a version or alias is not found, and which there are.
+  func noSuchVersion(_ route: ModelRoute) -> Status {
+    let versions = models[route.versions]
+    let numbers = versions.suffix(Self.mostListed).map { String($0.version) }.joined(separator: ", ")
+    let aliases = versions.flatMap(\.standing.aliases).prefix(Self.mostListed).joined(separator: ", ")
+    var text = "model '\(models[route.versions.lowerBound].name)' has no such version or alias; there "
+    text += versions.count == 1 ? "is version " : "are versions "
+    text += versions.count > Self.mostListed ? "up to \(numbers)" : numbers
+    if !aliases.isEmpty { text += ", and as aliases \(aliases)" }
+    return Status(.notFound, "VERSION_NOT_FOUND", text)
+  }
+
+  /// Versions and aliases that a message lists.
+  static let mostListed = 8
 
   /// The versions of one name; empty when there is none.
   func range(ofName name: UnsafeRawBufferPointer) -> Range<Int> { route(of: name)?.versions ?? 0..<0 }

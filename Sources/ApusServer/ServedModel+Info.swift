@@ -1,5 +1,6 @@
 import ApusBase
 import ApusEngine
+import ApusLog
 package import ApusWire
 
 extension ServedModel {
@@ -46,15 +47,19 @@ extension Catalog {
   func describe(_ request: GetModelRequest) throws(Status) -> ServedModel {
     var name = request.model
     var alias = request.alias
-    let found: Int? = name.withUTF8 { name in
-      guard let route = route(of: UnsafeRawBufferPointer(name)) else { return nil }
-      if request.version != 0 { return route.versions.first { models[$0].version == request.version } }
-      if alias.isEmpty { return route.latest ?? route.versions.last }
-      return alias.withUTF8 { route.aliased(UnsafeRawBufferPointer($0)) }
+    guard let route = name.withUTF8({ route(of: UnsafeRawBufferPointer($0)) }) else {
+      throw Status(
+        .notFound, "MODEL_NOT_FOUND", "there is no model '\(LogOutput.singleLine(request.model))' here")
     }
-    guard let found else {
-      throw Status(.notFound, "MODEL_NOT_FOUND", "there is no model '\(request.model)' of that version here")
+    let found: Int?
+    if request.version != 0 {
+      found = route.versions.first { models[$0].version == request.version }
+    } else if alias.isEmpty {
+      found = route.latest ?? route.versions.last
+    } else {
+      found = alias.withUTF8 { route.aliased(UnsafeRawBufferPointer($0)) }
     }
+    guard let found else { throw noSuchVersion(route) }
     return models[found]
   }
 }

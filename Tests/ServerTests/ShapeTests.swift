@@ -43,6 +43,17 @@ import Testing
     #expect(try Self.message(0, shape) != nil)
   }
 
+  @Test func whichVersionsThereAreIsSaid() throws {
+    let server = try Self.models()
+    let connection = try RawConnection(server.address)
+    connection.send(classifyFrame(1, "m", [1, 1, 1]) { $0.version = 7 })
+    let status = try #require(try connection.answer()?.status)
+    #expect(status.code == .notFound && status.reason == "VERSION_NOT_FOUND")
+    #expect(
+      status.message
+        == "model 'm' has no such version or alias; there are versions 1, 2, 3")
+  }
+
   @Test func aShapeWithoutRowsIsRefused() throws {
     #expect(try Self.message(4, [4]) != nil)
     #expect(try Self.message(8, [4, 2]) != nil)

@@ -149,9 +149,11 @@ import Testing
     let models = try #require(document["models"] as? [[String: Any]])
     #expect(models.count == 3)
     #expect(models[0]["model"] as? String == "digits")
-    #expect(try #require(models[0]["calls_per_second"] as? Double) > 0)
-    // Rows and batches are read one after the other, while the server counts on.
-    #expect(abs(try #require(models[0]["rows_per_batch"] as? Double) - 4) < 0.2)
+    let batches = try #require(models[0]["calls_per_second"] as? Double) * 0.5
+    #expect(batches > 0)
+    // Rows and batches are read one after the other, while the server counts on: at either end one batch of
+    // four rows may be counted in one of them alone.
+    #expect(abs(try #require(models[0]["rows_per_batch"] as? Double) - 4) < max(0.2, 2 * 4 / batches))
     let total = try #require(models[0]["total_ns"] as? [String: Double])
     let compute = try #require(models[0]["compute_ns"] as? [String: Double])
     #expect(total["p50"]! > 0 && total["p50"]! <= total["p99"]! && compute["p50"]! <= total["p99"]!)

@@ -6,6 +6,7 @@ import time
 
 import apus
 import numpy as np
+import pytest
 from apus.messages import ModelState
 
 from conftest import DIGITS, make_model, wait_for
@@ -99,5 +100,7 @@ def test_a_state_that_somebody_else_writes_is_followed(repository, serve, tmp_pa
     assert clients[0].classify("digits", ROWS, alias="stable").version == 1
     wait_for(lambda: any("stable" in model.aliases for model in clients[1].models()))
     assert clients[1].classify("digits", ROWS, alias="stable").version == 1
+    with pytest.raises(apus.StatusError, match="there are versions 1, 2, and as aliases stable, latest"):
+        clients[1].classify("digits", ROWS, alias="stabel")
     clients[0].rollback("digits", 1)
     wait_for(lambda: clients[1].classify("digits", ROWS).version == 1)
