@@ -17,7 +17,7 @@ help:
 	@echo "make fuzz    fuzz the readers of weight files, frames, texts, JSON and log lines for a minute each (FUZZ_SECONDS=60)"
 	@echo "make soak    the long form: fuzzing for 10 minutes each, the tests ten times and under both sanitizers"
 	@echo "make sslyze  let sslyze, from PyPI, look for weak TLS"
-	@echo "make proto   generate the protobuf-c code from proto/apus.proto"
+	@echo "make proto   generate the protobuf-c code from proto/apus.proto and proto/onnx.proto"
 
 setup:
 	@missing=""; for package in $(PACKAGES); do \
@@ -36,15 +36,19 @@ build: setup
 # Generated code is committed, so that a build needs no generator.
 proto: setup
 	@rm -rf .build/proto && mkdir -p .build/proto
-	protoc-c --proto_path=proto --c_out=.build/proto proto/apus.proto
+	protoc-c --proto_path=proto --c_out=.build/proto proto/apus.proto proto/onnx.proto
 	cp .build/proto/apus.pb-c.c Sources/CApusProto/
 	cp .build/proto/apus.pb-c.h Sources/CApusProto/include/
+	cp .build/proto/onnx.pb-c.c Sources/COnnxProto/
+	cp .build/proto/onnx.pb-c.h Sources/COnnxProto/include/
 
 proto-check: setup
 	@rm -rf .build/proto && mkdir -p .build/proto
-	@protoc-c --proto_path=proto --c_out=.build/proto proto/apus.proto
+	@protoc-c --proto_path=proto --c_out=.build/proto proto/apus.proto proto/onnx.proto
 	@cmp .build/proto/apus.pb-c.c Sources/CApusProto/apus.pb-c.c && \
-	 cmp .build/proto/apus.pb-c.h Sources/CApusProto/include/apus.pb-c.h || \
+	 cmp .build/proto/apus.pb-c.h Sources/CApusProto/include/apus.pb-c.h && \
+	 cmp .build/proto/onnx.pb-c.c Sources/COnnxProto/onnx.pb-c.c && \
+	 cmp .build/proto/onnx.pb-c.h Sources/COnnxProto/include/onnx.pb-c.h || \
 	 { echo "proto-check: the generated code is not current; run make proto"; exit 1; }
 
 # Debian's Python, which has Debian's numpy and pytest; the client needs nothing else.

@@ -44,6 +44,7 @@ let package = Package(
     .systemLibrary(name: "CExpat", pkgConfig: "expat", providers: [.apt(["libexpat1-dev"])]),
     .target(name: "CSingleThreadedBLAS"),
     .target(name: "CApusProto", dependencies: ["CProtobufC"]),
+    .target(name: "COnnxProto", dependencies: ["CProtobufC"]),
 
     // Layers 1 to 5: each imports only from above; Tests/HygieneTests checks it.
     module("ApusBase", ["CLinux"]),
@@ -57,7 +58,7 @@ let package = Package(
     module("ApusJSON", []),
     module("ApusMetrics", []),
     module("ApusEngine", ["ApusBase", "COpenBLAS", "CSingleThreadedBLAS"]),
-    module("ApusFormats", ["ApusBase", "ApusEngine"]),
+    module("ApusFormats", ["ApusBase", "ApusEngine", "COnnxProto"]),
     module("ApusFeatures", ["ApusBase"]),
     module(
       "ApusModels",

@@ -16,6 +16,8 @@ package enum FormatError: Error, Equatable, Sendable, CustomStringConvertible {
   case noStateDict(String)
   /// One tensor's shape, strides, type or place is wrong.
   case tensor(name: String, problem: String)
+  /// One node of a graph is not computed, or not sound.
+  case node(name: String, problem: String)
   /// The tensors do not make the architecture.
   case architecture(String)
 
@@ -38,29 +40,35 @@ package enum FormatError: Error, Equatable, Sendable, CustomStringConvertible {
       "no state_dict: \(found); save one with torch.save(model.state_dict(), …)"
     case .tensor(let name, let problem):
       "tensor \(name): \(problem)"
+    case .node(let name, let problem):
+      "node \(name): \(problem)"
     case .architecture(let problem):
       problem
     }
   }
 }
 
-/// A text from a file made fit for a one-line message: control characters escaped, 100 characters at most.
-func printable(_ text: String) -> String {
+/// A text from a file made fit for a one-line message: control characters escaped, 100 characters
+/// at most where no other limit is given.
+func printable(_ text: String, limit: Int = 100) -> String {
   var result = ""
   var length = 0
   for scalar in text.unicodeScalars {
-    guard length < 100 else { return result + "…" }
-    result += scalar.properties.generalCategory.isPrintable ? String(scalar) : scalar.escaped(asASCII: true)
+    guard length < limit else { return result + "…" }
+    result += scalar.isPrintable ? String(scalar) : scalar.escaped(asASCII: true)
     length += 1
   }
   return result
 }
 
-extension Unicode.GeneralCategory {
-  fileprivate var isPrintable: Bool {
-    switch self {
-    case .control, .format, .surrogate, .privateUse, .unassigned, .lineSeparator, .paragraphSeparator: false
-    default: true
+extension Unicode.Scalar {
+  /// Whether it may stand in a message of one line.
+  var isPrintable: Bool {
+    if isASCII { return value >= 0x20 && value < 0x7f }
+    switch properties.generalCategory {
+    case .control, .format, .surrogate, .privateUse, .unassigned, .lineSeparator, .paragraphSeparator:
+      return false
+    default: return true
     }
   }
 }

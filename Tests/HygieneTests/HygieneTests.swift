@@ -18,7 +18,7 @@ import Testing
     "ApusJSON": [],
     "ApusMetrics": [],
     "ApusEngine": ["ApusBase", "COpenBLAS", "CSingleThreadedBLAS"],
-    "ApusFormats": ["ApusBase", "ApusEngine"],
+    "ApusFormats": ["ApusBase", "ApusEngine", "COnnxProto"],
     "ApusFeatures": ["ApusBase"],
     "ApusModels": [
       "ApusBase", "ApusDigest", "ApusEngine", "ApusFeatures", "ApusFormats", "ApusJSON", "ApusYAML", "CLinux",
