@@ -35,7 +35,16 @@ package struct OperatorEntry: Sendable {
 
 /// All operators that are computed here.
 package struct OperatorTable: Sendable {
-  package static let standard = OperatorTable([Identity.entries])
+  package static let standard = OperatorTable([
+    Identity.entries,
+    MatMul.entries, Gemm.entries, Conv.entries,
+    MaxPool.entries, AveragePool.entries, GlobalPool.entries,
+    BatchNormalization.entries, LayerNormalization.entries, GroupNormalization.entries,
+    LocalResponseNormalization.entries,
+    QuantizeLinear.entries, MatMulInteger.entries, ConvInteger.entries,
+    LinearClassifier.entries, SVMClassifier.entries, SVMRegressor.entries, TreeEnsembleClassifier.entries,
+    Scaler.entries, Imputer.entries, LabelEncoder.entries, ZipMap.entries,
+  ])
 
   private let entries: [String: OperatorEntry]
 

@@ -1,0 +1,180 @@
+/// TreeEnsembleClassifier: the scores that the leaves of decision trees give classes, as ONNX Runtime sums them
+/// and takes those of two classes.
+///
+/// Features and sums are single precision, and double precision where the features are.
+struct TreeEnsembleClassifier: LabelledOperator {
+  let name = "TreeEnsembleClassifier"
+  package let classLabels: ClassLabels
+  private let ensemble: TreeEnsemble
+  private let transform: PostTransform
+  /// None, one, or one for each class.
+  private let baseValues: [Double]
+  private let hasOnlyPositiveWeights: Bool
+  /// Whether there are two classes and all weights are those of one.
+  private let hasSingleScore: Bool
+
+  init(_ attributes: Attributes) throws(GraphError) {
+    classLabels = try ClassLabels(attributes, integers: "classlabels_int64s", texts: "classlabels_strings")
+    transform = try PostTransform(attributes)
+    ensemble = try TreeEnsemble(attributes, kind: "class", targets: classLabels.count)
+    baseValues = try TreeEnsemble.numbers("base_values", attributes)
+    guard [0, 1, classLabels.count].contains(baseValues.count) else {
+      throw GraphError("\(baseValues.count) base_values are not those of \(classLabels.count) classes")
+    }
+    let weights = try TreeEnsemble.numbers("class_weights", attributes)
+    hasOnlyPositiveWeights = weights.allSatisfy { !($0 < 0) }
+    let scored = Set(try attributes.ints("class_ids") ?? [])
+    hasSingleScore = classLabels.count == 2 && scored.count == 1
+  }
+
+  func outputTypes(_ inputs: [KnownTensor?]) throws(GraphError) -> [TensorType] {
+    let input = try FeatureMatrix(inputs.required(0, "X"))
+    guard input.columns >= ensemble.features else {
+      throw GraphError("X has \(input.columns) features, and the trees ask for \(ensemble.features)")
+    }
+    return [
+      try TensorType(.int64, [input.rows]), try TensorType(.float32, [input.rows, classLabels.count]),
+    ]
+  }
+
+  func compute(_ inputs: [TensorView?], _ outputs: [MutableTensorView]) throws(GraphError) {
+    if inputs[required: 0].type.element == .float64 {
+      try classify(inputs[required: 0], outputs, Double.self)
+    } else {
+      try classify(inputs[required: 0], outputs, Float.self)
+    }
+  }
+
+  private func classify<Number: BinaryFloatingPoint>(
+    _ view: TensorView, _ outputs: [MutableTensorView], _: Number.Type
+  ) throws(GraphError) {
+    let input = try FeatureMatrix(view.type.shape)
+    let labels = outputs[0].pointer(Int64.self)
+    let results = outputs[1].pointer(Float.self)
+    var row = [Double](repeating: 0, count: input.columns)
+    var narrow = [Float](repeating: 0, count: Number.self == Float.self ? input.columns : 0)
+    var scores = Scores<Number>(classes: classLabels.count)
+    for index in 0..<input.rows {
+      if Number.self == Float.self {
+        // Whole numbers are compared as single precision holds them.
+        input.read(index, of: view, into: &narrow)
+        for place in row.indices { row[place] = Double(narrow[place]) }
+      } else {
+        input.read(index, of: view, into: &row)
+      }
+      scores.sum(row, ensemble)
+      labels[index] = finish(&scores)
+      for place in 0..<classLabels.count {
+        results[index * classLabels.count + place] = Float(scores.values[place])
+      }
+    }
+  }
+
+  /// Sums of one row.
+  private struct Scores<Number: BinaryFloatingPoint> {
+    var values: [Number]
+    /// Whether a leaf has added to it.
+    var isThere: [Bool]
+
+    init(classes: Int) {
+      values = [Number](repeating: 0, count: classes)
+      isThere = [Bool](repeating: false, count: classes)
+    }
+
+    mutating func sum(_ row: [Double], _ ensemble: TreeEnsemble) {
+      for index in values.indices {
+        values[index] = 0
+        isThere[index] = false
+      }
+      ensemble.forEachLeaf(row) { weights in
+        for weight in weights {
+          values[weight.target] += Number(weight.value)
+          isThere[weight.target] = true
+        }
+      }
+    }
+
+    /// The class of the greatest score that is there.
+    var best: Int {
+      var best: Int?
+      for index in values.indices where isThere[index] {
+        if let found = best, !(values[index] > values[found]) { continue }
+        best = index
+      }
+      return best ?? 0
+    }
+  }
+
+  /// Adds base values, transforms the scores and gives the label.
+  private func finish<Number: BinaryFloatingPoint>(_ scores: inout Scores<Number>) -> Int64 {
+    guard classLabels.count <= 2 else {
+      for (index, value) in baseValues.enumerated() {
+        scores.values[index] += Number(value)
+        scores.isThere[index] = true
+      }
+      let best = scores.best
+      scores.values.withUnsafeMutableBufferPointer { transform.apply($0) }
+      return classLabels.output(best)
+    }
+    return classLabels.count == 2 ? finishTwo(&scores) : finishOne(&scores)
+  }
+
+  private func finishOne<Number: BinaryFloatingPoint>(_ scores: inout Scores<Number>) -> Int64 {
+    scores.values[0] += Number(baseValues.first ?? 0)
+    let isPositive = scores.values[0] > 0
+    scores.values.withUnsafeMutableBufferPointer { transform.apply($0) }
+    return isPositive ? 1 : 0
+  }
+
+  private func finishTwo<Number: BinaryFloatingPoint>(_ scores: inout Scores<Number>) -> Int64 {
+    let hasSecond = scores.isThere[1]
+    if baseValues.count == 1 { scores.values[0] += Number(baseValues[0]) }
+    if baseValues.count == 2 {
+      if hasSecond {
+        // ONNX Runtime takes the first class's sum, and leaves out the second's and the first base value.
+        scores.values[1] = Number(baseValues[1]) + scores.values[0]
+        scores.values[0] = -scores.values[1]
+      } else {
+        scores.values[0] += Number(baseValues[0])
+        scores.values[1] += Number(baseValues[1])
+      }
+    }
+    let decisive = hasSecond ? scores.values[1] : scores.isThere[0] ? scores.values[0] : 0
+    let isPositive = hasSingleScore && hasOnlyPositiveWeights ? decisive > 0.5 : decisive > 0
+    scores.values.withUnsafeMutableBufferPointer { values in
+      if hasSecond || baseValues.count == 2 {
+        transform.apply(values)
+      } else if hasSingleScore {
+        transform.expand(values, hasOnlyPositiveWeights ? .complement : .opposite)
+      } else if baseValues.isEmpty {
+        transform.expand(values, .opposite)
+      }
+    }
+    // Where both classes have weights the label is 1 or 0, whatever the labels are.
+    return hasSingleScore ? classLabels.output(isPositive ? 1 : 0) : isPositive ? 1 : 0
+  }
+
+  static let entries = [
+    OperatorEntry("TreeEnsembleClassifier", domain: "ai.onnx.ml") { (node) throws(GraphError) in
+      try checkAttributes(node)
+      return try TreeEnsembleClassifier(node.attributes)
+    }
+  ]
+
+  private static func checkAttributes(_ node: NodeDescription) throws(GraphError) {
+    if node.opset >= 3 {
+      try node.attributes.only(
+        "base_values", "base_values_as_tensor", "class_ids", "class_nodeids", "class_treeids",
+        "class_weights", "class_weights_as_tensor", "classlabels_int64s", "classlabels_strings",
+        "nodes_falsenodeids", "nodes_featureids", "nodes_hitrates", "nodes_hitrates_as_tensor",
+        "nodes_missing_value_tracks_true", "nodes_modes", "nodes_nodeids", "nodes_treeids",
+        "nodes_truenodeids", "nodes_values", "nodes_values_as_tensor", "post_transform")
+    } else {
+      try node.attributes.only(
+        "base_values", "class_ids", "class_nodeids", "class_treeids", "class_weights", "classlabels_int64s",
+        "classlabels_strings", "nodes_falsenodeids", "nodes_featureids", "nodes_hitrates",
+        "nodes_missing_value_tracks_true", "nodes_modes", "nodes_nodeids", "nodes_treeids",
+        "nodes_truenodeids", "nodes_values", "post_transform")
+    }
+  }
+}
