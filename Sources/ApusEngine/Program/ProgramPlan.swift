@@ -6,16 +6,24 @@ struct ProgramPlan {
   private let output: Graph.ValueID
   /// Those that the output hangs on and that are not the same for every batch, in order.
   private let nodes: [Graph.Node]
+  private let kernels: [any StepKernel]
   /// Values that get a place in the arena, in the order of the requests for them.
-  private let placed: [Graph.ValueID]
+  private var placed: [Graph.ValueID] = []
   /// By value: the steps that write it and read it last.
-  private let lives: [Graph.ValueID: (first: Int, last: Int)]
+  private var lives: [Graph.ValueID: (first: Int, last: Int)] = [:]
 
-  init(_ graph: Graph, _ typing: BatchTyping, input: Graph.ValueID, output: Graph.ValueID) {
+  init(
+    _ graph: Graph, _ typing: BatchTyping, input: Graph.ValueID, output: Graph.ValueID, isPlain: Bool
+  ) {
     (self.graph, self.typing, self.input, self.output) = (graph, typing, input, output)
     nodes = Self.needed(graph, typing, output)
-    var lives: [Graph.ValueID: (first: Int, last: Int)] = [:]
-    var placed: [Graph.ValueID] = []
+    kernels = nodes.map { node in
+      let types = KernelTypes(
+        inputs: node.inputs.map { $0.flatMap { typing.types[$0] } },
+        outputs: node.outputs.compactMap { $0.flatMap { typing.types[$0] } },
+        constants: node.inputs.map { $0.flatMap { typing.known[$0] } })
+      return (isPlain ? nil : quickKernel(node.operation, types)) ?? PlainKernel(operation: node.operation)
+    }
     for (step, node) in nodes.enumerated() {
       for case let value? in node.inputs { lives[value]?.last = step }
       for case let value? in node.outputs where value != output {
@@ -23,8 +31,6 @@ struct ProgramPlan {
         placed.append(value)
       }
     }
-    self.lives = lives
-    self.placed = placed
   }
 
   private static func needed(_ graph: Graph, _ typing: BatchTyping, _ output: Graph.ValueID) -> [Graph.Node] {
@@ -42,17 +48,21 @@ struct ProgramPlan {
     return nodes.reversed()
   }
 
+  /// Places for all values, and behind them for the scratch memory of each step.
   func memory(rows: Int) -> MemoryPlan {
-    MemoryPlan(
-      placed.map { value in
-        let life = lives[value] ?? (0, 0)
-        return MemoryPlan.Request(
-          byteCount: typing.types[value]?.byteCount(rows: rows) ?? 0, first: life.first, last: life.last)
-      })
+    let values = placed.map { value in
+      let life = lives[value] ?? (0, 0)
+      return MemoryPlan.Request(
+        byteCount: typing.types[value]?.byteCount(rows: rows) ?? 0, first: life.first, last: life.last)
+    }
+    let scratch = kernels.enumerated().map { step, kernel in
+      MemoryPlan.Request(byteCount: kernel.scratchBytes(rows: rows), first: step, last: step)
+    }
+    return MemoryPlan(values + scratch)
   }
 
-  /// The steps, with the places of their operands; what a value that is read and not computed is, is known.
-  func steps(_ memory: MemoryPlan) -> [any ProgramStep] {
+  /// The steps, with the places of their operands.
+  func steps(_ memory: MemoryPlan) -> [ProgramStep] {
     var locations: [Graph.ValueID: Location] = [input: .input]
     for (value, tensor) in typing.known.enumerated() {
       if let tensor { locations[value] = .constant(tensor) }
@@ -63,10 +73,11 @@ struct ProgramPlan {
       guard let type = typing.types[value], let location = locations[value] else { return nil }
       return Operand(type: type, location: location)
     }
-    return nodes.map { node in
-      PlainStep(
-        name: node.name, operation: node.operation, inputs: node.inputs.map { $0.flatMap(operand) },
-        outputs: node.outputs.compactMap { $0.flatMap(operand) })
+    return nodes.enumerated().map { index, node in
+      ProgramStep(
+        name: node.name, kernel: kernels[index], inputs: node.inputs.map { $0.flatMap(operand) },
+        outputs: node.outputs.compactMap { $0.flatMap(operand) },
+        scratchOffset: memory.offsets[placed.count + index])
     }
   }
 }
