@@ -37,6 +37,7 @@ let package = Package(
   targets: [
     // Layer 0: C libraries and generated messages.
     .target(name: "CLinux"),
+    .target(name: "CApusKernels"),
     .systemLibrary(name: "CProtobufC", pkgConfig: "libprotobuf-c", providers: [.apt(["libprotobuf-c-dev"])]),
     .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
     .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
@@ -57,7 +58,7 @@ let package = Package(
     module("ApusYAML", ["Yams"]),
     module("ApusJSON", []),
     module("ApusMetrics", []),
-    module("ApusEngine", ["ApusBase", "COpenBLAS", "CSingleThreadedBLAS"]),
+    module("ApusEngine", ["ApusBase", "CApusKernels", "COpenBLAS", "CSingleThreadedBLAS"]),
     module("ApusFormats", ["ApusBase", "ApusEngine", "COnnxProto"]),
     module("ApusFeatures", ["ApusBase"]),
     module(
@@ -123,6 +124,9 @@ let package = Package(
     tests("ApusJSONTests", ["ApusJSON"]),
     tests("ApusMetricsTests", ["ApusMetrics"]),
     tests("ApusAccessTests", ["ApusAccess", "ApusYAML", "ApusBase"]),
+    // The kernels of 16 floats for machines without AVX-512.
+    .target(name: "WideKernels", dependencies: ["CApusKernels"], path: "Tests/WideKernels"),
+    tests("KernelTests", ["CApusKernels", "WideKernels"]),
     tests("ApusEngineTests", ["ApusEngine", "ApusBase"]),
     tests("ApusFormatsTests", ["ApusFormats", "ApusEngine", "ApusBase"]),
     tests("ApusFeaturesTests", ["ApusFeatures", "ApusBase"]),

@@ -17,7 +17,7 @@ import Testing
     "ApusYAML": ["Yams"],
     "ApusJSON": [],
     "ApusMetrics": [],
-    "ApusEngine": ["ApusBase", "COpenBLAS", "CSingleThreadedBLAS"],
+    "ApusEngine": ["ApusBase", "CApusKernels", "COpenBLAS", "CSingleThreadedBLAS"],
     "ApusFormats": ["ApusBase", "ApusEngine", "COnnxProto"],
     "ApusFeatures": ["ApusBase"],
     "ApusModels": [

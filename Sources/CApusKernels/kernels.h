@@ -1,0 +1,53 @@
+// What each level gives: one table of functions a level, filled where `level.inc.h` is compiled for it.
+#pragma once
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "apus_kernels.h"
+
+/// A product to compute: the arguments of `apus_linear`.
+struct linear {
+  ptrdiff_t rows, inputs, outputs;
+  const float *x;
+  ptrdiff_t x_stride;
+  const float *packed;
+  const float *bias;
+  apus_activation activation;
+  float alpha, beta;
+  float *y;
+  ptrdiff_t y_stride;
+};
+
+typedef void map_function(ptrdiff_t count, const float *x, float *y);
+
+struct kernels {
+  apus_level level;
+  void (*linear)(const struct linear *);
+  /// Lays out b, [k, n] or [n, k] if `is_transposed`, its rows `b_stride` apart, in panels: see
+  /// `panels.inc.h`.
+  void (*pack)(
+    ptrdiff_t n, ptrdiff_t k, const float *b, ptrdiff_t b_stride, bool is_transposed, float *packed);
+  map_function *exp, *log, *tanh, *erf, *sigmoid, *gelu, *gelu_tanh, *relu;
+  void (*softmax)(
+    ptrdiff_t rows, ptrdiff_t columns, const float *x, ptrdiff_t x_stride, float *y, ptrdiff_t y_stride);
+  void (*log_softmax)(
+    ptrdiff_t rows, ptrdiff_t columns, const float *x, ptrdiff_t x_stride, float *y, ptrdiff_t y_stride);
+  void (*layer_norm)(
+    ptrdiff_t rows, ptrdiff_t columns, const float *x, ptrdiff_t x_stride, float epsilon, const float *scale,
+    const float *bias, float *y, ptrdiff_t y_stride);
+  void (*add)(ptrdiff_t count, const float *a, const float *b, float *y);
+  void (*multiply)(ptrdiff_t count, const float *a, const float *b, float *y);
+};
+
+extern const struct kernels kernels_portable;
+#if defined(__x86_64__)
+extern const struct kernels kernels_avx2;
+extern const struct kernels kernels_avx512;
+#endif
+
+/// The table of the present level.
+const struct kernels *kernels(void);
+
+/// Makes calls use a table, which tests may have compiled for themselves; null for the processor's best.
+void kernels_use(const struct kernels *);

@@ -1,0 +1,262 @@
+// y = activation(x Wᵀ + b) over packed weights.
+//
+// W is packed in panels of 16 outputs, one cache line for each input, whatever the level; the last panel is
+// filled up with zeros:
+//
+//                 outputs 0..15                              outputs 16..31
+//   packed:  | input 0 | input 1 | ... | input k-1 |  | input 0 | ... | input k-1 |  ...
+//              16 floats
+//
+// A tile is a few rows of x by one or two panels; its sums stay in registers while it walks over the inputs.
+// A batch is cut into tiles of equal height, as a tile of few rows reads as many weights as one of many. Few
+// rows wait for one another's sums, so each sum is kept in several parts, of every second or fourth input.
+//
+// One tile's rows go through all weights in one linear walk. More rows are blocked, so that a piece of a
+// panel stays in the first-level cache while all rows pass by, and their piece of x in the second:
+//
+//   for blocks of BLOCK_OUTPUTS outputs, for blocks of BLOCK_INPUTS inputs, for panels, for tiles
+//
+// Sums rest in y between blocks of inputs. After Goto and van de Geijn, "Anatomy of High-Performance Matrix
+// Multiplication", ACM TOMS 34 (2008).
+
+#define PANEL 16
+#define PANEL_VECTORS (PANEL / WIDTH)
+#define MOST_VECTORS (MOST_PANELS * PANEL_VECTORS)
+#define MOST_PARTS 4
+#define BLOCK_INPUTS 1024
+#define BLOCK_OUTPUTS 64
+/// Floats that weights are fetched ahead: with few rows they come from memory, with more from the
+/// second-level cache.
+#define AHEAD 512
+
+/// What tiles of one product share, and where a tile's piece of the inputs stands among all.
+struct tile {
+  ptrdiff_t inputs;
+  const float *x;
+  ptrdiff_t x_stride;
+  const float *packed;
+  /// Floats from one panel to the next.
+  ptrdiff_t panel_stride;
+  /// Of the tile's outputs; null for none.
+  const float *bias;
+  float *y;
+  ptrdiff_t y_stride;
+  bool is_first, is_last;
+  apus_activation activation;
+  float alpha, beta;
+};
+
+/// Applies what is quickest while sums are in registers.
+INLINE void activate(vf *sums, int count, const struct tile *t) {
+  switch (t->activation) {
+  case apus_activation_relu:
+#pragma clang loop unroll(full)
+    for (int i = 0; i < count; i++) sums[i] = greater(splat(0), sums[i]);
+    break;
+  case apus_activation_clip:
+#pragma clang loop unroll(full)
+    for (int i = 0; i < count; i++) sums[i] = lesser(splat(t->beta), greater(splat(t->alpha), sums[i]));
+    break;
+  case apus_activation_leaky:
+#pragma clang loop unroll(full)
+    for (int i = 0; i < count; i++) sums[i] = sums[i] < splat(0) ? sums[i] * t->alpha : sums[i];
+    break;
+  default: break;
+  }
+}
+
+/// One tile of constant shape: `rows` by `panels`, each sum in `parts` parts.
+INLINE void compute_tile(const int rows, const int panels, const int parts, const struct tile *t) {
+  const int vectors = panels * PANEL_VECTORS;
+  vf sums[MOST_PARTS][MOST_ROWS][MOST_VECTORS];
+  const float *x = t->x, *w = t->packed;
+  ptrdiff_t x_stride = t->x_stride, y_stride = t->y_stride, panel_stride = t->panel_stride;
+#pragma clang loop unroll(full)
+  for (int part = 0; part < parts; part++)
+#pragma clang loop unroll(full)
+    for (int row = 0; row < rows; row++)
+#pragma clang loop unroll(full)
+      for (int v = 0; v < vectors; v++) sums[part][row][v] = splat(0);
+
+  ptrdiff_t k = 0, inputs = t->inputs;
+  for (; k + parts <= inputs; k += parts) {
+#pragma clang loop unroll(full)
+    for (int part = 0; part < parts; part++) {
+#pragma clang loop unroll(full)
+      for (int panel = 0; panel < panels; panel++)
+        __builtin_prefetch(w + panel * panel_stride + (k + part) * PANEL + AHEAD);
+      vf weights[MOST_VECTORS];
+#pragma clang loop unroll(full)
+      for (int v = 0; v < vectors; v++)
+        weights[v] =
+          load(w + v / PANEL_VECTORS * panel_stride + (k + part) * PANEL + v % PANEL_VECTORS * WIDTH);
+#pragma clang loop unroll(full)
+      for (int row = 0; row < rows; row++) {
+        vf value = splat(x[row * x_stride + k + part]);
+#pragma clang loop unroll(full)
+        for (int v = 0; v < vectors; v++)
+          sums[part][row][v] = fma_(value, weights[v], sums[part][row][v]);
+      }
+    }
+  }
+  if (parts > 1)
+    for (; k < inputs; k++) {
+#pragma clang loop unroll(full)
+      for (int row = 0; row < rows; row++) {
+        vf value = splat(x[row * x_stride + k]);
+#pragma clang loop unroll(full)
+        for (int v = 0; v < vectors; v++) {
+          vf weights = load(w + v / PANEL_VECTORS * panel_stride + k * PANEL + v % PANEL_VECTORS * WIDTH);
+          sums[0][row][v] = fma_(value, weights, sums[0][row][v]);
+        }
+      }
+    }
+#pragma clang loop unroll(full)
+  for (int step = parts / 2; step > 0; step /= 2)
+#pragma clang loop unroll(full)
+    for (int part = 0; part < step; part++)
+#pragma clang loop unroll(full)
+      for (int row = 0; row < rows; row++)
+#pragma clang loop unroll(full)
+        for (int v = 0; v < vectors; v++) sums[part][row][v] += sums[part + step][row][v];
+
+  float *y = t->y;
+  if (!t->is_first)
+#pragma clang loop unroll(full)
+    for (int row = 0; row < rows; row++)
+#pragma clang loop unroll(full)
+      for (int v = 0; v < vectors; v++) sums[0][row][v] += load(y + row * y_stride + v * WIDTH);
+  if (t->is_last) {
+    if (t->bias)
+#pragma clang loop unroll(full)
+      for (int v = 0; v < vectors; v++) {
+        vf bias = load(t->bias + v * WIDTH);
+#pragma clang loop unroll(full)
+        for (int row = 0; row < rows; row++) sums[0][row][v] += bias;
+      }
+#pragma clang loop unroll(full)
+    for (int row = 0; row < rows; row++) activate(sums[0][row], vectors, t);
+  }
+#pragma clang loop unroll(full)
+  for (int row = 0; row < rows; row++)
+#pragma clang loop unroll(full)
+    for (int v = 0; v < vectors; v++) store(y + row * y_stride + v * WIDTH, sums[0][row][v]);
+}
+
+#define PARTS(rows) ((rows) == 1 ? 4 : (rows) <= 3 ? 2 : 1)
+#define TILE(rows) \
+  static void tile_##rows##_1(const struct tile *t) { compute_tile(rows, 1, PARTS(rows), t); }
+#define WIDE_TILE(rows) \
+  static void tile_##rows##_2(const struct tile *t) { compute_tile(rows, 2, PARTS(rows), t); }
+
+TILE(1) TILE(2) TILE(3)
+#if MOST_ROWS > 3
+TILE(4) TILE(5) TILE(6)
+#endif
+#if MOST_ROWS > 6
+TILE(7) TILE(8) TILE(9) TILE(10) TILE(11) TILE(12)
+#endif
+#if MOST_PANELS > 1
+WIDE_TILE(1) WIDE_TILE(2) WIDE_TILE(3) WIDE_TILE(4) WIDE_TILE(5) WIDE_TILE(6)
+WIDE_TILE(7) WIDE_TILE(8) WIDE_TILE(9) WIDE_TILE(10) WIDE_TILE(11) WIDE_TILE(12)
+#endif
+
+typedef void tile_function(const struct tile *);
+static tile_function *const tiles[MOST_PANELS][MOST_ROWS] = {
+  {
+    tile_1_1, tile_2_1, tile_3_1,
+#if MOST_ROWS > 3
+    tile_4_1, tile_5_1, tile_6_1,
+#endif
+#if MOST_ROWS > 6
+    tile_7_1, tile_8_1, tile_9_1, tile_10_1, tile_11_1, tile_12_1,
+#endif
+  },
+#if MOST_PANELS > 1
+  {
+    tile_1_2, tile_2_2, tile_3_2, tile_4_2, tile_5_2, tile_6_2,
+    tile_7_2, tile_8_2, tile_9_2, tile_10_2, tile_11_2, tile_12_2,
+  },
+#endif
+};
+
+/// A tile of which only `columns` outputs exist: it is computed beside y.
+static void ragged_tile(const struct tile *whole, int rows, int panels, ptrdiff_t columns) {
+  float y[MOST_ROWS * MOST_PANELS * PANEL], bias[MOST_PANELS * PANEL];
+  const ptrdiff_t width = panels * PANEL;
+  struct tile t = *whole;
+  t.y = y;
+  t.y_stride = width;
+  if (t.bias) {
+    memset(bias, 0, sizeof bias);
+    memcpy(bias, t.bias, (size_t)columns * sizeof(float));
+    t.bias = bias;
+  }
+  if (!t.is_first) {
+    memset(y, 0, sizeof y);
+    for (int row = 0; row < rows; row++)
+      memcpy(y + row * width, whole->y + row * whole->y_stride, (size_t)columns * sizeof(float));
+  }
+  tiles[panels - 1][rows - 1](&t);
+  for (int row = 0; row < rows; row++)
+    memcpy(whole->y + row * whole->y_stride, y + row * width, (size_t)columns * sizeof(float));
+}
+
+/// Rows by one or two panels; activations that are functions of their own are applied while the tile is in
+/// cache.
+INLINE void any_tile(const struct tile *t, int rows, int panels, ptrdiff_t columns) {
+  if (columns == panels * PANEL) {
+    tiles[panels - 1][rows - 1](t);
+  } else {
+    ragged_tile(t, rows, panels, columns);
+  }
+  if (t->is_last && t->activation >= apus_activation_sigmoid)
+    for (int row = 0; row < rows; row++) activate_row(t->activation, columns, t->y + row * t->y_stride);
+}
+
+static ptrdiff_t least(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
+
+/// All tiles of some rows and one or two panels: as few as can be, their heights as equal as can be.
+INLINE void all_rows(struct tile *t, const struct linear *l, ptrdiff_t first_input, ptrdiff_t first_output) {
+  const ptrdiff_t columns = least(l->outputs - first_output, MOST_PANELS * PANEL);
+  const int panels = (int)((columns + PANEL - 1) / PANEL);
+  const ptrdiff_t count = (l->rows + MOST_ROWS - 1) / MOST_ROWS;
+  const ptrdiff_t height = l->rows / count, higher = l->rows % count;
+  t->x = l->x + first_input;
+  t->packed = l->packed + first_output * l->inputs + first_input * PANEL;
+  t->bias = l->bias ? l->bias + first_output : 0;
+  t->y = l->y + first_output;
+  for (ptrdiff_t tile = 0; tile < count; tile++) {
+    int rows = (int)(height + (tile < higher));
+    any_tile(t, rows, panels, columns);
+    t->x += rows * t->x_stride;
+    t->y += rows * t->y_stride;
+  }
+}
+
+static void linear(const struct linear *l) {
+  if (l->rows <= 0) return;
+  struct tile t = {
+    .x_stride = l->x_stride,
+    .panel_stride = l->inputs * PANEL,
+    .y_stride = l->y_stride,
+    .activation = l->activation,
+    .alpha = l->alpha,
+    .beta = l->beta,
+  };
+  const bool is_blocked = l->rows > MOST_ROWS && l->inputs > BLOCK_INPUTS;
+  const ptrdiff_t blocks = is_blocked ? (l->inputs + BLOCK_INPUTS - 1) / BLOCK_INPUTS : 1;
+  const ptrdiff_t block_inputs = (l->inputs + blocks - 1) / blocks;
+  const ptrdiff_t block_outputs = is_blocked ? BLOCK_OUTPUTS : l->outputs;
+  for (ptrdiff_t block_start = 0; block_start < l->outputs; block_start += block_outputs) {
+    const ptrdiff_t block_end = least(l->outputs, block_start + block_outputs);
+    for (ptrdiff_t block = 0; block < blocks; block++) {
+      const ptrdiff_t input = block * block_inputs;
+      t.inputs = least(block_inputs, l->inputs - input);
+      t.is_first = block == 0;
+      t.is_last = block == blocks - 1;
+      for (ptrdiff_t output = block_start; output < block_end; output += MOST_PANELS * PANEL)
+        all_rows(&t, l, input, output);
+    }
+  }
+}
