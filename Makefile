@@ -1,6 +1,6 @@
 # make run, make test: on a fresh Debian machine with Swift these install what is missing and then do the work.
 .DEFAULT_GOAL := help
-.PHONY: help setup build run proto proto-check test test-balancers sanitize-address sanitize-thread fuzz fuzz-build fuzz-corpus soak bench sslyze docs
+.PHONY: help setup build run proto proto-check test test-balancers test-onnx-cases sanitize-address sanitize-thread fuzz fuzz-build fuzz-corpus soak bench sslyze docs
 
 PACKAGES := libprotobuf-c-dev protobuf-c-compiler libopenblas-dev libssl-dev libcurl4-openssl-dev libexpat1-dev pkg-config
 SWIFT_RELEASE := swift build -c release --static-swift-stdlib
@@ -9,6 +9,7 @@ help:
 	@echo "make run     serve three models and classify a digit (ONCE=1: then stop)"
 	@echo "make test    build and run every test"
 	@echo "make test-balancers   of these, nginx, HAProxy and Prometheus before three servers"
+	@echo "make test-onnx-cases  ONNX's own cases for single operators, from PyPI"
 	@echo "make sanitize-thread, sanitize-address   the Swift and HTTP tests under a sanitizer"
 	@echo "make build   build the release executable"
 	@echo "make docs    the Swift client's documentation, in .build/docs"
@@ -94,6 +95,16 @@ test-balancers: setup
 	swift build --product apus-gateway
 	$(TEST_NEIGHBOURS)
 
+# ONNX's own cases for single operators, from its package in the version named here. To make the list of those that
+# must pass again: prepare.py --onnxruntime Tests/ONNXNodeCases/onnxruntime.txt, with onnxruntime 1.32.0.
+ONNX_CASES := .build/onnx-cases
+test-onnx-cases: PACKAGES += python3-venv
+test-onnx-cases: setup
+	@[ -x $(ONNX_CASES)/venv/bin/pip ] || $(PYTHON) -m venv $(ONNX_CASES)/venv
+	@$(ONNX_CASES)/venv/bin/pip install -q onnx==1.23.2
+	$(ONNX_CASES)/venv/bin/python Tests/ONNXNodeCases/prepare.py $(ONNX_CASES)/cases
+	APUS_ONNX_CASES=$(CURDIR)/$(ONNX_CASES)/cases swift test --filter ONNXNodeCaseTests
+
 # The tests under a sanitizer, in a build folder of its own; what ExactTests counts is not the same there. One test at
 # a time: a sanitizer makes all of them so slow that side by side, some would wait for a processor until their limit.
 # Leaks are looked for by the fuzz targets alone: Foundation, which only tests use, leaks for every file it reads.
@@ -144,7 +155,7 @@ sslyze: build
 	@[ -x .build/sslyze/bin/sslyze ] || { /usr/bin/python3 -m venv .build/sslyze && .build/sslyze/bin/pip install -q sslyze==6.3.1; }
 	.build/sslyze/bin/python Tests/Sslyze/scan.py .build/release/apus models/repository
 
-FUZZ_TARGETS := json logs platform pytorch safetensors store text tls wire
+FUZZ_TARGETS := json logs onnx platform pytorch safetensors store text tls wire
 FUZZ_SECONDS ?= 60
 
 # A crash hangs in Swift's backtracer unless backtraces are off.

@@ -1,6 +1,9 @@
 /// A run of a graph node by node, each with memory of its own: what folds constants, and the plain form that
 /// a program of steps is compared with.
 package struct Evaluation {
+  /// Bytes of the largest tensor that is computed: a small file can ask for any size.
+  package static let maximumTensorBytes = 1 << 32
+
   /// By value; nil where it was not computed.
   package private(set) var tensors: [Tensor?]
 
@@ -26,9 +29,13 @@ package struct Evaluation {
 
   private mutating func run(_ node: Graph.Node) throws(GraphError) {
     let inputs = node.inputs.map { $0.flatMap { tensors[$0] } }
-    do {
+    do throws(GraphError) {
       let types = try node.operation.outputTypes(
         inputs.map { $0.map { KnownTensor(type: $0.type, value: $0.view) } })
+      for type in types where type.byteCount > Self.maximumTensorBytes {
+        throw GraphError(
+          "an output of \(type.byteCount) bytes; at most \(Self.maximumTensorBytes) are computed")
+      }
       let outputs = types.map { Tensor($0) }
       try node.operation.compute(inputs.map { $0?.view }, outputs.map(\.mutableView))
       for (value, output) in zip(node.outputs, outputs) {

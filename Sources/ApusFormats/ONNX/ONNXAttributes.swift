@@ -24,7 +24,9 @@ struct ONNXAttributes {
     return Attributes(values)
   }
 
-  private func attribute(_ message: AttributeMessage, _ name: String) throws(FormatError) -> Attributes.Attribute {
+  private func attribute(_ message: AttributeMessage, _ name: String) throws(FormatError)
+    -> Attributes.Attribute
+  {
     guard message.ref_attr_name == nil else {
       throw failure("the attribute '\(name)' is one of a function, which models here cannot have")
     }
@@ -49,7 +51,9 @@ struct ONNXAttributes {
   }
 
   private func utf8(_ bytes: ProtobufCBinaryData, _ name: String) throws(FormatError) -> String {
-    guard let text = bytes.text else { throw failure("the attribute '\(name)' holds a text that is not UTF-8") }
+    guard let text = bytes.text else {
+      throw failure("the attribute '\(name)' holds a text that is not UTF-8")
+    }
     return text
   }
 
@@ -58,10 +62,12 @@ struct ONNXAttributes {
     switch type {
     case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__GRAPH, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__GRAPHS:
       "a graph inside the graph"
-    case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__SPARSE_TENSOR, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__SPARSE_TENSORS:
+    case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__SPARSE_TENSOR,
+      ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__SPARSE_TENSORS:
       "a sparse tensor"
     case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__TENSORS: "a list of tensors"
-    case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__TYPE_PROTO, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__TYPE_PROTOS:
+    case ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__TYPE_PROTO,
+      ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__TYPE_PROTOS:
       "a type"
     default: "of no type that ONNX has"
     }

@@ -6,7 +6,8 @@ extension ONNXTensors {
   func external(_ message: TensorMessage, _ type: TensorType) throws(GraphError) -> Tensor {
     let place = try ExternalPlace(message.externalEntries)
     guard let file = companion(place.location) else {
-      throw GraphError("its numbers are in the file '\(printable(place.location))', which is not beside the model")
+      throw GraphError(
+        "its numbers are in the file '\(printable(place.location))', which is not beside the model")
     }
     if let length = place.length, length != type.byteCount {
       throw GraphError("its length is \(length) bytes; \(type.description) takes \(type.byteCount)")
@@ -36,7 +37,8 @@ private struct ExternalPlace {
     }
     guard let location = values["location"] else { throw GraphError("its external data has no location") }
     // A model names files of its own folder and nothing else.
-    guard !location.isEmpty, location != ".", location != "..", !location.utf8.contains(UInt8(ascii: "/")) else {
+    guard !location.isEmpty, location != ".", location != "..", !location.utf8.contains(UInt8(ascii: "/"))
+    else {
       throw GraphError(
         "its numbers are in '\(printable(location))'; only a file beside the model may be named")
     }

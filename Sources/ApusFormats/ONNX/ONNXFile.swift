@@ -25,8 +25,8 @@ package struct ONNXFile: Sendable {
   /// - Parameters:
   ///   - file: the whole file. The graph's constants keep its owner.
   ///   - operators: what nodes may compute.
-  ///   - companion: the bytes of a file beside the model, by a plain name, for tensors that are there; nil where
-  ///     there is none. A model can name none outside its folder.
+  ///   - companion: the bytes of a file beside the model, by a plain name, for tensors that are there; nil
+  ///     where there is none. A model can name none outside its folder.
   /// - Throws: `FormatError` that names the node, the tensor or the place in the file.
   package static func read(
     _ file: KeptBytes, operators: OperatorTable = .standard,
@@ -34,7 +34,8 @@ package struct ONNXFile: Sendable {
   ) throws(FormatError) -> ONNXFile {
     let skeleton = try skeleton(file, onnx_model_descriptor())
     let tensors = ONNXTensors(file: file, messages: skeleton.marked, companion: companion)
-    return try memory(skeleton).withMessage(skeleton, onnx__model_proto__unpack) { (model) throws(FormatError) in
+    return try memory(skeleton).withMessage(skeleton, onnx__model_proto__unpack) {
+      (model) throws(FormatError) in
       try ONNXFile(model, tensors, operators)
     }
   }
@@ -43,7 +44,8 @@ package struct ONNXFile: Sendable {
   package static func readTensor(_ file: KeptBytes) throws(FormatError) -> Tensor {
     let skeleton = try skeleton(file, onnx_tensor_descriptor())
     let tensors = ONNXTensors(file: file, messages: skeleton.marked) { _ in nil }
-    return try memory(skeleton).withMessage(skeleton, onnx__tensor_proto__unpack) { (message) throws(FormatError) in
+    return try memory(skeleton).withMessage(skeleton, onnx__tensor_proto__unpack) {
+      (message) throws(FormatError) in
       try tensors.read(message, called: printable(text(message.name)))
     }
   }
@@ -58,7 +60,8 @@ package struct ONNXFile: Sendable {
           + "\(ONNXLimits.irVersions.upperBound) are read")
     }
     if let function = model.functionMessages.first {
-      throw .unsupported("the model has functions of its own, for example '\(printable(text(function.name)))'")
+      throw .unsupported(
+        "the model has functions of its own, for example '\(printable(text(function.name)))'")
     }
     let sets = try ONNXOperatorSets(model.opsetImports)
     guard let message = model.graph?.pointee else { throw .malformed("the model has no graph") }

@@ -1,7 +1,8 @@
 import ApusEngine
 import COnnxProto
 
-/// Makes a graph of a `GraphProto`: names become values, nodes operators, and the operator Constant constants.
+/// Makes a graph of a `GraphProto`: names become values, nodes operators, and the operator Constant
+/// constants.
 struct ONNXGraph {
   private let opsets: ONNXOperatorSets
   private let tensors: ONNXTensors
@@ -39,14 +40,17 @@ struct ONNXGraph {
 
   private func checkCounts(_ message: GraphMessage) throws(FormatError) {
     let counts: [(String, Int, Int)] = [
-      ("nodes", message.n_node, ONNXLimits.nodes), ("tensors", message.n_initializer, ONNXLimits.initializers),
+      ("nodes", message.n_node, ONNXLimits.nodes),
+      ("tensors", message.n_initializer, ONNXLimits.initializers),
       ("inputs", message.n_input, ONNXLimits.graphInputs + message.n_initializer),
       ("outputs", message.n_output, ONNXLimits.graphOutputs),
     ]
     for (what, count, limit) in counts where count > limit {
       throw .unsupported("the graph has \(count) \(what); at most \(limit) are read")
     }
-    if let sparse: Onnx__SparseTensorProto = messages(message.n_sparse_initializer, message.sparse_initializer).first {
+    if let sparse: Onnx__SparseTensorProto = messages(
+      message.n_sparse_initializer, message.sparse_initializer
+    ).first {
       let name = printable(text(sparse.values?.pointee.name))
       throw .tensor(name: name, problem: "it is sparse; only whole tensors are read")
     }
@@ -57,7 +61,9 @@ struct ONNXGraph {
   private mutating func addInitializer(_ message: TensorMessage) throws(FormatError) {
     let name = text(message.name)
     guard !name.isEmpty else { throw .malformed("a tensor of the graph has no name") }
-    guard places[name] == nil else { throw .tensor(name: printable(name), problem: "the graph has two of this name") }
+    guard places[name] == nil else {
+      throw .tensor(name: printable(name), problem: "the graph has two of this name")
+    }
     define(name, try tensors.read(message, called: printable(name)))
   }
 
@@ -69,7 +75,9 @@ struct ONNXGraph {
     for message in messages {
       let name = text(message.name)
       guard !name.isEmpty else { throw .malformed("an input of the graph has no name") }
-      guard seen.insert(name).inserted else { throw .malformed("the graph has two inputs '\(printable(name))'") }
+      guard seen.insert(name).inserted else {
+        throw .malformed("the graph has two inputs '\(printable(name))'")
+      }
       if let place = places[name], place < initializers { continue }
       inputs.append(try ONNXInput.read(message, as: define(name)))
     }
@@ -87,7 +95,9 @@ struct ONNXGraph {
       guard let place = places[name] else {
         throw .malformed("nothing computes the graph's output '\(printable(name))'")
       }
-      guard seen.insert(name).inserted else { throw .malformed("the graph has two outputs '\(printable(name))'") }
+      guard seen.insert(name).inserted else {
+        throw .malformed("the graph has two outputs '\(printable(name))'")
+      }
       outputs.append(place)
     }
     guard !outputs.isEmpty else { throw .malformed("the graph has no output") }
@@ -111,7 +121,8 @@ struct ONNXGraph {
     let operatorName = printable(message.operatorName)
     guard !operatorName.isEmpty else { throw .node(name: name, problem: "it has no operator") }
     guard message.n_input <= ONNXLimits.inputsPerNode, message.n_output <= ONNXLimits.outputsPerNode else {
-      throw .node(name: name, problem: "it has \(message.n_input) inputs and \(message.n_output) outputs; too many")
+      throw .node(
+        name: name, problem: "it has \(message.n_input) inputs and \(message.n_output) outputs; too many")
     }
     let opset = try opsets.version(text(message.domain), node: name, operatorName: operatorName)
     let attributes = try ONNXAttributes(tensors: tensors, node: name).read(message.attributes)
@@ -129,7 +140,8 @@ struct ONNXGraph {
       let description = NodeDescription(
         opset: opset, attributes: attributes, inputs: inputs.count, outputs: message.n_output)
       let operation = try operators.make(message.operatorName, domain: domain, description)
-      return Graph.Node(name: name, operation: operation, inputs: inputs, outputs: try addOutputs(message.outputs))
+      return Graph.Node(
+        name: name, operation: operation, inputs: inputs, outputs: try addOutputs(message.outputs))
     } catch {
       throw .node(name: "\(name) (\(operatorName))", problem: printable(error.description, limit: 4_000))
     }
@@ -169,7 +181,8 @@ struct ONNXGraph {
   /// Why a value is not there when a node reads it.
   private static func missing(_ input: String, _ graph: GraphMessage) -> String {
     for (index, node) in graph.nodes.enumerated() where node.outputs.contains(input) {
-      return "it reads '\(printable(input))', which the node \(label(node, at: index)) computes only later: nodes "
+      return
+        "it reads '\(printable(input))', which the node \(label(node, at: index)) computes only later: nodes "
         + "must be in the order in which they run, without cycles"
     }
     return "it reads '\(printable(input))', which nothing computes"

@@ -15,8 +15,8 @@ package struct KeptBytes: @unchecked Sendable {
   }
 }
 
-/// Makes tensors of `TensorProto` messages. Their elements stay in the file where they lie there as in memory;
-/// they are copied where that is not aligned, and decoded where it is another form.
+/// Makes tensors of `TensorProto` messages. Their elements stay in the file where they lie there as in
+/// memory; they are copied where that is not aligned, and decoded where it is another form.
 struct ONNXTensors {
   let file: KeptBytes
   /// Ranges of the tensors' messages in the file, by their marks.
@@ -28,14 +28,19 @@ struct ONNXTensors {
   func read(_ message: TensorMessage, called name: String) throws(FormatError) -> Tensor {
     do throws(GraphError) {
       let type = try Self.type(message)
-      guard message.segment == nil else { throw GraphError("it is a segment of a tensor; only whole ones are read") }
+      guard message.segment == nil else {
+        throw GraphError("it is a segment of a tensor; only whole ones are read")
+      }
       let place = Int(message.apus_place)
       guard message.has_apus_place != 0, messages.indices.contains(place) else {
         throw GraphError("it has no place in the file")
       }
       let data = try ONNXTensorData(in: messages[place])
-      if message.has_data_location != 0, message.data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL {
-        guard data.source == nil else { throw GraphError("its numbers are in another file and in this one, too") }
+      if message.has_data_location != 0, message.data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL
+      {
+        guard data.source == nil else {
+          throw GraphError("its numbers are in another file and in this one, too")
+        }
         return try external(message, type)
       }
       return try tensor(type, data)
@@ -53,7 +58,9 @@ struct ONNXTensors {
 
   private func tensor(_ type: TensorType, _ data: ONNXTensorData) throws(GraphError) -> Tensor {
     guard let source = data.source else {
-      guard type.count == 0 else { throw GraphError("it has no numbers; its shape \(type.shape) takes \(type.count)") }
+      guard type.count == 0 else {
+        throw GraphError("it has no numbers; its shape \(type.shape) takes \(type.count)")
+      }
       return Tensor(type)
     }
     guard source == .raw else { return try decoded(type, data, source) }
@@ -72,7 +79,8 @@ struct ONNXTensors {
     }
     // Each number takes a byte of the file at least, so that this bounds the memory, too.
     guard data.count == type.count else {
-      throw GraphError("its \(source.name) has \(data.count) numbers; its shape \(type.shape) takes \(type.count)")
+      throw GraphError(
+        "its \(source.name) has \(data.count) numbers; its shape \(type.shape) takes \(type.count)")
     }
     if let whole = data.whole { return Self.inPlace(type, whole.bytes, file.owner) }
     let tensor = Tensor(type)

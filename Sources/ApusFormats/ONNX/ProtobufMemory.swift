@@ -29,7 +29,9 @@ struct ProtobufMemory: ~Copyable {
   /// - Throws: `malformed` where protobuf-c refuses it: it takes more memory than the limit.
   func withMessage<Message, Result>(
     _ skeleton: ProtobufSkeleton,
-    _ unpack: (UnsafeMutablePointer<ProtobufCAllocator>?, Int, UnsafePointer<UInt8>?) -> UnsafeMutablePointer<Message>?,
+    _ unpack: (UnsafeMutablePointer<ProtobufCAllocator>?, Int, UnsafePointer<UInt8>?) -> UnsafeMutablePointer<
+      Message
+    >?,
     _ body: (Message) throws(FormatError) -> Result
   ) throws(FormatError) -> Result {
     let message = skeleton.bytes.withUnsafeBufferPointer { unpack(allocator, $0.count, $0.baseAddress) }

@@ -8,8 +8,8 @@ enum ProtobufProblem: String, Error {
   case packed = "packed numbers do not fill their field"
 }
 
-/// Reads the fields of a protobuf message from front to back, as ranges of the file: nothing is nested, nothing
-/// copied, and every length is compared with what is left.
+/// Reads the fields of a protobuf message from front to back, as ranges of the file: nothing is nested,
+/// nothing copied, and every length is compared with what is left.
 struct ProtobufReader {
   enum WireType: UInt64 {
     case varint = 0
@@ -34,7 +34,9 @@ struct ProtobufReader {
   mutating func next() throws(ProtobufProblem) -> Field? {
     guard position < bytes.count else { return nil }
     let tag = try varint()
-    guard tag >> 3 > 0, tag <= UInt64(UInt32.max), let number = UInt32(exactly: tag >> 3) else { throw .number }
+    guard tag >> 3 > 0, tag <= UInt64(UInt32.max), let number = UInt32(exactly: tag >> 3) else {
+      throw .number
+    }
     guard tag & 7 != 3, tag & 7 != 4 else { throw .group }
     guard let wireType = WireType(rawValue: tag & 7) else { throw .wireType }
     let start = position

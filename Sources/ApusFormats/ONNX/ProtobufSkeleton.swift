@@ -3,9 +3,9 @@ import COnnxProto
 /// A copy of a protobuf message with what its description names and nothing else: what protobuf-c is given.
 ///
 /// protobuf-c copies all that it meets, known or not, follows nesting as deep as it goes and says only that
-/// something is wrong. So the file is walked first, along the description: numbers of tensors and other fields
-/// without a name there stay behind, which also bounds the depth; each text is sound; a field that may be there
-/// once is; numbers that repeat are packed. What is refused is named by its place.
+/// something is wrong. So the file is walked first, along the description: numbers of tensors and other
+/// fields without a name there stay behind, which also bounds the depth; each text is sound; a field that may
+/// be there once is; numbers that repeat are packed. What is refused is named by its place.
 ///
 /// Messages of one kind get a mark: the index of the range of the file that they are, in `marked`.
 struct ProtobufSkeleton {
@@ -207,7 +207,9 @@ private struct MessageFields {
   }
 
   /// The first field of the `oneof` that a field belongs to, or the field itself.
-  private func first(_ field: UnsafePointer<ProtobufCFieldDescriptor>) -> UnsafePointer<ProtobufCFieldDescriptor> {
+  private func first(_ field: UnsafePointer<ProtobufCFieldDescriptor>) -> UnsafePointer<
+    ProtobufCFieldDescriptor
+  > {
     let isOneOf = PROTOBUF_C_FIELD_FLAG_ONEOF.rawValue
     guard field.pointee.flags & isOneOf != 0 else { return field }
     var first: UnsafePointer<ProtobufCFieldDescriptor> = description.pointee.fields
