@@ -55,9 +55,8 @@ extension GraphEditor {
       weights.type.rank >= 2, weights.type.shape[channelAxis] == scaling.factors.count
     else { return nil }
     let bias = operands.count > 2 ? operands[2] : nil
-    guard bias == nil || constant(bias)?.type == (try TensorType(.float32, [scaling.factors.count])) else {
-      return nil
-    }
+    let biasType = try TensorType(.float32, [scaling.factors.count])
+    guard bias == nil || constant(bias)?.type == biasType else { return nil }
     let scaledWeights = Tensor(weights.type)
     let (from, to) = (weights.view.elements(Float.self), scaledWeights.mutableView.elements(Float.self))
     let inner = weights.type.around(channelAxis).inner

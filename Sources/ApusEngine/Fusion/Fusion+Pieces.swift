@@ -130,7 +130,7 @@ extension GraphEditor {
     let axes: [Int]?
     switch mean.operation.axes {
     case .fixed(let fixed): axes = fixed
-    case .input(let place): axes = place < inputs.count ? integers(inputs[place]) : nil
+    case .input(let place, _): axes = place < inputs.count ? integers(inputs[place]) : nil
     }
     return axes == [-1] ? inputs[0] : nil
   }

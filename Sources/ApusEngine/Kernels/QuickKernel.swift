@@ -18,6 +18,7 @@ struct KernelTypes {
 
 /// The quick form of an operator for these types; nil: there is none, and the plain one serves.
 func quickKernel(_ operation: any Operator, _ types: KernelTypes) -> (any StepKernel)? {
+  if operation is Reshaping || operation is Identity { return CopyKernel(types) }
   guard types.isFloat32(0), types.outputs.first?.element == .float32 else { return nil }
   switch operation {
   case let linear as Linear: return LinearKernel(linear, types)
@@ -26,7 +27,6 @@ func quickKernel(_ operation: any Operator, _ types: KernelTypes) -> (any StepKe
   case let map as Elementwise: return MapKernel(map.function, types)
   case let gelu as Gelu: return MapKernel(gelu, types)
   case let pair as Arithmetic: return PairKernel(pair.function, types)
-  case is Reshape, is Flatten, is Squeeze, is Unsqueeze, is Identity: return CopyKernel(count: types.outputCount)
   case let conv as Conv: return ConvKernel(conv, .none, types)
   case let conv as ActivatedConv: return ConvKernel(conv.conv, conv.activation, types)
   default: return nil

@@ -63,11 +63,16 @@ struct LayerNormKernel: StepKernel {
 
 /// The same elements in another shape.
 struct CopyKernel: StepKernel {
-  let count: Extent
+  private let bytes: Extent
+
+  init(_ types: KernelTypes) {
+    let count = types.outputCount
+    bytes = Extent(count.count * types.outputs[0].element.byteCount, isPerRow: count.isPerRow)
+  }
 
   func run(rows: Int, _ run: borrowing StepRun) {
     guard let input = run.floats(0) else { return }
-    memcpy(run.output, input, 4 * count.resolved(rows: rows))
+    memcpy(run.output, input, bytes.resolved(rows: rows))
   }
 
   var description: String { "Copy" }

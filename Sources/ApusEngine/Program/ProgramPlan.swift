@@ -16,7 +16,7 @@ struct ProgramPlan {
     _ graph: Graph, _ typing: BatchTyping, input: Graph.ValueID, output: Graph.ValueID, isPlain: Bool
   ) {
     (self.graph, self.typing, self.input, self.output) = (graph, typing, input, output)
-    nodes = Self.needed(graph, typing, output)
+    nodes = Self.needed(graph, typing, output, isPlain: isPlain)
     kernels = nodes.map { node in
       let types = KernelTypes(
         inputs: node.inputs.map { $0.flatMap { typing.types[$0] } },
@@ -33,7 +33,9 @@ struct ProgramPlan {
     }
   }
 
-  private static func needed(_ graph: Graph, _ typing: BatchTyping, _ output: Graph.ValueID) -> [Graph.Node] {
+  private static func needed(
+    _ graph: Graph, _ typing: BatchTyping, _ output: Graph.ValueID, isPlain: Bool
+  ) -> [Graph.Node] {
     var isNeeded = graph.values.map { _ in false }
     isNeeded[output] = true
     var nodes: [Graph.Node] = []
@@ -43,7 +45,9 @@ struct ProgramPlan {
       }
       guard isRead else { continue }
       nodes.append(node)
-      for case let value? in node.inputs { isNeeded[value] = true }
+      // To which shape is known: of the rest of a Reshape's inputs nothing is read.
+      let read = !isPlain && node.operation is Reshaping ? node.inputs.prefix(1) : node.inputs[...]
+      for case let value? in read { isNeeded[value] = true }
     }
     return nodes.reversed()
   }
