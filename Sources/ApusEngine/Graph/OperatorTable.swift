@@ -35,7 +35,20 @@ package struct OperatorEntry: Sendable {
 
 /// All operators that are computed here.
 package struct OperatorTable: Sendable {
-  package static let standard = OperatorTable([Identity.entries])
+  package static let standard = OperatorTable([
+    Identity.entries,
+    // Element by element.
+    Arithmetic.entries, Power.entries, Comparison.entries, Variadic.entries, Elementwise.entries,
+    ParametricActivation.entries, Gelu.entries, PRelu.entries, Clip.entries, Predicate.entries,
+    Selection.entries, Casting.entries, Dropout.entries,
+    // Along axes.
+    Reduction.entries, ArgReduction.entries, TopK.entries, SoftmaxOperator.entries,
+    // The same elements elsewhere.
+    Reshaping.entries, Rearrangement.entries, Concatenation.entries, Splitting.entries, Slicing.entries,
+    Gathering.entries, ElementGathering.entries, SliceGathering.entries, Padding.entries,
+    // Shapes.
+    ShapeOf.entries, ConstantOfShape.entries, NumberRange.entries,
+  ])
 
   private let entries: [String: OperatorEntry]
 
