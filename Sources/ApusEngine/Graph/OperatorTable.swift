@@ -37,11 +37,24 @@ package struct OperatorEntry: Sendable {
 package struct OperatorTable: Sendable {
   package static let standard = OperatorTable([
     Identity.entries,
+    // Element by element.
+    Arithmetic.entries, Power.entries, Comparison.entries, Variadic.entries, Elementwise.entries,
+    ParametricActivation.entries, Gelu.entries, PRelu.entries, Clip.entries, Predicate.entries,
+    Selection.entries, Casting.entries, Dropout.entries,
+    // Along axes.
+    Reduction.entries, ArgReduction.entries, TopK.entries, SoftmaxOperator.entries,
+    // The same elements elsewhere.
+    Reshaping.entries, Rearrangement.entries, Concatenation.entries, Splitting.entries, Slicing.entries,
+    Gathering.entries, ElementGathering.entries, SliceGathering.entries, Padding.entries,
+    // Shapes.
+    ShapeOf.entries, ConstantOfShape.entries, NumberRange.entries,
+    // Products, windows and norms.
     MatMul.entries, Gemm.entries, Conv.entries,
     MaxPool.entries, AveragePool.entries, GlobalPool.entries,
     BatchNormalization.entries, LayerNormalization.entries, GroupNormalization.entries,
     LocalResponseNormalization.entries,
     QuantizeLinear.entries, MatMulInteger.entries, ConvInteger.entries,
+    // Trained classifiers.
     LinearClassifier.entries, SVMClassifier.entries, SVMRegressor.entries, TreeEnsembleClassifier.entries,
     Scaler.entries, Imputer.entries, LabelEncoder.entries, ZipMap.entries,
   ])

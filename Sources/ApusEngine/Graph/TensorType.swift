@@ -12,24 +12,22 @@ package struct TensorType: Equatable, Sendable {
   package static let maximumCount = 1 << 40
 
   /// - Throws: `GraphError` for a dimension below 0, for more than `maximumRank` of them, and for more elements
-  ///   than `maximumCount`.
+  ///   than `maximumCount`, were its empty dimensions of size 1.
   package init(_ element: ElementType, _ shape: [Int]) throws(GraphError) {
     guard shape.count <= Self.maximumRank else {
       throw GraphError("a tensor has \(shape.count) dimensions; at most \(Self.maximumRank) are computed with")
     }
+    // Zeros are left out of the product, so that part of a shape never has more elements either.
     var count = 1
-    // Zeros are looked for first, so that no order of the dimensions hides one behind a number too large.
-    for size in shape where size <= 0 {
-      guard size == 0 else { throw GraphError("a dimension of \(shape) is negative") }
-      count = 0
-    }
-    for size in shape where count > 0 {
+    for size in shape where size != 0 {
+      guard size > 0 else { throw GraphError("a dimension of \(shape) is negative") }
       let (product, overflow) = count.multipliedReportingOverflow(by: size)
       guard !overflow, product <= Self.maximumCount else {
         throw GraphError("a tensor of shape \(shape) has too many elements")
       }
       count = product
     }
+    if shape.contains(0) { count = 0 }
     self.element = element
     self.shape = shape
     self.count = count
