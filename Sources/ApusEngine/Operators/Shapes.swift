@@ -3,6 +3,7 @@ struct ShapeOf: Operator {
   /// The dimensions that are told; nil: the number of elements.
   let part: (start: Int, end: Int?)?
   var name: String { part == nil ? "Size" : "Shape" }
+  let readsOnlyTypes = true
 
   func outputTypes(_ inputs: [KnownTensor?]) throws(GraphError) -> [TensorType] {
     let data = try inputs.required(0, "data").type

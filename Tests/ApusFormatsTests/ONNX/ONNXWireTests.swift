@@ -44,11 +44,11 @@ struct ONNXWireTests {
       graph(Proto.bytes(11, Proto.bytes(2, Proto.bytes(1, []) + Proto.bytes(5, []))))
     ),
     (
-      "graph.node[0].name: the text \"a\\u{0000}b\" is not UTF-8, or holds control characters",
+      "graph.node[0].name: the text \"a\\0b\" is not UTF-8, or holds control characters",
       graph(Proto.bytes(1, Proto.text(3, "a\0b")))
     ),
     (
-      "graph.node[0].input[0]: the text \"a\\u{000A}b\" is not UTF-8, or holds control characters",
+      "graph.node[0].input[0]: the text \"a\\nb\" is not UTF-8, or holds control characters",
       graph(Proto.bytes(1, Proto.text(1, "a\nb")))
     ),
     (
