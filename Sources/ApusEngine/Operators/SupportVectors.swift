@@ -110,7 +110,8 @@ struct SVMRegressor: Operator {
         supports == 0 || coefficients.count == supports && !vectors.isEmpty && vectors.count % supports == 0
       else {
         throw GraphError(
-          "\(supports) support vectors do not have \(coefficients.count) coefficients and \(vectors.count) numbers")
+          "\(supports) support vectors do not have \(coefficients.count) coefficients "
+            + "and \(vectors.count) numbers")
       }
       return SVMRegressor(
         kernel: try SupportVectorKernel(attributes, isLinear: supports == 0),
