@@ -168,6 +168,24 @@ import Testing
     }
   }
 
+  /// Shapes without elements say nothing of how large their dimensions are.
+  @Test func featuresOfNoRowsTakeNoMemory() throws {
+    let empty = try Tensor.zeros([0, 1 << 62])
+    let wide = try Tensor.zeros([1 << 62, 0])
+    func run(_ name: String, _ inputs: [Tensor]) throws -> [Int] {
+      try OperatorProbe(name: name, domain: "ai.onnx.ml", opset: 1).run(inputs)[0].type.shape
+    }
+    for name in ["Scaler", "Normalizer"] {
+      #expect(try run(name, [empty]) == [0, 1 << 62])
+      #expect(try run(name, [wide]) == [1 << 62, 0])
+    }
+    #expect(try run("FeatureVectorizer", [empty, .zeros([0, 3])]) == [0, (1 << 62) + 3])
+    #expect(throws: GraphError("the inputs have too many features")) {
+      try run("FeatureVectorizer", [empty, empty])
+    }
+    #expect(try stump().run([empty])[0].type.shape == [0])
+  }
+
   @Test func featuresRefuseWhatDoesNotFit() {
     func refusal(_ name: String, _ values: Values, _ types: [(ElementType, [Int])?]) -> String? {
       OperatorProbe(name: name, domain: "ai.onnx.ml", opset: 1, attributes: values).refusal(types: types)

@@ -55,6 +55,7 @@ struct LinearClassifier: LabelledOperator {
   }
 
   func compute(_ inputs: [TensorView?], _ outputs: [MutableTensorView]) throws(GraphError) {
+    guard outputs[0].type.count > 0 else { return }
     let view = inputs[required: 0]
     let input = try FeatureMatrix(view.type.shape)
     let labels = outputs[0].elements(Int64.self)
@@ -118,6 +119,7 @@ struct LinearRegressor: Operator {
   }
 
   func compute(_ inputs: [TensorView?], _ outputs: [MutableTensorView]) throws(GraphError) {
+    guard outputs[0].type.count > 0 else { return }
     let view = inputs[required: 0]
     let input = try FeatureMatrix(view.type.shape)
     let results = outputs[0].elements(Float.self)

@@ -76,6 +76,7 @@ struct SVMRegressor: Operator {
   }
 
   func compute(_ inputs: [TensorView?], _ outputs: [MutableTensorView]) throws(GraphError) {
+    guard outputs[0].type.count > 0 else { return }
     let view = inputs[required: 0]
     let input = try FeatureMatrix(view.type.shape)
     var row = [Float](repeating: 0, count: input.columns)

@@ -39,6 +39,7 @@ struct TreeEnsembleClassifier: LabelledOperator {
   }
 
   func compute(_ inputs: [TensorView?], _ outputs: [MutableTensorView]) throws(GraphError) {
+    guard outputs[0].type.count > 0 else { return }
     if inputs[required: 0].type.element == .float64 {
       try classify(inputs[required: 0], outputs, Double.self)
     } else {
