@@ -30,7 +30,8 @@ struct OperatorCase: Decodable, Sendable {
       if let ints { return .ints(ints) }
       if let strings { return .strings(strings) }
       if let tensor { return .tensor(try tensor.tensor()) }
-      let numbers = Array(try #require(floats).tensor().view.elements(Float.self))
+      let stored = try #require(floats).tensor()
+      let numbers = withExtendedLifetime(stored) { Array(stored.view.elements(Float.self)) }
       return isSingle == true ? .float(numbers[0]) : .floats(numbers)
     }
   }
@@ -118,8 +119,8 @@ func numbers(_ tensor: Tensor) -> [Double] {
     #expect(cases.count > 10)
     for item in cases {
       #expect(throws: Never.self, "\(item.name)") {
-        let difference = try item.difference()
-        #expect(difference == nil, "\(item.name)")
+        let difference = try item.difference().map { "\(item.name): \($0)" }
+        #expect(difference == nil)
       }
     }
   }
@@ -130,8 +131,8 @@ func numbers(_ tensor: Tensor) -> [Double] {
     let path = try #require(ProcessInfo.processInfo.environment["APUS_OPERATOR_CASES"])
     for item in try OperatorCase.read(URL(fileURLWithPath: path)) {
       #expect(throws: Never.self, "\(item.name)") {
-        let difference = try item.difference()
-        #expect(difference == nil, "\(item.name)")
+        let difference = try item.difference().map { "\(item.name): \($0)" }
+        #expect(difference == nil)
       }
     }
   }

@@ -100,7 +100,8 @@ def random_trees(family, classes, texts):
     x[1:4] = random.standard_normal((3, 3))
     for transform, targets, sign, bases in itertools.product(
             TRANSFORMS, ([0], [classes - 1], list(range(classes))), (0, 1), {0, classes, 1 if classes == 2 else 0}):
-        if transform != "NONE" and bases and random.random() < 0.5:
+        # ONNX Runtime leaves the second of two scores as it is in memory.
+        if classes == 2 and (transform == "PROBIT" and targets == [0] or bases == 1 and len(targets) > 1):
             continue
         modes = MODES if sign else [str(random.choice(MODES))]
         trees = [random_tree(number, targets, 3, modes, 3) for number in range(2)]
