@@ -42,7 +42,10 @@ def compute(node, opset, inputs):
     given = {name: array for name, array in zip(node.input, inputs) if name}
     graph = helper.make_graph(
         [node], "case",
-        [helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(given[n].dtype), given[n].shape) for n in names],
+        [
+            helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(given[name].dtype), given[name].shape)
+            for name in names
+        ],
         [helper.make_empty_tensor_value_info(name) for name in node.output if name])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid(node.domain, opset)], ir_version=9)
     model = onnx.shape_inference.infer_shapes(model)
@@ -174,7 +177,8 @@ def normalization():
 def quantization():
     family = Family()
     scale = numpy.float32(0.05)
-    edges = numpy.array([-1e9, -6.4, -0.025, 0.025, 0.075, 0.125, 6.35, 6.375, 1e9, numpy.inf, -numpy.inf], numpy.float32)
+    edges = numpy.array(
+        [-1e9, -6.4, -0.025, 0.025, 0.075, 0.125, 6.35, 6.375, 1e9, numpy.inf, -numpy.inf], numpy.float32)
     for dtype in (numpy.int8, numpy.uint8, numpy.int16, numpy.uint16):
         opset = 10 if dtype in (numpy.int8, numpy.uint8) else 21
         zero = numpy.array(3, dtype)
@@ -224,7 +228,8 @@ def quantization():
                             pads=[1, 0, 1, 2], strides=[1, 2])
     x, w = wholes(1, 4, 6, 7), wholes(6, 2, 3, 2)
     family.add("ConvInteger", 10, [x, w], group=2)
-    family.add("ConvInteger", 10, [x, w, numpy.uint8(8), numpy.uint8(100)], group=2, pads=[1, 1, 0, 2], dilations=[2, 1])
+    family.add(
+        "ConvInteger", 10, [x, w, numpy.uint8(8), numpy.uint8(100)], group=2, pads=[1, 1, 0, 2], dilations=[2, 1])
     return family
 
 
