@@ -35,13 +35,14 @@ def trained(family):
         x, y = data(classes)
         labels = numpy.array(["no", "yes", "perhaps"])[y] if texts else y
         models = [
-            linear_model.LogisticRegression(), tree.DecisionTreeClassifier(max_depth=4),
-            ensemble.RandomForestClassifier(5, max_depth=3), ensemble.ExtraTreesClassifier(3, max_depth=3),
-            ensemble.GradientBoostingClassifier(n_estimators=4, max_depth=2),
-            svm.LinearSVC(), linear_model.RidgeClassifier(),
+            linear_model.LogisticRegression(), tree.DecisionTreeClassifier(max_depth=4, random_state=1),
+            ensemble.RandomForestClassifier(5, max_depth=3, random_state=1),
+            ensemble.ExtraTreesClassifier(3, max_depth=3, random_state=1),
+            ensemble.GradientBoostingClassifier(n_estimators=4, max_depth=2, random_state=1),
+            svm.LinearSVC(random_state=1), linear_model.RidgeClassifier(),
         ]
         models += [
-            svm.SVC(kernel=kernel, probability=probability, coef0=0.5, degree=degree)
+            svm.SVC(kernel=kernel, probability=probability, coef0=0.5, degree=degree, random_state=1)
             for kernel, degree in (("linear", 3), ("poly", 2), ("poly", 3), ("poly", 4), ("rbf", 3), ("sigmoid", 3))
             for probability in (False, True)
         ]
@@ -99,7 +100,7 @@ def random_trees(family, classes, texts):
     x[0, 0] = numpy.nan
     x[1:4] = random.standard_normal((3, 3))
     for transform, targets, sign, bases in itertools.product(
-            TRANSFORMS, ([0], [classes - 1], list(range(classes))), (0, 1), {0, classes, 1 if classes == 2 else 0}):
+            TRANSFORMS, ([0], [classes - 1], list(range(classes))), (0, 1), sorted({0, classes, 1 if classes == 2 else 0})):
         # ONNX Runtime leaves the second of two scores as it is in memory.
         if classes == 2 and (transform == "PROBIT" and targets == [0] or bases == 1 and len(targets) > 1):
             continue
