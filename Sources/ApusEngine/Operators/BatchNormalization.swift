@@ -15,7 +15,8 @@ struct BatchNormalization: Operator {
       let parameter = try inputs.required(index + 1, name)
       try parameter.requireSameElement(name, as: input, "X")
       guard parameter.shape == [channels] else {
-        throw GraphError("\(name) of shape \(parameter.shape) is not one number for each of \(channels) channels")
+        throw GraphError(
+          "\(name) of shape \(parameter.shape) is not one number for each of \(channels) channels")
       }
     }
     return [input.type]

@@ -1,7 +1,7 @@
 import Glibc
 
-/// InstanceNormalization and GroupNormalization: the numbers of each group of an image's channels brought to a
-/// mean of 0 and a variance of 1, then scaled and moved by numbers learned.
+/// InstanceNormalization and GroupNormalization: the numbers of each group of an image's channels brought to
+/// a mean of 0 and a variance of 1, then scaled and moved by numbers learned.
 ///
 /// Sums are made in double precision.
 struct GroupNormalization: Operator {

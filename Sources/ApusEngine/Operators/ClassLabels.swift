@@ -1,7 +1,7 @@
 /// The labels of a classifier's classes.
 ///
-/// A graph has no tensors of texts: where ONNX gives a text for a label, the operator gives an int64, the text's
-/// index in this list, and whoever reads the model finds the texts here.
+/// A graph has no tensors of texts: where ONNX gives a text for a label, the operator gives an int64, the
+/// text's index in this list, and whoever reads the model finds the texts here.
 package enum ClassLabels: Equatable, Sendable {
   case integers([Int])
   case texts([String])
@@ -24,6 +24,15 @@ package enum ClassLabels: Equatable, Sendable {
     switch self {
     case .integers(let numbers): numbers.count
     case .texts(let texts): texts.count
+    }
+  }
+
+  /// What a label's output says where ONNX Runtime says 1 or 0, whatever the labels are; an index of a text
+  /// is always one of theirs.
+  func output(isPositive: Bool) -> Int64 {
+    switch self {
+    case .integers: isPositive ? 1 : 0
+    case .texts: isPositive && count > 1 ? 1 : 0
     }
   }
 

@@ -17,6 +17,7 @@ struct Scaler: Operator {
   }
 
   func compute(_ inputs: [TensorView?], _ outputs: [MutableTensorView]) throws(GraphError) {
+    guard outputs[0].type.count > 0 else { return }
     let view = inputs[required: 0]
     let input = try FeatureMatrix(view.type.shape)
     let target = outputs[0].pointer(Float.self)
@@ -71,6 +72,7 @@ struct Normalizer: Operator {
   }
 
   func compute(_ inputs: [TensorView?], _ outputs: [MutableTensorView]) throws(GraphError) {
+    guard outputs[0].type.count > 0 else { return }
     let view = inputs[required: 0]
     let input = try FeatureMatrix(view.type.shape)
     let target = outputs[0].pointer(Float.self)

@@ -100,12 +100,15 @@ struct FeatureVectorizer: Operator {
       guard matrix.rows == first.rows, sizes == nil || sizes?[index] == matrix.columns else {
         throw GraphError("the input \(index) has \(matrix.rows) rows of \(matrix.columns) features")
       }
-      columns = columns &+ matrix.columns
+      let (sum, overflow) = columns.addingReportingOverflow(matrix.columns)
+      guard !overflow else { throw GraphError("the inputs have too many features") }
+      columns = sum
     }
     return [try TensorType(.float32, [first.rows, columns])]
   }
 
   func compute(_ inputs: [TensorView?], _ outputs: [MutableTensorView]) throws(GraphError) {
+    guard outputs[0].type.count > 0 else { return }
     let width = outputs[0].type.shape[1]
     let target = outputs[0].pointer(Float.self)
     var start = 0

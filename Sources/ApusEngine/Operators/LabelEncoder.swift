@@ -2,8 +2,8 @@ import Glibc
 
 /// LabelEncoder: a value for each key, and one for what is no key.
 ///
-/// Where ONNX gives texts the output is an int64, the index of the text in `classLabels`; the text for what is no
-/// key is the last of them. Texts as keys are refused, as a graph has no tensors of texts.
+/// Where ONNX gives texts the output is an int64, the index of the text in `classLabels`; the text for what
+/// is no key is the last of them. Texts as keys are refused, as a graph has no tensors of texts.
 struct LabelEncoder: LabelledOperator {
   let name = "LabelEncoder"
   /// The texts that values may be; empty where they are numbers.
@@ -137,7 +137,8 @@ struct LabelEncoder: LabelledOperator {
       return (try Tensor((integers + [last]).map { Int64($0) }, [integers.count + 1]), .texts([]))
     }
     if let floats = try attributes.floats("values_floats"), !floats.isEmpty {
-      return (try Tensor(floats + [try attributes.float("default_float") ?? -0], [floats.count + 1]), .texts([]))
+      let last = try attributes.float("default_float") ?? -0.0
+      return (try Tensor(floats + [last], [floats.count + 1]), .texts([]))
     }
     if let texts = try attributes.strings("values_strings"), !texts.isEmpty {
       let labels = texts + [try attributes.string("default_string") ?? "_Unused"]
@@ -163,8 +164,8 @@ struct LabelEncoder: LabelledOperator {
       memcpy(last, fallback.start, type.element.byteCount)
     } else {
       switch type.element {
-      case .float32: last.storeBytes(of: -0, as: Float.self)
-      case .float64: last.storeBytes(of: -0, as: Double.self)
+      case .float32: last.storeBytes(of: -0.0, as: Float.self)
+      case .float64: last.storeBytes(of: -0.0, as: Double.self)
       default: memset(last, 0xff, type.element.byteCount)
       }
     }

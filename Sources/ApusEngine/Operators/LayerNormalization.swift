@@ -1,5 +1,5 @@
-/// LayerNormalization, and RMSNormalization, which moves nothing: the dimensions from an axis on, brought to a
-/// mean of 0 and a variance of 1, then scaled and moved by numbers learned.
+/// LayerNormalization, and RMSNormalization, which moves nothing: the dimensions from an axis on, brought to
+/// a mean of 0 and a variance of 1, then scaled and moved by numbers learned.
 ///
 /// Sums are made in double precision.
 struct LayerNormalization: Operator {

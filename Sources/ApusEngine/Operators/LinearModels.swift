@@ -14,7 +14,8 @@ struct LinearFunctions {
       intercepts.isEmpty || intercepts.count == count
     else {
       throw GraphError(
-        "\(coefficients.count) coefficients and \(intercepts.count) intercepts are not those of \(count) scores")
+        "\(coefficients.count) coefficients and \(intercepts.count) intercepts "
+          + "are not those of \(count) scores")
     }
   }
 
@@ -54,6 +55,7 @@ struct LinearClassifier: LabelledOperator {
   }
 
   func compute(_ inputs: [TensorView?], _ outputs: [MutableTensorView]) throws(GraphError) {
+    guard outputs[0].type.count > 0 else { return }
     let view = inputs[required: 0]
     let input = try FeatureMatrix(view.type.shape)
     let labels = outputs[0].elements(Int64.self)
@@ -71,7 +73,8 @@ struct LinearClassifier: LabelledOperator {
   private func label(_ scores: UnsafeMutableBufferPointer<Float>) -> Int64 {
     guard functions.count > 1 else {
       let isPositive = scores[0] > 0
-      return addsSecondClass ? classLabels.output(isPositive ? 1 : 0) : isPositive ? 1 : 0
+      return addsSecondClass
+        ? classLabels.output(isPositive ? 1 : 0) : classLabels.output(isPositive: isPositive)
     }
     var best = 0
     for index in 1..<functions.count where scores[index] > scores[best] { best = index }
@@ -86,7 +89,7 @@ struct LinearClassifier: LabelledOperator {
         "post_transform")
       let labels = try ClassLabels(attributes, integers: "classlabels_ints", texts: "classlabels_strings")
       let count = try attributes.floats("intercepts")?.count ?? labels.count
-      guard count == labels.count || count == 1 else {
+      guard count == labels.count || count == 1 && labels.count == 2 else {
         throw GraphError("\(count) intercepts are not those of \(labels.count) classes")
       }
       return LinearClassifier(
@@ -116,6 +119,7 @@ struct LinearRegressor: Operator {
   }
 
   func compute(_ inputs: [TensorView?], _ outputs: [MutableTensorView]) throws(GraphError) {
+    guard outputs[0].type.count > 0 else { return }
     let view = inputs[required: 0]
     let input = try FeatureMatrix(view.type.shape)
     let results = outputs[0].elements(Float.self)

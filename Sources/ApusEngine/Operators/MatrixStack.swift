@@ -1,5 +1,5 @@
-/// A product of stacks of matrices by numpy's rules: dimensions before the last two are broadcast; a vector on
-/// the left is a row, one on the right a column, and the dimension it lacks is missing in the output too.
+/// A product of stacks of matrices by numpy's rules: dimensions before the last two are broadcast; a vector
+/// on the left is a row, one on the right a column, and the dimension it lacks is missing in the output too.
 struct MatrixStack {
   /// Of each left matrix and each output.
   let rows: Int
@@ -131,8 +131,8 @@ func broadcastShape(_ first: [Int], _ second: [Int]) throws(GraphError) -> [Int]
   return shape
 }
 
-/// For each of `rank` axes how many elements to go on by in a tensor that is broadcast along some of them, where
-/// it is 0. They mean nothing for a tensor without elements.
+/// For each of `rank` axes how many elements to go on by in a tensor that is broadcast along some of them,
+/// where it is 0. They mean nothing for a tensor without elements.
 func broadcastSteps(_ shape: [Int], to rank: Int) -> [Int] {
   var steps = [Int](repeating: 0, count: rank)
   var step = 1

@@ -33,8 +33,10 @@ enum PostTransform: String {
     case .none: break
     case .softmax: Self.softmax(scores)
     case .softmaxZero: Self.softmaxZero(scores)
-    case .logistic: for index in scores.indices { scores[index] = Number(Self.logistic(Float(scores[index]))) }
-    case .probit: for index in scores.indices { scores[index] = Number(Self.probit(Float(scores[index]))) }
+    case .logistic:
+      for index in scores.indices { scores[index] = Number(Self.logistic(Float(scores[index]))) }
+    case .probit:
+      for index in scores.indices { scores[index] = Number(Self.probit(Float(scores[index]))) }
     }
   }
 
@@ -47,12 +49,12 @@ enum PostTransform: String {
     case (.probit, _):
       scores[0] = Number(Self.probit(Float(score)))
       scores[1] = 0
+    case (.logistic, _):
+      scores[0] = Number(Self.logistic(Float(-score)))
+      scores[1] = Number(Self.logistic(Float(score)))
     case (_, .complement):
       scores[0] = 1 - score
       scores[1] = score
-    case (.logistic, .opposite):
-      scores[0] = Number(Self.logistic(Float(-score)))
-      scores[1] = Number(Self.logistic(Float(score)))
     case (_, .opposite):
       scores[0] = -score
       scores[1] = score

@@ -1,8 +1,8 @@
 /// How sums of products are made, for matrix products and convolutions: the numbers' types, and what is done
 /// before the first product and after the last.
 ///
-/// A row is one of the left matrix, a column one of the right; a convolution's columns are its output channels,
-/// and it has a single row.
+/// A row is one of the left matrix, a column one of the right; a convolution's columns are its output
+/// channels, and it has a single row.
 protocol ProductSum {
   associatedtype Left: TensorElement
   associatedtype Right: TensorElement

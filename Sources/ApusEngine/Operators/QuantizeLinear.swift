@@ -1,5 +1,5 @@
-/// QuantizeLinear: whole numbers for real ones, by a scale and a zero point for all, for each place of an axis,
-/// or for blocks along it.
+/// QuantizeLinear: whole numbers for real ones, by a scale and a zero point for all, for each place of an
+/// axis, or for blocks along it.
 struct QuantizeLinear: Operator {
   let name = "QuantizeLinear"
   let axis: Int

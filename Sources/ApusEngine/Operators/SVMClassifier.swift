@@ -1,5 +1,5 @@
-/// SVMClassifier: support vector machines that each compare two classes and vote, or a linear function for each
-/// class where there are no support vectors; as ONNX Runtime computes it.
+/// SVMClassifier: support vector machines that each compare two classes and vote, or a linear function for
+/// each class where there are no support vectors; as ONNX Runtime computes it.
 struct SVMClassifier: LabelledOperator {
   let name = "SVMClassifier"
   package let classLabels: ClassLabels
@@ -31,7 +31,8 @@ struct SVMClassifier: LabelledOperator {
     probabilityOffsets = try attributes.floats("prob_b") ?? []
     hasOnlyPositiveWeights = weights.allSatisfy { $0 >= 0 }
     let counts = try attributes.ints("vectors_per_class") ?? []
-    guard counts.allSatisfy({ 0...Int(Int32.max) ~= $0 }), counts.count < 65536, classLabels.count < 65536 else {
+    guard counts.allSatisfy({ 0...Int(Int32.max) ~= $0 }), counts.count < 65536, classLabels.count < 65536
+    else {
       throw GraphError("vectors_per_class does not hold numbers of support vectors")
     }
     guard !weights.isEmpty, !rho.isEmpty else { throw GraphError("coefficients or rho are missing") }
@@ -53,7 +54,8 @@ struct SVMClassifier: LabelledOperator {
       return
     }
     let vectorCount = vectorCount
-    guard classes >= 2, vectorsOfClass.count == classes, !vectors.isEmpty, vectors.count % vectorCount == 0 else {
+    guard classes >= 2, vectorsOfClass.count == classes, !vectors.isEmpty, vectors.count % vectorCount == 0
+    else {
       throw GraphError(
         "\(vectors.count) numbers are not \(vectorCount) support vectors of \(classes) classes")
     }
@@ -85,6 +87,7 @@ struct SVMClassifier: LabelledOperator {
   }
 
   func compute(_ inputs: [TensorView?], _ outputs: [MutableTensorView]) throws(GraphError) {
+    guard outputs[0].type.count > 0 else { return }
     let view = inputs[required: 0]
     let input = try FeatureMatrix(view.type.shape)
     let labels = outputs[0].elements(Int64.self)
@@ -194,8 +197,8 @@ struct SVMClassifier: LabelledOperator {
 }
 
 /// Probabilities of classes from those that one of two is the right one, by the method of Wu, Lin and Weng
-/// ("Probability estimates for multi-class classification by pairwise coupling", 2004, the second) as LIBSVM has
-/// it.
+/// ("Probability estimates for multi-class classification by pairwise coupling", 2004, the second) as LIBSVM
+/// has it.
 struct PairwiseCoupling {
   private let classes: Int
   /// [first, second]: that the first is right if one of both is.

@@ -49,8 +49,8 @@ struct SpatialWindow: Sendable {
   /// - Parameters:
   ///   - sizes: the input's spatial dimensions.
   ///   - kernel: the window's, as many.
-  /// - Throws: `GraphError` for more or fewer dimensions than are computed with, for attributes of other ranks,
-  ///   and where the window is larger than the input.
+  /// - Throws: `GraphError` for more or fewer dimensions than are computed with, for attributes of other
+  ///   ranks, and where the window is larger than the input.
   func placed(on sizes: [Int], kernel: [Int]) throws(GraphError) -> WindowPlaces {
     guard 1...Self.maximumRank ~= sizes.count else {
       throw GraphError("an input has 1 to \(Self.maximumRank) spatial dimensions, not \(sizes.count)")
@@ -60,7 +60,8 @@ struct SpatialWindow: Sendable {
       dilations == nil || dilations?.count == sizes.count,
       pads == nil || pads?.count == 2 * sizes.count
     else {
-      throw GraphError("kernel_shape, strides, dilations or pads are of another rank than the kernel \(kernel)")
+      throw GraphError(
+        "kernel_shape, strides, dilations or pads are of another rank than the kernel \(kernel)")
     }
     var axes: [WindowAxis] = []
     for axis in sizes.indices { axes.append(try place(axis, sizes, kernel)) }

@@ -76,6 +76,7 @@ struct SVMRegressor: Operator {
   }
 
   func compute(_ inputs: [TensorView?], _ outputs: [MutableTensorView]) throws(GraphError) {
+    guard outputs[0].type.count > 0 else { return }
     let view = inputs[required: 0]
     let input = try FeatureMatrix(view.type.shape)
     var row = [Float](repeating: 0, count: input.columns)
@@ -110,7 +111,8 @@ struct SVMRegressor: Operator {
         supports == 0 || coefficients.count == supports && !vectors.isEmpty && vectors.count % supports == 0
       else {
         throw GraphError(
-          "\(supports) support vectors do not have \(coefficients.count) coefficients and \(vectors.count) numbers")
+          "\(supports) support vectors do not have \(coefficients.count) coefficients "
+            + "and \(vectors.count) numbers")
       }
       return SVMRegressor(
         kernel: try SupportVectorKernel(attributes, isLinear: supports == 0),

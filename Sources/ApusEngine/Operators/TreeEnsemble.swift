@@ -1,5 +1,5 @@
-/// Decision trees as a flat table that is checked when it is made: each branch leads to nodes of its own tree,
-/// no node has two parents, so that no path has a cycle, and each leaf has weights.
+/// Decision trees as a flat table that is checked when it is made: each branch leads to nodes of its own
+/// tree, no node has two parents, so that no path has a cycle, and each leaf has weights.
 struct TreeEnsemble: Sendable {
   private enum Mode: UInt8 {
     case lessOrEqual, less, greaterOrEqual, greater, equal, notEqual, leaf

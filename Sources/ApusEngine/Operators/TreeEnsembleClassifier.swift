@@ -1,5 +1,5 @@
-/// TreeEnsembleClassifier: the scores that the leaves of decision trees give classes, as ONNX Runtime sums them
-/// and takes those of two classes.
+/// TreeEnsembleClassifier: the scores that the leaves of decision trees give classes, as ONNX Runtime sums
+/// them and takes those of two classes.
 ///
 /// Features and sums are single precision, and double precision where the features are.
 struct TreeEnsembleClassifier: LabelledOperator {
@@ -7,7 +7,7 @@ struct TreeEnsembleClassifier: LabelledOperator {
   package let classLabels: ClassLabels
   private let ensemble: TreeEnsemble
   private let transform: PostTransform
-  /// None, one, or one for each class.
+  /// None, or one for each class; one for two classes is that of the first.
   private let baseValues: [Double]
   private let hasOnlyPositiveWeights: Bool
   /// Whether there are two classes and all weights are those of one.
@@ -18,7 +18,8 @@ struct TreeEnsembleClassifier: LabelledOperator {
     transform = try PostTransform(attributes)
     ensemble = try TreeEnsemble(attributes, kind: "class", targets: classLabels.count)
     baseValues = try TreeEnsemble.numbers("base_values", attributes)
-    guard [0, 1, classLabels.count].contains(baseValues.count) else {
+    guard [0, classLabels.count].contains(baseValues.count) || baseValues.count == 1 && classLabels.count == 2
+    else {
       throw GraphError("\(baseValues.count) base_values are not those of \(classLabels.count) classes")
     }
     let weights = try TreeEnsemble.numbers("class_weights", attributes)
@@ -38,6 +39,7 @@ struct TreeEnsembleClassifier: LabelledOperator {
   }
 
   func compute(_ inputs: [TensorView?], _ outputs: [MutableTensorView]) throws(GraphError) {
+    guard outputs[0].type.count > 0 else { return }
     if inputs[required: 0].type.element == .float64 {
       try classify(inputs[required: 0], outputs, Double.self)
     } else {
@@ -123,7 +125,7 @@ struct TreeEnsembleClassifier: LabelledOperator {
     scores.values[0] += Number(baseValues.first ?? 0)
     let isPositive = scores.values[0] > 0
     scores.values.withUnsafeMutableBufferPointer { transform.apply($0) }
-    return isPositive ? 1 : 0
+    return classLabels.output(isPositive: isPositive)
   }
 
   private func finishTwo<Number: BinaryFloatingPoint>(_ scores: inout Scores<Number>) -> Int64 {
@@ -141,8 +143,11 @@ struct TreeEnsembleClassifier: LabelledOperator {
     }
     let decisive = hasSecond ? scores.values[1] : scores.isThere[0] ? scores.values[0] : 0
     let isPositive = hasSingleScore && hasOnlyPositiveWeights ? decisive > 0.5 : decisive > 0
+    let isThere = scores.isThere
     scores.values.withUnsafeMutableBufferPointer { values in
       if hasSecond || baseValues.count == 2 {
+        // A sum to which no leaf has added is 0, whatever its base value.
+        for index in values.indices where !isThere[index] { values[index] = 0 }
         transform.apply(values)
       } else if hasSingleScore {
         transform.expand(values, hasOnlyPositiveWeights ? .complement : .opposite)
@@ -151,7 +156,8 @@ struct TreeEnsembleClassifier: LabelledOperator {
       }
     }
     // Where both classes have weights the label is 1 or 0, whatever the labels are.
-    return hasSingleScore ? classLabels.output(isPositive ? 1 : 0) : isPositive ? 1 : 0
+    return hasSingleScore
+      ? classLabels.output(isPositive ? 1 : 0) : classLabels.output(isPositive: isPositive)
   }
 
   static let entries = [
