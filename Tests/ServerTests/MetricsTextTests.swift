@@ -5,7 +5,7 @@ import Testing
 @testable import ApusServer
 
 /// The text as a whole: its grammar, its size, its documentation.
-@Suite(.timeLimit(.minutes(2))) struct MetricsTextTests {
+@Suite(.timeLimit(.minutes(5))) struct MetricsTextTests {
   private static let root = URL(fileURLWithPath: #filePath)
     .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
 
@@ -16,7 +16,7 @@ import Testing
       try server.exchange([classifyFrame(UInt64(index + 1), name, [1, 2, 3, 4])], connection)
     }
     connection.close()
-    let isClosed = try waitUntil(seconds: 5) {
+    let isClosed = try waitUntil(seconds: 30) {
       try server.metrics().number("apus_open_connections", ["transport": "unix"]) == 0
     }
     try #require(isClosed)
