@@ -33,10 +33,12 @@ INLINE struct reduced reduce(vf x) {
   return (struct reduced){rest, (vi)(__builtin_bit_cast(vu, shifted) - 0x4b400000u)};
 }
 
-/// e^x for a reduced x: 1 + x + x² P(x).
+/// e^x for a reduced x: 1 + x + x² P(x). What 1 + x is rounded by is added with the rest.
 INLINE vf exp_of_rest(vf x) {
   vf p = POLYNOMIAL(x, 0.00138145394f, 0.00836874545f, 0.041668389f, 0.166665211f, 0.49999994f);
-  return fma_(x * x, p, x) + splat(1);
+  vf sum = splat(1) + x;
+  vf lost = x - (sum - splat(1));
+  return fma_(x * x, p, lost) + sum;
 }
 
 INLINE vf power_of_2(vi power) {

@@ -48,7 +48,8 @@ private struct Layer {
   func computed(from packed: GuardedRows) -> GuardedRows {
     let y = GuardedRows(rows: rows, columns: outputs, stride: outputStride)
     apus_linear(
-      rows, inputs, outputs, x.start, x.stride, packed.start, bias, activation, alpha, beta, y.start, y.stride)
+      rows, inputs, outputs, x.start, x.stride, packed.start, bias, activation, alpha, beta, y.start,
+      y.stride)
     return y
   }
 
@@ -66,20 +67,29 @@ private struct Layer {
     }
   }
 
-  /// The greatest error, in 2^-24 of the sum of all products' magnitudes, which bounds what rounding may do.
+  /// The greatest error, in 2^-24 of the sum of all products' magnitudes and of the result, which bound what
+  /// rounding may do.
   func error(of y: GuardedRows) -> Double {
     var worst = 0.0
-    for row in 0..<rows {
-      for output in 0..<outputs {
-        var sum = Double(bias?[output] ?? 0)
-        var size = sum.magnitude + 0.001
-        for input in 0..<inputs {
-          let product = Double(x[row, input]) * Double(weights[output * inputs + input])
-          sum += product
-          size += product.magnitude
+    weights.withUnsafeBufferPointer { weights in
+      for row in 0..<rows {
+        let x = x.start + row * x.stride
+        for output in 0..<outputs {
+          var sum = Double(bias?[output] ?? 0)
+          var size = sum.magnitude + 0.001
+          var place = output * inputs
+          var input = 0
+          while input < inputs {
+            let product = Double(x[input]) * Double(weights[place])
+            sum += product
+            size += product.magnitude
+            input += 1
+            place += 1
+          }
+          let exact = activated(sum)
+          let error = (Double(y[row, output]) - exact).magnitude
+          worst = max(worst, error.isNaN ? .infinity : error / (size + exact.magnitude) * 0x1p24)
         }
-        let error = (Double(y[row, output]) - activated(sum)).magnitude
-        worst = max(worst, error.isNaN ? .infinity : error / size * 0x1p24)
       }
     }
     return worst
@@ -100,8 +110,10 @@ extension KernelTests {
     @Test(arguments: TestedLevel.available)
     func layersOfFewRowsAgreeWithTheReference(level: TestedLevel) {
       var random = Random(seed: 1)
+      let widths = [1, 2, 7, 8, 15, 16, 17, 31, 32, 33, 50]
       for rows in 1...40 {
-        for outputs in [1, 2, 7, 8, 15, 16, 17, 31, 32, 33, 50] {
+        for turn in 0..<4 {
+          let outputs = widths[(4 * rows + turn) % widths.count]
           let inputs = random.integer(1...37)
           let layer = Layer(rows: rows, inputs: inputs, outputs: outputs, &random)
           expectCorrect(layer, level, "\(rows) × \(inputs) × \(outputs), \(layer.activation)")
@@ -112,7 +124,7 @@ extension KernelTests {
     @Test(arguments: TestedLevel.available)
     func longSumsAreAddedInBlocks(level: TestedLevel) {
       var random = Random(seed: 2)
-      for (rows, inputs, outputs) in [(1, 3000, 33), (13, 1025, 70), (29, 2100, 18), (64, 1500, 3)] {
+      for (rows, inputs, outputs) in [(1, 3000, 33), (13, 1025, 70), (20, 2100, 18), (64, 1500, 3)] {
         let layer = Layer(rows: rows, inputs: inputs, outputs: outputs, &random)
         expectCorrect(layer, level, "\(rows) × \(inputs) × \(outputs), \(layer.activation)")
       }
@@ -176,7 +188,7 @@ extension KernelTests {
           apus_linear_pack(weights, false, 3, 1, packed.start)
           let y = GuardedRows(columns: 3)
           apus_linear(1, 1, 3, &input, 1, packed.start, nil, activation, -1, 1, y.start, 3)
-          #expect(y.row(0).allSatisfy(\.isNaN), "\(activation)")
+          #expect(y.isNaN, "\(activation)")
         }
       }
     }

@@ -78,9 +78,9 @@ extension KernelTests {
             let x = GuardedRows(row)
             let y = GuardedRows(columns: columns)
             level.run { apus_softmax(1, columns, x.start, columns, y.start, columns) }
-            #expect(y.row(0).allSatisfy(\.isNaN), "\(row)")
+            #expect(y.isNaN, "\(row)")
             level.run { apus_log_softmax(1, columns, x.start, columns, y.start, columns) }
-            #expect(y.row(0).allSatisfy(\.isNaN), "\(row)")
+            #expect(y.isNaN, "\(row)")
           }
         }
       }

@@ -93,6 +93,9 @@ final class GuardedRows {
   func row(_ index: Int) -> [Float] { (0..<columns).map { self[index, $0] } }
   var bitPatterns: [UInt32] { (0..<rows).flatMap { row($0).map(\.bitPattern) } }
 
+  /// Whether all values are NaN.
+  var isNaN: Bool { (0..<rows).allSatisfy { row in self.row(row).allSatisfy { $0.isNaN } } }
+
   /// Whether nothing but the rows was written.
   var guardsAreWhole: Bool {
     memory.indices.allSatisfy { index in

@@ -6,7 +6,7 @@
 
 #include <stddef.h>
 
-/// e^x, within 1.1 ULP; infinite above 88.7, 0 below -104.
+/// e^x, within 1 ULP; infinite above 88.7, 0 below -104.
 void apus_exp(ptrdiff_t count, const float *x, float *y);
 /// ln x, within 1 ULP; -∞ at 0, NaN below.
 void apus_log(ptrdiff_t count, const float *x, float *y);
@@ -14,7 +14,7 @@ void apus_log(ptrdiff_t count, const float *x, float *y);
 void apus_tanh(ptrdiff_t count, const float *x, float *y);
 /// Within 1.5 ULP; ±1 from ±4 on.
 void apus_erf(ptrdiff_t count, const float *x, float *y);
-/// 1 / (1 + e^-x), within 2.3 ULP.
+/// 1 / (1 + e^-x), within 2.5 ULP.
 void apus_sigmoid(ptrdiff_t count, const float *x, float *y);
 /// x (1 + erf(x/√2)) / 2, within 8 ULP, as no digits cancel where it is small. NaN at -∞, as in PyTorch.
 void apus_gelu(ptrdiff_t count, const float *x, float *y);
