@@ -124,7 +124,7 @@ let package = Package(
     tests("ApusMetricsTests", ["ApusMetrics"]),
     tests("ApusAccessTests", ["ApusAccess", "ApusYAML", "ApusBase"]),
     tests("ApusEngineTests", ["ApusEngine", "ApusBase"]),
-    tests("ApusFormatsTests", ["ApusFormats", "ApusEngine", "ApusBase"]),
+    tests("ApusFormatsTests", ["ApusFormats", "ApusEngine", "ApusBase", "COnnxProto"]),
     tests("ApusFeaturesTests", ["ApusFeatures", "ApusBase"]),
     tests(
       "ApusModelsTests", ["ApusFeatures", "ApusModels", "ApusFormats", "ApusEngine", "ApusJSON", "ApusBase"]),
