@@ -128,7 +128,7 @@ let package = Package(
     .target(name: "WideKernels", dependencies: ["CApusKernels"], path: "Tests/WideKernels"),
     tests("KernelTests", ["CApusKernels", "WideKernels"]),
     tests("ApusEngineTests", ["ApusEngine", "ApusBase"]),
-    tests("ApusFormatsTests", ["ApusFormats", "ApusEngine", "ApusBase"]),
+    tests("ApusFormatsTests", ["ApusFormats", "ApusEngine", "ApusBase", "COnnxProto"]),
     tests("ApusFeaturesTests", ["ApusFeatures", "ApusBase"]),
     tests(
       "ApusModelsTests", ["ApusFeatures", "ApusModels", "ApusFormats", "ApusEngine", "ApusJSON", "ApusBase"]),

@@ -86,6 +86,7 @@ package struct ONNXFile: Sendable {
   private static let markNumber: UInt32 = 400_000_000
 
   private static func memory(_ skeleton: ProtobufSkeleton) -> ProtobufMemory {
-    ProtobufMemory(limit: 4096 + skeleton.bytes.count * ONNXLimits.memoryPerStructureByte)
+    let needed = 4096 + skeleton.bytes.count * ONNXLimits.memoryPerStructureByte
+    return ProtobufMemory(limit: min(needed, ONNXLimits.decodingByteCount))
   }
 }

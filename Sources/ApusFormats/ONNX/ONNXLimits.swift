@@ -8,8 +8,12 @@ enum ONNXLimits {
   static let structureByteCount = 64 << 20
   /// Memory for decoding the structure, for each byte of it: an empty text takes the most.
   static let memoryPerStructureByte = 64
+  /// Memory for decoding the structure, whatever its size.
+  static let decodingByteCount = 512 << 20
   static let nodes = 100_000
   static let initializers = 100_000
+  /// Tensors of the graph and in attributes together.
+  static let tensors = 200_000
   static let graphInputs = 1_000
   static let graphOutputs = 1_000
   static let inputsPerNode = 10_000

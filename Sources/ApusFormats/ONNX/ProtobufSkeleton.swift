@@ -31,7 +31,7 @@ struct ProtobufSkeleton {
   }
 
   private mutating func copy(_ message: FileBytes, _ description: Description) throws(FormatError) {
-    if description == markedKind { mark(message) }
+    if description == markedKind { try mark(message) }
     var reader = ProtobufReader(message)
     var fields = MessageFields(description)
     var run: PackedRun?
@@ -118,7 +118,10 @@ struct ProtobufSkeleton {
   }
 
   /// The file's own range of a message, under a number that no file's field gets.
-  private mutating func mark(_ message: FileBytes) {
+  private mutating func mark(_ message: FileBytes) throws(FormatError) {
+    guard marked.count < ONNXLimits.tensors else {
+      throw .unsupported("the model has over \(ONNXLimits.tensors) tensors")
+    }
     appendTag(markNumber, .fixed32)
     withUnsafeBytes(of: UInt32(marked.count).littleEndian) { bytes.append(contentsOf: $0) }
     marked.append(message)

@@ -193,6 +193,9 @@ struct ONNXGraphTests {
     #expect(
       onnxRefusal(ONNX.model(ONNX.graph() + tensors))
         == "not supported: the graph has 100001 tensors; at most 100000 are read")
+    #expect(
+      onnxRefusal(ONNX.model(ONNX.graph() + tensors + tensors))
+        == "not supported: the model has over 200000 tensors")
     let reads = [String](repeating: "x", count: ONNXLimits.inputsPerNode + 1)
     #expect(
       onnxRefusal(Self.nodes(ONNX.node("Identity", reads, ["y"])))

@@ -1,4 +1,5 @@
 import ApusEngine
+import COnnxProto
 import Testing
 
 @testable import ApusFormats
@@ -129,6 +130,15 @@ struct ONNXWireTests {
     // Empty texts take the most: 64 times their bytes are enough for any number of them.
     let texts = (0..<100_000).flatMap { _ in Proto.text(1, "") }
     #expect(onnxRefusal(ONNX.model(ONNX.graph(nodes: [texts]))) == "node #0: it has no operator")
+    let file = FileMemory(ONNX.model())
+    let skeleton = try ProtobufSkeleton(
+      FileBytes(file.kept.bytes), of: onnx_model_descriptor(), marking: nil, in: 0)
+    for (limit, isEnough) in [(0, false), (500, false), (4096, true)] {
+      let name = try? ProtobufMemory(limit: limit).withMessage(skeleton, onnx__model_proto__unpack) {
+        (model) throws(FormatError) in text(model.graph?.pointee.name)
+      }
+      #expect(name == (isEnough ? "g" : nil))
+    }
   }
 
   @Test("A sound file cut at any byte is refused, and one with any byte changed never worse")
