@@ -13,14 +13,16 @@ struct Arithmetic: Operator {
   let function: Function
   /// Of Mod: the sign of the dividend, as C has it.
   let isTruncated: Bool
+  /// Of Mod: whether it takes floating-point numbers with the sign of the divisor, as from opset 28 on.
+  let takesReals: Bool
   var name: String { function.rawValue }
 
   func outputTypes(_ inputs: [KnownTensor?]) throws(GraphError) -> [TensorType] {
     let (a, b) = (try inputs.required(0, "A"), try inputs.required(1, "B"))
     try inputs.sameElement(b, as: a)
     try ElementKinds.numbers.check(a.element)
-    if function == .modulo, !isTruncated, a.element.isFloatingPoint {
-      throw GraphError("Mod of floating-point numbers needs fmod=1")
+    if function == .modulo, !isTruncated, !takesReals, a.element.isFloatingPoint {
+      throw GraphError("Mod of floating-point numbers needs fmod=1 before opset 28")
     }
     return [try TensorType(a.element, TensorType.broadcast([a.shape, b.shape]))]
   }
@@ -41,7 +43,13 @@ struct Arithmetic: Operator {
       case .subtract: pair.combine { (a: Element, b: Element) in a - b }
       case .multiply: pair.combine { (a: Element, b: Element) in a * b }
       case .divide: pair.combine { (a: Element, b: Element) in a / b }
-      case .modulo: pair.combine { (a: Element, b: Element) in Element.remainder(a, b) }
+      case .modulo where isTruncated: pair.combine { (a: Element, b: Element) in Element.remainder(a, b) }
+      case .modulo:
+        pair.combine { (a: Element, b: Element) -> Element in
+          let remainder = Element.remainder(a, b)
+          if remainder == 0 { return Element(signOf: b, magnitudeOf: 0) }
+          return (remainder < 0) != (b < 0) ? remainder + b : remainder
+        }
       }
     }
 
@@ -79,7 +87,8 @@ struct Arithmetic: Operator {
       let isModulo = function == .modulo
       try node.check(since: isModulo ? 10 : 7, inputs: 2...2)
       if isModulo { try node.attributes.only("fmod") } else { try node.attributes.only() }
-      return Arithmetic(function: function, isTruncated: try node.attributes.flag("fmod"))
+      return Arithmetic(
+        function: function, isTruncated: try node.attributes.flag("fmod"), takesReals: node.opset >= 28)
     }
   }
 }
