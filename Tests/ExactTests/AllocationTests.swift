@@ -90,8 +90,8 @@ import Testing
     try connection.classify(input, call, calls: 3000, inFlight: 128)
     try #require(
       interposer.taken["malloc", default: 0] > 0 && interposer.takenByOpenSSL > 0, "nothing is counted")
-    // Once a second the main thread looks whether the certificate has changed, and takes memory for that: what
-    // calls take is seen between two looks.
+    // Once a second the main thread looks whether the certificate has changed, and takes memory for that:
+    // what calls take is seen between two looks.
     let quiet = try (0..<30).count { _ in
       let before = interposer.taken
       try connection.classify(input, call, calls: 200, inFlight: 1)
