@@ -88,11 +88,19 @@ import Testing
     let input = [Float](repeating: 0.5, count: 64)
     try connection.classify(input, call, calls: 300, inFlight: 1)
     try connection.classify(input, call, calls: 3000, inFlight: 128)
-    let before = interposer.taken
-    try #require(before["malloc", default: 0] > 0 && interposer.takenByOpenSSL > 0, "nothing is counted")
-    try connection.classify(input, call, calls: 5000, inFlight: 1)
-    try connection.classify(input, call, calls: 10_000, inFlight: 128)
-    #expect(growth(interposer.taken, since: before) == [:])
+    try #require(
+      interposer.taken["malloc", default: 0] > 0 && interposer.takenByOpenSSL > 0, "nothing is counted")
+    // Once a second the main thread looks whether the certificate has changed, and takes memory for that:
+    // what calls take is seen between two looks. One may fall into two runs.
+    let start = Date()
+    let growing = try (0..<30).count { _ in
+      let before = interposer.taken
+      try connection.classify(input, call, calls: 200, inFlight: 1)
+      try connection.classify(input, call, calls: 400, inFlight: 128)
+      return growth(interposer.taken, since: before) != [:]
+    }
+    let looks = Int(Date().timeIntervalSince(start)) + 1
+    #expect(growing <= 2 * looks && looks < 15, "in \(growing) of 30 runs, amid \(looks) looks")
     withExtendedLifetime(server) {}
   }
 
