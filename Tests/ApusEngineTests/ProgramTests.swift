@@ -13,7 +13,8 @@ import Testing
       try output.withUnsafeMutableBufferPointer { output in
         for first in stride(from: 0, to: rows, by: count) {
           try program.run(
-            rows: min(count, rows - first), input: UnsafeRawPointer(input.baseAddress! + first * program.inputs),
+            rows: min(count, rows - first),
+            input: UnsafeRawPointer(input.baseAddress! + first * program.inputs),
             output: output.baseAddress! + first * program.outputs, arena: arena.baseAddress)
         }
       }
@@ -31,7 +32,8 @@ import Testing
       let program = try Program(graph, isPlain: isPlain)
       for count in [1, 2, 5, min(13, program.blockRows)] {
         let found = try run(program, input, rows: rows, by: count)
-        #expect(zip(found, expected).allSatisfy { abs($0 - $1) <= tolerance }, "plain \(isPlain), \(count) rows")
+        #expect(
+          zip(found, expected).allSatisfy { abs($0 - $1) <= tolerance }, "plain \(isPlain), \(count) rows")
       }
     }
   }
@@ -134,7 +136,9 @@ import Testing
     var open = GraphBuilder()
     open.input("x", [nil, nil])
     try open.node("Relu", ["x"], ["y"])
-    #expect(throws: GraphError("x leaves open more than its first dimension")) { try Program(open.graph("y")) }
+    #expect(throws: GraphError("x leaves open more than its first dimension")) {
+      try Program(open.graph("y"))
+    }
     var square = GraphBuilder()
     square.input("x", [nil, 4])
     try square.node("MatMul", ["x", "t"], ["y"])

@@ -32,7 +32,8 @@ extension FusedActivation {
     case .sigmoid: replaceEach(values) { logistic($0) }
     case .tanh: replaceEach(values) { tanhf($0) }
     case .gelu: replaceEach(values) { 0.5 * $0 * (1 + erff($0 * 0.70710678)) }
-    case .geluTanh: replaceEach(values) { 0.5 * $0 * (1 + tanhf(0.79788456 * ($0 + 0.044715 * $0 * $0 * $0))) }
+    case .geluTanh:
+      replaceEach(values) { 0.5 * $0 * (1 + tanhf(0.79788456 * ($0 + 0.044715 * $0 * $0 * $0))) }
     case .clip(let low, let high): replaceEach(values) { $0 < low ? low : $0 > high ? high : $0 }
     case .leaky(let slope): replaceEach(values) { $0 < 0 ? slope * $0 : $0 }
     }

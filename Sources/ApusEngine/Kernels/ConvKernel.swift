@@ -69,8 +69,8 @@ struct ConvKernel: StepKernel {
 }
 
 extension Convolution.Places {
-  /// Writes, for each element of the kernel and each channel, the numbers that it meets in all places; 0 where
-  /// that is in the padding.
+  /// Writes, for each element of the kernel and each channel, the numbers that it meets in all places; 0
+  /// where that is in the padding.
   ///
   /// Invariant: `image` covers `channels` planes of two dimensions, `patches` as many rows times the kernel's
   /// elements, of `outputCount` floats each.

@@ -28,7 +28,8 @@ struct LinearKernel: StepKernel {
   func run(rows: Int, _ run: borrowing StepRun) {
     guard let input = run.floats(0) else { return }
     apus_linear(
-      count.resolved(rows: rows), inputs, outputs, input, inputs, packed.floats, hasBias ? run.floats(2) : nil,
+      count.resolved(rows: rows), inputs, outputs, input, inputs, packed.floats,
+      hasBias ? run.floats(2) : nil,
       activation.kind, activation.alpha, activation.beta, run.output, outputs)
   }
 

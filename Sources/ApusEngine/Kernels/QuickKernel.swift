@@ -11,7 +11,9 @@ struct KernelTypes {
 
   /// The numbers of a constant of float32.
   func floats(_ input: Int) -> UnsafePointer<Float>? {
-    guard input < constants.count, let tensor = constants[input], tensor.type.element == .float32 else { return nil }
+    guard input < constants.count, let tensor = constants[input], tensor.type.element == .float32 else {
+      return nil
+    }
     return UnsafePointer(tensor.start.assumingMemoryBound(to: Float.self))
   }
 }

@@ -21,8 +21,8 @@ package final class Program: Sendable {
   /// - Parameters:
   ///   - output: the value that callers get, of float32 and shape [rows, classes]; nil: the first output.
   ///   - isPlain: whether every node is computed in its plain form, as it stands in the graph.
-  /// - Throws: `GraphError` where the graph's inputs and that output are not of such shapes, and where a node's
-  ///   inputs do not fit it.
+  /// - Throws: `GraphError` where the graph's inputs and that output are not of such shapes, and where a
+  ///   node's inputs do not fit it.
   package init(_ graph: Graph, output: Graph.ValueID? = nil, isPlain: Bool = false) throws(GraphError) {
     var graph = graph
     graph.outputs = [output ?? graph.outputs[0]]

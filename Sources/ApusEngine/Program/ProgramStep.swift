@@ -58,8 +58,8 @@ struct ProgramStep: Sendable {
 
 /// A step while it runs.
 ///
-/// Invariant of the unsafe code: for up to as many rows as the program's block has, the addresses cover what the
-/// operands' types say, `scratch` what the kernel has asked for, and no output overlaps an input.
+/// Invariant of the unsafe code: for up to as many rows as the program's block has, the addresses cover what
+/// the operands' types say, `scratch` what the kernel has asked for, and no output overlaps an input.
 struct StepRun: ~Copyable {
   let step: ProgramStep
   let memory: ProgramMemory
