@@ -49,7 +49,9 @@ final class Comparison {
       throw Problem(description: "ONNX Runtime does not open the model")
     }
     self.session = session
-    for line in plan.choices { FileHandle.standardError.write(Data((line + "\n").utf8)) }
+    for line in plan.choices + [plan.costs.text] {
+      FileHandle.standardError.write(Data((line + "\n").utf8))
+    }
   }
 
   func compare(rows: Int, rounds: Int) throws -> String {
