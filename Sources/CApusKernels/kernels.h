@@ -38,6 +38,31 @@ struct kernels {
     const float *bias, float *y, ptrdiff_t y_stride);
   void (*add)(ptrdiff_t count, const float *a, const float *b, float *y);
   void (*multiply)(ptrdiff_t count, const float *a, const float *b, float *y);
+  /// By `apus_pair`.
+  void (*pairs[6])(
+    ptrdiff_t count, const float *a, bool a_is_one, const float *b, bool b_is_one, float *y);
+  void (*select)(
+    ptrdiff_t count, const uint8_t *condition, const uint32_t *a, bool a_is_one, const uint32_t *b,
+    bool b_is_one, uint32_t *y);
+  map_function *sqrt, *reciprocal, *square;
+  void (*floats_of_int32)(ptrdiff_t count, const int32_t *x, float *y);
+  void (*floats_of_int64)(ptrdiff_t count, const int64_t *x, float *y);
+  void (*floats_of_uint8)(ptrdiff_t count, const uint8_t *x, float *y);
+  void (*floats_of_truths)(ptrdiff_t count, const uint8_t *x, float *y);
+  void (*reduce)(
+    apus_reduction reduction, ptrdiff_t outer, ptrdiff_t count, ptrdiff_t inner, const float *x, float *y);
+  void (*extremes)(
+    ptrdiff_t outer, ptrdiff_t count, ptrdiff_t inner, const float *x, float *least, float *greatest);
+  void (*axis_norm)(
+    ptrdiff_t outer, ptrdiff_t count, ptrdiff_t inner, const float *x, float epsilon, const float *scale,
+    const float *bias, float *y);
+  void (*arg_max)(ptrdiff_t rows, ptrdiff_t columns, const float *x, bool selects_last, long long *y);
+  void (*transpose_4)(
+    ptrdiff_t rows, ptrdiff_t columns, const uint32_t *x, ptrdiff_t x_stride, uint32_t *y,
+    ptrdiff_t y_stride);
+  void (*transpose_8)(
+    ptrdiff_t rows, ptrdiff_t columns, const uint64_t *x, ptrdiff_t x_stride, uint64_t *y,
+    ptrdiff_t y_stride);
 };
 
 extern const struct kernels kernels_portable;

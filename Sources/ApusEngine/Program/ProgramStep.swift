@@ -70,6 +70,17 @@ struct StepRun: ~Copyable {
     return UnsafePointer(memory.address(operand.location).assumingMemoryBound(to: Float.self))
   }
 
+  @inline(__always)
+  func bytes(_ input: Int) -> UnsafeRawPointer? {
+    guard input < step.inputs.count, let operand = step.inputs[input] else { return nil }
+    return UnsafeRawPointer(memory.address(operand.location))
+  }
+
+  @inline(__always)
+  func outputBytes(_ output: Int = 0) -> UnsafeMutableRawPointer {
+    memory.address(step.outputs[output].location)
+  }
+
   /// The first output.
   @inline(__always)
   var output: UnsafeMutablePointer<Float> {

@@ -10,4 +10,7 @@
 #include "apus_functions.h"
 #include "apus_level.h"
 #include "apus_linear.h"
+#include "apus_moves.h"
+#include "apus_pairs.h"
+#include "apus_reductions.h"
 #include "apus_rows.h"
