@@ -26,7 +26,8 @@ private func nameLayerNormalization(_ editor: inout GraphEditor) {
   for node in editor.nodes() {
     guard let norm = editor.graph.nodes[node].operation as? AxisNormalization,
       let output = editor.onlyOutput(of: node), let rank = editor.type(of: output)?.shape.count,
-      norm.axes == rank - 1...rank - 1, editor.graph.nodes[node].inputs[1] != nil
+      norm.axes == rank - 1...rank - 1, editor.graph.nodes[node].inputs.count == 3,
+      editor.graph.nodes[node].inputs[1] != nil
     else { continue }
     let operation = LayerNormalization(
       name: "LayerNormalization", axis: -1, epsilon: norm.epsilon, isCentered: true, outputs: 1)

@@ -43,7 +43,7 @@ extension GraphEditor {
     guard let output = onlyOutput(of: node), let input = graph.nodes[node].inputs.first ?? nil,
       hasOneReader(input),
       let axes = maximumAxes(node), let type = type(of: input), type.element == .float32,
-      let activation = takeActivation(input)
+      let source = sourceOfReshapes(input), hasOneReader(source), let activation = takeActivation(source)
     else { return nil }
     let shape = type.shape.indices.map { axes.contains($0) ? Extent(1) : type.shape[$0] }
     let reduced = add(BatchType(element: .float32, shape: shape), named: "reduced")
