@@ -12,7 +12,7 @@ struct GraphCheck {
 
   /// What a program gives for rows of these numbers.
   func run<Element: TensorElement>(_ input: [Element], rows: Int, isPlain: Bool) throws -> [Float] {
-    let program = try Program(graph, isPlain: isPlain)
+    let program = isPlain ? try Program(plainly: graph) : try Program(graph)
     // One more, so that there is an address where a row has no numbers.
     var output = [Float](repeating: .nan, count: rows * program.outputs + 1)
     let arena = AlignedBuffer(byteCount: program.arenaBytes)
@@ -33,7 +33,7 @@ struct GraphCheck {
   func agrees<Element: TensorElement>(
     _ input: [Element], tolerance: Float = 0, sourceLocation: SourceLocation = #_sourceLocation
   ) throws {
-    let inputs = try Program(graph, isPlain: true).inputs
+    let inputs = try Program(plainly: graph).inputs
     for rows in Set([1, 2, input.count / max(1, inputs)]) {
       let numbers = Array(input.prefix(rows * inputs))
       let plain = try run(numbers, rows: rows, isPlain: true)
@@ -54,7 +54,7 @@ struct GraphCheck {
     let folded = try graph.folded()
     let editor = GraphEditor(folded, try BatchTyping(folded))
     return folded.nodes.indices.allSatisfy {
-      quickKernel(folded.nodes[$0].operation, editor.types(of: $0)) != nil
+      quickKernel(folded.nodes[$0].operation, editor.types(of: $0), KernelPlanner()) != nil
     }
   }
 }

@@ -12,6 +12,21 @@ func joinSoftmax(_ editor: inout GraphEditor) {
   }
 }
 
+extension Graph {
+  /// The same with one Softmax at its end, where it ends in the pieces of one.
+  ///
+  /// - Throws: `GraphError` for a graph that has no types for batches of any size.
+  func endingInWholeSoftmax() throws(GraphError) -> Graph {
+    guard nodes.contains(where: { $0.outputs.contains(outputs[0]) && $0.operation is Arithmetic }) else {
+      return self
+    }
+    var editor = GraphEditor(self, try BatchTyping(self))
+    try simplifyShapes(&editor)
+    joinSoftmax(&editor)
+    return editor.producer(of: outputs[0], SoftmaxOperator.self) == nil ? self : editor.finished()
+  }
+}
+
 private struct FoundSoftmax {
   let input: Graph.ValueID
   let axis: Int

@@ -39,7 +39,7 @@ struct GatherKernel: StepKernel {
   }
 
   func run(rows: Int, _ run: borrowing StepRun) throws(GraphError) {
-    guard let data = run.bytes(0), let indices = run.bytes(1) else { return }
+    guard let data = run.address(0), let indices = run.address(1) else { return }
     let reader = IndexReader(indices, indexElement)
     let (outer, size, inner) = around.resolved(rows: rows)
     let count = indexCount.resolved(rows: rows)
@@ -52,7 +52,7 @@ struct GatherKernel: StepKernel {
       }
     }
     guard bytes > 0 else { return }
-    var target = run.outputBytes()
+    var target = run.outputAddress(0)
     for block in 0..<outer {
       let source = data + block * size * bytes
       for place in 0..<count {
@@ -93,10 +93,10 @@ struct LookupKernel: StepKernel {
   }
 
   func run(rows: Int, _ run: borrowing StepRun) {
-    guard let indices = run.bytes(0), let table = run.bytes(1), rowBytes > 0 else { return }
+    guard let indices = run.address(0), let table = run.address(1), rowBytes > 0 else { return }
     let reader = IndexReader(indices, indexElement)
     let last = UInt(tableRows - 1)
-    var target = run.outputBytes()
+    var target = run.outputAddress(0)
     for place in 0..<count.resolved(rows: rows) {
       // One comparison for indices below 0, too.
       let index = Int(min(UInt(bitPattern: reader[place]), last))

@@ -62,7 +62,7 @@ struct FloatKernel: StepKernel {
   }
 
   func run(rows: Int, _ run: borrowing StepRun) {
-    guard let input = run.bytes(0) else { return }
+    guard let input = run.address(0) else { return }
     let count = count.resolved(rows: rows)
     switch element {
     case .int32: apus_floats_of_int32(count, input.assumingMemoryBound(to: Int32.self), run.output)

@@ -146,8 +146,8 @@ struct MoveKernel: StepKernel {
   }
 
   func run(rows: Int, _ run: borrowing StepRun) {
-    guard let input = run.bytes(0) else { return }
-    move.run(rows: rows, from: input, to: run.outputBytes())
+    guard let input = run.address(0) else { return }
+    move.run(rows: rows, from: input, to: run.outputAddress(0))
   }
 }
 
@@ -226,8 +226,8 @@ struct PartsKernel: StepKernel {
 
   func run(rows: Int, _ run: borrowing StepRun) {
     for (part, move) in moves.enumerated() {
-      guard let source = run.bytes(joins ? part : 0) else { continue }
-      move.run(rows: rows, from: source, to: run.outputBytes(joins ? 0 : part))
+      guard let source = run.address(joins ? part : 0) else { continue }
+      move.run(rows: rows, from: source, to: run.outputAddress(joins ? 0 : part))
     }
   }
 }

@@ -44,16 +44,16 @@ struct PadKernel: StepKernel {
   }
 
   func run(rows: Int, _ run: borrowing StepRun) {
-    guard let input = run.bytes(0) else { return }
-    if let valueInput, let value = run.bytes(valueInput) {
-      fill.run(rows: rows, from: value, to: run.outputBytes())
+    guard let input = run.address(0) else { return }
+    if let valueInput, let value = run.address(valueInput) {
+      fill.run(rows: rows, from: value, to: run.outputAddress(0))
     } else {
       withUnsafeBytes(of: value) { value in
         guard let start = value.baseAddress else { return }
-        fill.run(rows: rows, from: start, to: run.outputBytes())
+        fill.run(rows: rows, from: start, to: run.outputAddress(0))
       }
     }
-    copy.run(rows: rows, from: input, to: run.outputBytes())
+    copy.run(rows: rows, from: input, to: run.outputAddress(0))
   }
 }
 

@@ -66,11 +66,11 @@ struct SelectKernel: StepKernel {
   }
 
   func run(rows: Int, _ run: borrowing StepRun) {
-    guard let condition = run.bytes(0)?.assumingMemoryBound(to: UInt8.self),
-      let yes = run.bytes(1)?.assumingMemoryBound(to: UInt32.self),
-      let no = run.bytes(2)?.assumingMemoryBound(to: UInt32.self)
+    guard let condition = run.address(0)?.assumingMemoryBound(to: UInt8.self),
+      let yes = run.address(1)?.assumingMemoryBound(to: UInt32.self),
+      let no = run.address(2)?.assumingMemoryBound(to: UInt32.self)
     else { return }
-    let output = run.outputBytes().assumingMemoryBound(to: UInt32.self)
+    let output = run.outputAddress(0).assumingMemoryBound(to: UInt32.self)
     let walk = Walk(axes, rows: rows)
     let (count, step) = (walk.run, walk.step)
     walk.forEachRun { place, offsets in

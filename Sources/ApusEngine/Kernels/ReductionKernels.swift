@@ -77,7 +77,7 @@ struct ArgMaxKernel: StepKernel {
     guard let input = run.floats(0) else { return }
     let (outer, size, _) = around.resolved(rows: rows)
     apus_arg_max(
-      outer, size, input, selectsLast, run.outputBytes().assumingMemoryBound(to: CLongLong.self))
+      outer, size, input, selectsLast, run.outputAddress(0).assumingMemoryBound(to: CLongLong.self))
   }
 }
 

@@ -46,6 +46,10 @@ struct SequenceConvKernel: StepKernel {
     }
   }
 
+  func reads(_ input: Int) -> Bool { input != 1 }
+
+  var ownBytes: Int { packed.byteCount }
+
   var description: String {
     "SequenceConv \(places.channels) -> \(places.outputs), \(places.kernel) steps, packed"
   }
