@@ -113,6 +113,25 @@ import Testing
     }
   }
 
+  /// A classifier that ends in pieces gives probabilities already, and its scores are what goes into them.
+  @Test func aClassifierMayEndInPieces() throws {
+    var builder = GraphBuilder()
+    builder.input("x", [nil, 7])
+    try builder.constant("w", numbers(28), [7, 4])
+    try builder.constant("axis", [Int64(1)], [1])
+    try builder.constant("kept", [Int64(-1), 1], [2])
+    try builder.node("MatMul", ["x", "w"], ["scores"])
+    try builder.node("ReduceMax", ["scores"], ["m0"], ["axes": .ints([1]), "keepdims": .int(0)])
+    try builder.node("Reshape", ["m0", "kept"], ["m"])
+    try builder.node("Sub", ["scores", "m"], ["d"])
+    try builder.node("Exp", ["d"], ["e"])
+    try builder.node("ReduceSum", ["e", "axis"], ["s"], ["keepdims": .int(1)])
+    try builder.node("Div", ["e", "s"], ["y"])
+    let classifier = try Classifier(builder.graph("y"))
+    #expect(classifier.head == .softmax && classifier.notes.isEmpty)
+    #expect(classifier.graph.nodes.map(\.operation.name) == ["MatMul"])
+  }
+
   @Test func whatIsNoSoftmaxStays() throws {
     for isLogarithm in [true, false] {
       for form in [
