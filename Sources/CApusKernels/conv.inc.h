@@ -24,7 +24,7 @@ INLINE void activate_rows(const struct conv *c, int rows, ptrdiff_t count, float
 /// A tile of which some columns do not exist, or belong to the next image: it is computed beside y.
 ///
 /// `place` is that of its first column in y and the addend, whose images are `image_step` floats apart.
-static void ragged_panel_tile(
+static __attribute__((noinline)) void ragged_panel_tile(
   const struct conv *c, const struct conv_tile *whole, int rows, ptrdiff_t columns, ptrdiff_t place,
   ptrdiff_t image_step) {
   const ptrdiff_t width = CONV_VECTORS * WIDTH;
@@ -54,7 +54,7 @@ static void ragged_panel_tile(
   }
 }
 
-/// What `add_tile` needs besides a tile.
+/// What a block of a group's sums needs besides tiles.
 struct conv_block {
   const struct conv *c;
   const float *weights, *panels;
@@ -65,41 +65,41 @@ struct conv_block {
   ptrdiff_t first;
 };
 
-/// One tile: rows from `output` on, columns from `at` on.
-INLINE void add_tile(
-  const struct conv_block *b, struct conv_tile *t, ptrdiff_t output, int rows, ptrdiff_t at, ptrdiff_t columns) {
+/// The outputs from `first_output` up to `end` of the tile of columns from `at` on.
+INLINE void add_tiles(
+  const struct conv_block *b, struct conv_tile *t, ptrdiff_t first_output, ptrdiff_t end, ptrdiff_t at,
+  ptrdiff_t columns) {
   const struct conv *c = b->c;
   const ptrdiff_t image_step = c->shape.groups * c->shape.outputs * c->places;
-  const ptrdiff_t place = (b->first + at) % c->places;
-  const ptrdiff_t start = (b->first + at) / c->places * image_step + output * c->places;
-  const ptrdiff_t six = output / CONV_GROUP * CONV_GROUP;
-  t->weight_step = least(CONV_GROUP, c->shape.outputs - six);
-  t->weights = b->weights + six * t->inputs + (output - six);
-  t->bias = b->bias ? b->bias + output : 0;
+  const ptrdiff_t image = (b->first + at) / c->places, place = b->first + at - image * c->places;
+  const bool is_whole = columns % WIDTH == 0 && place + columns <= c->places;
   t->columns = b->panels + at * t->inputs;
-  t->y = b->y + start;
-  t->addend = b->addend ? b->addend + start : 0;
-  if (columns % WIDTH == 0 && place + columns <= c->places) {
-    t->y += place;
-    t->addend += b->addend ? place : 0;
-    panel_tiles[rows - 1][columns / WIDTH - 1](t);
-    if (t->is_last) activate_rows(c, rows, columns, t->y, t->y_step);
-  } else {
-    ragged_panel_tile(c, t, rows, columns, place, image_step);
+  for (ptrdiff_t output = first_output; output < end; output += CONV_ROWS) {
+    const ptrdiff_t six = output - output % CONV_GROUP;
+    const int rows = (int)least(CONV_ROWS, end - output);
+    const ptrdiff_t start = image * image_step + output * c->places + (is_whole ? place : 0);
+    t->weight_step = least(CONV_GROUP, c->shape.outputs - six);
+    t->weights = b->weights + six * t->inputs + (output - six);
+    t->bias = b->bias ? b->bias + output : 0;
+    t->y = b->y + start;
+    t->addend = b->addend ? b->addend + start : 0;
+    if (is_whole) {
+      panel_tiles[rows - 1][columns / WIDTH - 1](t);
+      if (t->is_last) activate_rows(c, rows, columns, t->y, t->y_step);
+    } else {
+      ragged_panel_tile(c, t, rows, columns, place, image_step);
+    }
   }
 }
 
 /// All outputs of a group for some panels of columns.
 static void add_block(const struct conv_block *b, struct conv_tile *t, ptrdiff_t columns) {
-  const ptrdiff_t outputs = b->c->shape.outputs, some = SOME_OUTPUTS;
+  const ptrdiff_t outputs = b->c->shape.outputs, width = CONV_VECTORS * WIDTH;
   t->panel_step = t->inputs * PANEL;
   t->y_step = b->c->places;
-  for (ptrdiff_t first = 0; first < outputs; first += some)
-    for (ptrdiff_t at = 0; at < columns; at += CONV_VECTORS * WIDTH)
-      for (ptrdiff_t output = first; output < least(outputs, first + some); output += CONV_ROWS)
-        add_tile(
-          b, t, output, (int)least(CONV_ROWS, outputs - output), at,
-          least(columns - at, CONV_VECTORS * WIDTH));
+  for (ptrdiff_t first = 0; first < outputs; first += SOME_OUTPUTS)
+    for (ptrdiff_t at = 0; at < columns; at += width)
+      add_tiles(b, t, first, least(outputs, first + SOME_OUTPUTS), at, least(columns - at, width));
 }
 
 /// A group of images that are computed together, by panels.
@@ -145,8 +145,9 @@ INLINE bool next_vectors(const struct conv *c, struct conv_tile *t, const float 
     const ptrdiff_t column = *place % c->row_places;
     t->starts[v] = image + *place / c->row_places * c->row_step + column;
     t->targets[v] = *place;
-    t->counts[v] = least(WIDTH, c->row_places - column);
-    *place += t->counts[v];
+    // What a vector writes beyond its row is written again by the next one, unless the output ends there.
+    t->counts[v] = least(WIDTH, c->places - *place);
+    *place += least(WIDTH, c->row_places - column);
   }
   return true;
 }

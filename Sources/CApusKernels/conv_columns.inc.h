@@ -16,7 +16,8 @@
 INLINE void copy_floats(ptrdiff_t count, const float *from, float *to) {
   ptrdiff_t i = 0;
   for (; i + WIDTH <= count; i += WIDTH) store(to + i, load(from + i));
-  if (i < count) store_some(to + i, load_some(from + i, count - i), count - i);
+  // Not `store_some`, which is slow on some processors.
+  for (; i < count; i++) to[i] = from[i];
 }
 
 /// Copies every second float.

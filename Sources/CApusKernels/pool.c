@@ -21,7 +21,8 @@ ptrdiff_t apus_pool_scratch_floats(const apus_axis *height, const apus_axis *wid
   if (!is_computed_quickly(height) || !is_computed_quickly(width)) return 0;
   const ptrdiff_t line = pool_line_floats(width);
   if (line > 16 * (width->input + width->output) + 4096) return 0;
-  return line + width->output;
+  // Vectors of counts are read beyond the last.
+  return line + width->output + 16;
 }
 
 void apus_pool(

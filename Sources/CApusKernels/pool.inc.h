@@ -39,17 +39,19 @@ INLINE ptrdiff_t window_count(apus_pool_kind kind, const apus_axis *axis, ptrdif
 INLINE void pool_columns(
   const bool is_maximum, const float *rows, ptrdiff_t count, ptrdiff_t step, ptrdiff_t columns, float *line) {
   const float none = is_maximum ? -INFINITY : 0;
-  ptrdiff_t column = 0;
-  for (; column + WIDTH <= columns; column += WIDTH) {
+  if (columns < WIDTH) {
+    vf value = splat(none);
+    for (ptrdiff_t i = 0; i < count; i++) value = pooled(is_maximum, load_some(rows + i * step, columns), value);
+    store_some(line, value, columns);
+    return;
+  }
+  for (ptrdiff_t at = 0; at < columns; at += WIDTH) {
+    // The last vector overlaps the one before.
+    const ptrdiff_t column = least(at, columns - WIDTH);
     vf value = splat(none);
     for (ptrdiff_t i = 0; i < count; i++) value = pooled(is_maximum, load(rows + i * step + column), value);
     store(line + column, value);
   }
-  if (column == columns) return;
-  vf value = splat(none);
-  for (ptrdiff_t i = 0; i < count; i++)
-    value = pooled(is_maximum, load_some(rows + i * step + column, columns - column), value);
-  store_some(line + column, value, columns - column);
 }
 
 /// WIDTH numbers of a line, one or two apart.
@@ -65,20 +67,21 @@ INLINE vf load_strided(const float *line, const int stride) {
 #endif
 }
 
-/// Windows with a stride of 1 or 2 pass over a line. `counts` are floats, for averages.
+/// Windows with a stride of 1 or 2 pass over a line. `counts` are floats, for averages. What is written beyond
+/// the row, up to `end`, is written again with the next row.
 INLINE void pool_line(
   const bool is_maximum, const int stride, const apus_axis *width, const float *line, const float *counts,
-  float rows, float *y) {
+  float rows, float *y, const float *end) {
   for (ptrdiff_t place = 0; place < width->output; place += WIDTH) {
     vf value = load_strided(line + place * stride, stride);
     for (ptrdiff_t i = 1; i < width->kernel; i++)
       value = pooled(is_maximum, load_strided(line + place * stride + i * width->dilation, stride), value);
-    const ptrdiff_t count = width->output - place;
-    if (!is_maximum) value /= (count >= WIDTH ? load(counts + place) : load_some(counts + place, count)) * rows;
-    if (count >= WIDTH) {
+    if (!is_maximum) value /= load(counts + place) * rows;
+    const ptrdiff_t room = end - (y + place);
+    if (room >= WIDTH) {
       store(y + place, value);
     } else {
-      store_some(y + place, value, count);
+      store_some(y + place, value, room);
     }
   }
 }
@@ -96,7 +99,8 @@ INLINE void pool_line_slowly(
 }
 
 INLINE void pool_plane(
-  const bool is_maximum, const struct pool *p, const float *x, float *y, float *line, const float *counts) {
+  const bool is_maximum, const struct pool *p, const float *x, float *y, float *line, const float *counts,
+  const float *end) {
   const apus_axis *height = p->height, *width = p->width;
   for (ptrdiff_t place = 0; place < height->output; place++, y += width->output) {
     ptrdiff_t lower, upper;
@@ -107,9 +111,9 @@ INLINE void pool_plane(
       width->input, line + width->before);
     const float rows = is_maximum ? 1 : (float)window_count(p->kind, height, place);
     if (width->stride == 1) {
-      pool_line(is_maximum, 1, width, line, counts, rows, y);
+      pool_line(is_maximum, 1, width, line, counts, rows, y, end);
     } else if (width->stride == 2) {
-      pool_line(is_maximum, 2, width, line, counts, rows, y);
+      pool_line(is_maximum, 2, width, line, counts, rows, y, end);
     } else {
       pool_line_slowly(is_maximum, width, line, counts, rows, y);
     }
@@ -124,15 +128,18 @@ static void pool(const struct pool *p) {
   if (!is_maximum)
     for (ptrdiff_t place = 0; place < p->width->output; place++)
       counts[place] = (float)window_count(p->kind, p->width, place);
+  // Vectors of them are read beyond the last.
+  for (ptrdiff_t place = p->width->output; !is_maximum && place < p->width->output + WIDTH; place++)
+    counts[place] = 1;
   const ptrdiff_t x_floats = p->height->input * p->width->input;
   const ptrdiff_t y_floats = p->height->output * p->width->output;
   for (ptrdiff_t plane = 0; plane < p->planes; plane++) {
     const float *x = p->x + plane * x_floats;
     float *y = p->y + plane * y_floats;
     if (is_maximum) {
-      pool_plane(true, p, x, y, line, counts);
+      pool_plane(true, p, x, y, line, counts, p->y + p->planes * y_floats);
     } else {
-      pool_plane(false, p, x, y, line, counts);
+      pool_plane(false, p, x, y, line, counts, p->y + p->planes * y_floats);
     }
   }
 }

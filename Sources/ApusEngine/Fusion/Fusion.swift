@@ -10,6 +10,7 @@ extension Graph {
     try joinLayerNormalization(&editor)
     try joinLinear(&editor)
     try joinBatchNormalization(&editor)
+    joinAddends(&editor)
     joinActivations(&editor)
     return editor.finished()
   }
@@ -48,12 +49,16 @@ private func joinActivations(_ editor: inout GraphEditor) {
       let inputs = editor.graph.nodes[conv.node].inputs
       editor.remove(conv.node)
       editor.replace(
-        node, ActivatedConv(conv: conv.operation.conv, activation: activation), inputs: inputs, output: output)
+        node,
+        ActivatedConv(
+          conv: conv.operation.conv, hasAddend: conv.operation.hasAddend, activation: activation),
+        inputs: inputs, output: output)
     } else if let conv = editor.producer(of: input, Conv.self) {
       let inputs = editor.graph.nodes[conv.node].inputs
       editor.remove(conv.node)
       editor.replace(
-        node, ActivatedConv(conv: conv.operation, activation: activation), inputs: inputs, output: output)
+        node, ActivatedConv(conv: conv.operation, hasAddend: false, activation: activation), inputs: inputs,
+        output: output)
     }
   }
 }

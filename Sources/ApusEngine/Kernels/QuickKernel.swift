@@ -28,7 +28,11 @@ func quickKernel(_ operation: any Operator, _ types: KernelTypes) -> (any StepKe
   case let gelu as Gelu: return MapKernel(gelu, types)
   case let pair as Arithmetic: return PairKernel(pair.function, types)
   case let conv as Conv: return ConvKernel(conv, .none, types)
-  case let conv as ActivatedConv: return ConvKernel(conv.conv, conv.activation, types)
+  case let conv as ActivatedConv:
+    return ConvKernel(conv.conv, hasAddend: conv.hasAddend, conv.activation, types)
+  case let pool as MaxPool: return PoolKernel(pool, types)
+  case let pool as AveragePool: return PoolKernel(pool, types)
+  case let pool as GlobalPool: return GlobalPoolKernel(pool, types)
   default: return nil
   }
 }
