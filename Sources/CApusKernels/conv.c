@@ -15,7 +15,7 @@
 #define BLOCK_INPUTS 384
 /// Most floats of prepared images, weights, or scratch memory.
 #define MOST_FLOATS ((ptrdiff_t)1 << 27)
-/// Images with fewer places are computed together with others, so that few columns of the last panel are lost.
+/// Images with fewer places are computed together with others, so that few columns of panels are lost.
 #define FEW_PLACES 128
 /// Most images, and floats of prepared ones, that are computed together.
 #define MOST_JOINED 16
@@ -59,7 +59,8 @@ static bool is_as_it_lies(const apus_axis *axis, struct lines lines) {
 static ptrdiff_t joined_images(const struct conv *c) {
   if (c->places >= FEW_PLACES) return 1;
   ptrdiff_t best = 1;
-  for (ptrdiff_t images = 2; images <= MOST_JOINED && images * c->image_floats <= MOST_JOINED_FLOATS; images++) {
+  const ptrdiff_t most = least(MOST_JOINED, MOST_JOINED_FLOATS / c->image_floats);
+  for (ptrdiff_t images = 2; images <= most; images++) {
     const ptrdiff_t lost = -(images * c->places) & 15, least_lost = -(best * c->places) & 15;
     if (lost * best < least_lost * images) best = images;
   }

@@ -132,7 +132,8 @@ static void conv_by_panels(
 }
 
 /// Sets the next vectors of a tile that reads an image where it is; false at the end.
-INLINE bool next_vectors(const struct conv *c, struct conv_tile *t, const float *image, int vectors, ptrdiff_t *place) {
+INLINE bool next_vectors(
+  const struct conv *c, struct conv_tile *t, const float *image, int vectors, ptrdiff_t *place) {
   if (*place == c->places) return false;
   for (int v = 0; v < vectors; v++) {
     if (*place == c->places) {

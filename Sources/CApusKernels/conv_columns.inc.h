@@ -49,7 +49,8 @@ INLINE void line_range(
 }
 
 /// A line of a row, with zeros for padding.
-INLINE void prepare_line(const apus_axis *width, ptrdiff_t length, ptrdiff_t start, const float *row, float *line) {
+INLINE void prepare_line(
+  const apus_axis *width, ptrdiff_t length, ptrdiff_t start, const float *row, float *line) {
   ptrdiff_t lower, upper;
   line_range(width, length, start, &lower, &upper);
   const ptrdiff_t stride = width->stride;

@@ -25,6 +25,10 @@
 #define DIRECT_VECTORS(rows) ((rows) == 1 ? 8 : (rows) <= 3 ? 4 : 2)
 #endif
 
+/// Floats that weights are fetched ahead: the first panel that they pass by finds them in memory, and the next
+/// tile's follow on this one's.
+#define WEIGHTS_AHEAD 1024
+
 /// What is computed of a tile, and where that goes.
 struct conv_tile {
   ptrdiff_t inputs;
@@ -50,31 +54,62 @@ struct conv_tile {
   float alpha, beta;
 };
 
-/// Adds the products of all inputs to sums.
-INLINE void add_products(
-  const int rows, const int vectors, const bool is_direct, const struct conv_tile *t,
+/// Adds the products of one input to sums.
+INLINE void add_input(
+  const int rows, const int vectors, const float *const *values, const float *weights,
   vf sums[CONV_GROUP][MOST_DIRECT]) {
-  const float *weights = t->weights, *columns = t->columns;
-  const ptrdiff_t inputs = t->inputs, weight_step = t->weight_step, panel_step = t->panel_step;
-  const float *starts[MOST_DIRECT];
+  vf columns[MOST_DIRECT];
 #pragma clang loop unroll(full)
-  for (int v = 0; v < vectors; v++) starts[v] = t->starts[v];
-  for (ptrdiff_t k = 0; k < inputs; k++, weights += weight_step) {
-    vf values[MOST_DIRECT];
-    const ptrdiff_t offset = is_direct ? t->offsets[k] : 0;
+  for (int v = 0; v < vectors; v++) columns[v] = load(values[v]);
 #pragma clang loop unroll(full)
-    for (int v = 0; v < vectors; v++)
-      values[v] = load(
-        is_direct
-          ? starts[v] + offset
-          : columns + v / PANEL_VECTORS * panel_step + k * PANEL + v % PANEL_VECTORS * WIDTH);
+  for (int row = 0; row < rows; row++) {
+    const vf weight = splat(weights[row]);
 #pragma clang loop unroll(full)
-    for (int row = 0; row < rows; row++) {
-      const vf weight = splat(weights[row]);
-#pragma clang loop unroll(full)
-      for (int v = 0; v < vectors; v++) sums[row][v] = fma_(values[v], weight, sums[row][v]);
-    }
+    for (int v = 0; v < vectors; v++) sums[row][v] = fma_(columns[v], weight, sums[row][v]);
   }
+}
+
+/// Where the vectors of an input lie.
+INLINE void find_values(
+  const int vectors, const bool is_direct, const struct conv_tile *t, ptrdiff_t input, const float **values) {
+  const ptrdiff_t offset = is_direct ? t->offsets[input] : 0;
+#pragma clang loop unroll(full)
+  for (int v = 0; v < vectors; v++)
+    values[v] = is_direct
+      ? t->starts[v] + offset
+      : t->columns + v / PANEL_VECTORS * t->panel_step + input * PANEL + v % PANEL_VECTORS * WIDTH;
+}
+
+/// Adds the products of all inputs to sums. Few sums would wait for themselves: each is kept in two parts.
+INLINE void add_products(
+  const int rows, const int vectors, const bool is_direct, const struct conv_tile *whole,
+  vf sums[CONV_GROUP][MOST_DIRECT]) {
+  // A copy, whose fields stay in registers.
+  const struct conv_tile t = *whole;
+  const bool is_in_parts = rows * vectors < 8;
+  const float *values[MOST_DIRECT], *weights = t.weights;
+  vf parts[CONV_GROUP][MOST_DIRECT];
+#pragma clang loop unroll(full)
+  for (int row = 0; row < rows; row++)
+#pragma clang loop unroll(full)
+    for (int v = 0; v < vectors; v++) parts[row][v] = splat(0);
+  ptrdiff_t k = 0;
+  for (; is_in_parts && k + 2 <= t.inputs; k += 2, weights += 2 * t.weight_step) {
+    __builtin_prefetch(weights + WEIGHTS_AHEAD);
+    find_values(vectors, is_direct, &t, k, values);
+    add_input(rows, vectors, values, weights, sums);
+    find_values(vectors, is_direct, &t, k + 1, values);
+    add_input(rows, vectors, values, weights + t.weight_step, parts);
+  }
+  for (; k < t.inputs; k++, weights += t.weight_step) {
+    __builtin_prefetch(weights + WEIGHTS_AHEAD);
+    find_values(vectors, is_direct, &t, k, values);
+    add_input(rows, vectors, values, weights, sums);
+  }
+#pragma clang loop unroll(full)
+  for (int row = 0; is_in_parts && row < rows; row++)
+#pragma clang loop unroll(full)
+    for (int v = 0; v < vectors; v++) sums[row][v] += parts[row][v];
 }
 
 /// A tile of constant shape over panels: vectors lie side by side in y.
@@ -84,7 +119,8 @@ INLINE void panel_tile(const int rows, const int vectors, const struct conv_tile
   for (int row = 0; row < rows; row++)
 #pragma clang loop unroll(full)
     for (int v = 0; v < vectors; v++)
-      sums[row][v] = t->is_first ? splat(t->bias ? t->bias[row] : 0) : load(t->y + row * t->y_step + v * WIDTH);
+      sums[row][v] =
+        t->is_first ? splat(t->bias ? t->bias[row] : 0) : load(t->y + row * t->y_step + v * WIDTH);
   add_products(rows, vectors, false, t, sums);
 #pragma clang loop unroll(full)
   for (int row = 0; row < rows; row++) {

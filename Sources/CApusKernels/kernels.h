@@ -19,8 +19,8 @@ struct linear {
   ptrdiff_t y_stride;
 };
 
-/// Whether a window's sizes are such that computing with padding costs no more than what it is worth: a window
-/// may be no larger than twice the input, or a little.
+/// Whether a window's sizes are such that computing with padding costs little: a window may be no larger than
+/// twice the input, and some more.
 bool is_computed_quickly(const apus_axis *axis);
 
 /// How a dimension is read by a window: see `conv.inc.h`.
@@ -48,7 +48,7 @@ struct conv {
   ptrdiff_t image_floats, plane_floats;
   /// Inputs of a sum, and how many of them are added at a time.
   ptrdiff_t inputs, block_inputs;
-  /// Places of an image, and of those how many lie in a row: `row_step` floats lie between the starts of rows.
+  /// Places of an image, and of those how many lie in a row. Rows begin `row_step` floats apart.
   ptrdiff_t places, row_places, row_step;
   /// Images that are computed together.
   ptrdiff_t joined_images;

@@ -41,7 +41,8 @@ INLINE void pool_columns(
   const float none = is_maximum ? -INFINITY : 0;
   if (columns < WIDTH) {
     vf value = splat(none);
-    for (ptrdiff_t i = 0; i < count; i++) value = pooled(is_maximum, load_some(rows + i * step, columns), value);
+    for (ptrdiff_t i = 0; i < count; i++)
+      value = pooled(is_maximum, load_some(rows + i * step, columns), value);
     store_some(line, value, columns);
     return;
   }
@@ -67,8 +68,8 @@ INLINE vf load_strided(const float *line, const int stride) {
 #endif
 }
 
-/// Windows with a stride of 1 or 2 pass over a line. `counts` are floats, for averages. What is written beyond
-/// the row, up to `end`, is written again with the next row.
+/// Windows with a stride of 1 or 2 pass over a line. `counts` are for averages. What is written beyond the
+/// row, up to `end`, is written again with the next row.
 INLINE void pool_line(
   const bool is_maximum, const int stride, const apus_axis *width, const float *line, const float *counts,
   float rows, float *y, const float *end) {
@@ -88,7 +89,8 @@ INLINE void pool_line(
 
 /// Windows of any stride.
 INLINE void pool_line_slowly(
-  const bool is_maximum, const apus_axis *width, const float *line, const float *counts, float rows, float *y) {
+  const bool is_maximum, const apus_axis *width, const float *line, const float *counts, float rows,
+  float *y) {
   for (ptrdiff_t place = 0; place < width->output; place++) {
     const float *start = line + place * width->stride;
     float value = *start;
@@ -107,8 +109,8 @@ INLINE void pool_plane(
     window_range(height, place, &lower, &upper);
     const ptrdiff_t first = place * height->stride - height->before + lower * height->dilation;
     pool_columns(
-      is_maximum, x + (upper > lower ? first * width->input : 0), upper - lower, height->dilation * width->input,
-      width->input, line + width->before);
+      is_maximum, x + (upper > lower ? first * width->input : 0), upper - lower,
+      height->dilation * width->input, width->input, line + width->before);
     const float rows = is_maximum ? 1 : (float)window_count(p->kind, height, place);
     if (width->stride == 1) {
       pool_line(is_maximum, 1, width, line, counts, rows, y, end);
@@ -150,7 +152,8 @@ INLINE float pool_row(const bool is_maximum, ptrdiff_t columns, const float *x) 
   ptrdiff_t column = 0;
   for (; column + 4 * WIDTH <= columns; column += 4 * WIDTH)
     for (int i = 0; i < 4; i++) values[i] = pooled(is_maximum, load(x + column + i * WIDTH), values[i]);
-  for (; column + WIDTH <= columns; column += WIDTH) values[0] = pooled(is_maximum, load(x + column), values[0]);
+  for (; column + WIDTH <= columns; column += WIDTH)
+    values[0] = pooled(is_maximum, load(x + column), values[0]);
   values[0] = pooled(
     is_maximum, pooled(is_maximum, values[0], values[1]), pooled(is_maximum, values[2], values[3]));
   float result = none;

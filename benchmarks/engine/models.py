@@ -76,7 +76,7 @@ def lenet(path):
 
 
 def resnet18(path):
-  """ResNet-18 (He et al., arXiv:1512.03385), BatchNorm folded: 224 x 224 pixels of 3 colours, 1000 classes."""
+  """ResNet-18 (He et al., arXiv:1512.03385), BatchNorm folded: 224 x 224 pixels, 3 colours, 1000 classes."""
   b = Builder("resnet18", 2, [3, 224, 224])
   x = b.max_pool(b.relu(b.conv("x", 3, 64, 7, 2, 3)), 3, 2, 1)
   channels = 64

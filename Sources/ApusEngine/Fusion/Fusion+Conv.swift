@@ -4,7 +4,9 @@ func joinAddends(_ editor: inout GraphEditor) {
   let nodes = editor.nodes().filter { editor.conv(inSum: $0) != nil }
   guard !nodes.isEmpty, let types = editor.types() else { return }
   for node in nodes {
-    guard let (place, conv) = editor.conv(inSum: node), let output = editor.onlyOutput(of: node) else { continue }
+    guard let (place, conv) = editor.conv(inSum: node), let output = editor.onlyOutput(of: node) else {
+      continue
+    }
     let addends = editor.graph.nodes[node].inputs
     guard let sum = addends[place], let addend = addends[1 - place], let type = types[sum],
       type.element == .float32, types[addend] == type
@@ -13,7 +15,8 @@ func joinAddends(_ editor: inout GraphEditor) {
     if inputs.count < 3 { inputs.append(nil) }
     editor.remove(conv.node)
     editor.replace(
-      node, ActivatedConv(conv: conv.operation, hasAddend: true, activation: .none), inputs: inputs + [addend],
+      node, ActivatedConv(conv: conv.operation, hasAddend: true, activation: .none),
+      inputs: inputs + [addend],
       output: output)
   }
 }

@@ -55,7 +55,8 @@ extension apus_conv_shape {
   init?(_ places: Convolution.Places) {
     guard places.window.isFlat else { return nil }
     self.init(
-      groups: places.groups, channels: places.channels / places.groups, outputs: places.outputs / places.groups,
+      groups: places.groups, channels: places.channels / places.groups,
+      outputs: places.outputs / places.groups,
       height: apus_axis(places.window.height), width: apus_axis(places.window.width))
   }
 }
@@ -63,7 +64,8 @@ extension apus_conv_shape {
 extension apus_axis {
   init(_ axis: WindowAxis) {
     self.init(
-      input: axis.input, kernel: axis.kernel, stride: axis.stride, dilation: axis.dilation, before: axis.before,
+      input: axis.input, kernel: axis.kernel, stride: axis.stride, dilation: axis.dilation,
+      before: axis.before,
       after: axis.after, output: axis.output)
   }
 }

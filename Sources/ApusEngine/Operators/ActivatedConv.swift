@@ -1,5 +1,5 @@
-/// Conv in float32, with a tensor of the output's shape that is added (input 3), if there is one, and a function
-/// of each sum.
+/// Conv in float32, with a tensor of the output's shape that is added (input 3), if there is one, and a
+/// function of each sum.
 struct ActivatedConv: Operator {
   let conv: Conv
   let hasAddend: Bool

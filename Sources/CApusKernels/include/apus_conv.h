@@ -47,9 +47,9 @@ ptrdiff_t apus_conv_scratch_floats(const apus_conv_shape *shape, ptrdiff_t image
 /// y = activation(weights * x + bias + addend), where * is ONNX's Conv.
 ///
 /// x is [images, groups channels, height, width], y [images, groups outputs, height, width] of places.
-/// `bias` is [groups outputs] or null, `addend` of y's shape or null. `alpha` and `beta` are the activation's.
-/// `scratch` is best at an address that is a multiple of 64. y and scratch overlap nothing. Products are
-/// summed in float32, in an order that depends on the level.
+/// `bias` is [groups outputs] or null, `addend` of y's shape or null. `alpha` and `beta` are the
+/// activation's. `scratch` is best at an address that is a multiple of 64. y and scratch overlap nothing.
+/// Products are summed in float32, in an order that depends on the level.
 void apus_conv(
   const apus_conv_shape *shape, ptrdiff_t images, const float *x, const float *packed, const float *bias,
   const float *addend, apus_activation activation, float alpha, float beta, float *y, float *scratch);
