@@ -4,6 +4,10 @@
 #include "functions.inc.h"
 #include "linear.inc.h"
 #include "pack.inc.h"
+#include "conv_tile.inc.h"
+#include "conv_columns.inc.h"
+#include "conv.inc.h"
+#include "pool.inc.h"
 #include "rows.inc.h"
 #include "moves.inc.h"
 #include "pairs.inc.h"
@@ -13,6 +17,9 @@ const struct kernels TABLE = {
   .level = LEVEL,
   .linear = linear,
   .pack = pack,
+  .conv = conv,
+  .pool = pool,
+  .pool_rows = pool_rows,
   .exp = map_exp,
   .log = map_log,
   .tanh = map_tanh,

@@ -78,8 +78,10 @@ extension GraphEditor {
       return old.activation
     }
     if let conv = producer(of: value, ActivatedConv.self), conv.operation.activation != .none {
-      replace(conv.node, conv.operation.conv, inputs: graph.nodes[conv.node].inputs, output: value)
-      return conv.operation.activation
+      let old = conv.operation
+      let operation = ActivatedConv(conv: old.conv, hasAddend: old.hasAddend, activation: .none)
+      replace(conv.node, operation, inputs: graph.nodes[conv.node].inputs, output: value)
+      return old.activation
     }
     if let linear = producer(of: value, Linear.self), linear.operation.activation != .none {
       let operation = Linear(isTransposed: linear.operation.isTransposed, activation: .none)

@@ -14,7 +14,7 @@ extension GraphEditor {
   /// The nodes that do what a convolution of transposed sequences does.
   fileprivate mutating func sequenceConv(_ node: Int) throws(GraphError) -> [Graph.Node]? {
     let activated = graph.nodes[node].operation as? ActivatedConv
-    guard let conv = activated?.conv ?? graph.nodes[node].operation as? Conv,
+    guard activated?.hasAddend != true, let conv = activated?.conv ?? graph.nodes[node].operation as? Conv,
       let output = onlyOutput(of: node), let input = graph.nodes[node].inputs[0],
       let weights = constant(graph.nodes[node].inputs[1]), weights.type.element == .float32,
       let type = type(of: input), type.element == .float32, type.shape.count >= 3,

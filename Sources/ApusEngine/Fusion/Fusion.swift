@@ -14,6 +14,7 @@ extension Graph {
     try joinLinear(&editor)
     try joinChannelBiases(&editor)
     try joinBatchNormalization(&editor)
+    joinAddends(&editor)
     joinActivations(&editor)
     try joinLookups(&editor)
     try joinSequences(&editor)
@@ -57,13 +58,16 @@ private func joinActivations(_ editor: inout GraphEditor) {
       let inputs = editor.graph.nodes[conv.node].inputs
       editor.remove(conv.node)
       editor.replace(
-        node, ActivatedConv(conv: conv.operation.conv, activation: activation), inputs: inputs, output: output
-      )
+        node,
+        ActivatedConv(
+          conv: conv.operation.conv, hasAddend: conv.operation.hasAddend, activation: activation),
+        inputs: inputs, output: output)
     } else if let conv = editor.producer(of: input, Conv.self) {
       let inputs = editor.graph.nodes[conv.node].inputs
       editor.remove(conv.node)
       editor.replace(
-        node, ActivatedConv(conv: conv.operation, activation: activation), inputs: inputs, output: output)
+        node, ActivatedConv(conv: conv.operation, hasAddend: false, activation: activation), inputs: inputs,
+        output: output)
     }
   }
 }
@@ -78,7 +82,7 @@ extension GraphEditor {
       let operation = Linear(isTransposed: linear.operation.isTransposed, activation: activation)
       replace(linear.node, operation, inputs: graph.nodes[linear.node].inputs, output: source)
     } else if let conv = producer(of: source, Conv.self) {
-      let operation = ActivatedConv(conv: conv.operation, activation: activation)
+      let operation = ActivatedConv(conv: conv.operation, hasAddend: false, activation: activation)
       replace(conv.node, operation, inputs: graph.nodes[conv.node].inputs, output: source)
     } else {
       return false

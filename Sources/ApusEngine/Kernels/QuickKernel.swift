@@ -50,7 +50,11 @@ func quickKernel(
   case let maximum as ActivatedMaximum: return ActivatedMaximumKernel(maximum, types)
   case let conv as SequenceConv: return SequenceConvKernel(conv, types)
   case let conv as Conv: return ConvKernel(conv, .none, types)
-  case let conv as ActivatedConv: return ConvKernel(conv.conv, conv.activation, types)
+  case let conv as ActivatedConv:
+    return ConvKernel(conv.conv, hasAddend: conv.hasAddend, conv.activation, types)
+  case let pool as MaxPool: return PoolKernel(pool, types)
+  case let pool as AveragePool: return PoolKernel(pool, types)
+  case let pool as GlobalPool: return GlobalPoolKernel(pool, types)
   default: return nil
   }
 }

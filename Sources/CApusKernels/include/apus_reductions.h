@@ -24,9 +24,9 @@ void apus_extremes(
   ptrdiff_t outer, ptrdiff_t count, ptrdiff_t inner, const float *x, float *least, float *greatest);
 
 /// (x - mean) / √(variance + epsilon) scale + bias along the middle axis, with the mean of squared
-/// differences as variance: y is of x's shape and may be x, `scale` and `bias` are [count] or null. Sums are in double
-/// precision, of differences to the first number, so that a large mean costs no digits. As exact as
-/// `apus_layer_norm`, which is meant for an inner size of 1.
+/// differences as variance: y is of x's shape and may be x, `scale` and `bias` are [count] or null. Sums are
+/// in double precision, of differences to the first number, so that a large mean costs no digits. As exact
+/// as `apus_layer_norm`, which is meant for an inner size of 1.
 void apus_axis_norm(
   ptrdiff_t outer, ptrdiff_t count, ptrdiff_t inner, const float *x, float epsilon, const float *scale,
   const float *bias, float *y);
