@@ -47,19 +47,19 @@ struct tile {
 };
 
 /// Applies what is quickest while sums are in registers.
-INLINE void activate(vf *sums, int count, const struct tile *t) {
-  switch (t->activation) {
+INLINE void activate(vf *sums, int count, apus_activation activation, float alpha, float beta) {
+  switch (activation) {
   case apus_activation_relu:
 #pragma clang loop unroll(full)
     for (int i = 0; i < count; i++) sums[i] = greater(splat(0), sums[i]);
     break;
   case apus_activation_clip:
 #pragma clang loop unroll(full)
-    for (int i = 0; i < count; i++) sums[i] = lesser(splat(t->beta), greater(splat(t->alpha), sums[i]));
+    for (int i = 0; i < count; i++) sums[i] = lesser(splat(beta), greater(splat(alpha), sums[i]));
     break;
   case apus_activation_leaky:
 #pragma clang loop unroll(full)
-    for (int i = 0; i < count; i++) sums[i] = sums[i] < splat(0) ? sums[i] * t->alpha : sums[i];
+    for (int i = 0; i < count; i++) sums[i] = sums[i] < splat(0) ? sums[i] * alpha : sums[i];
     break;
   default: break;
   }
@@ -135,7 +135,7 @@ INLINE void compute_tile(const int rows, const int panels, const int parts, cons
         for (int row = 0; row < rows; row++) sums[0][row][v] += bias;
       }
 #pragma clang loop unroll(full)
-    for (int row = 0; row < rows; row++) activate(sums[0][row], vectors, t);
+    for (int row = 0; row < rows; row++) activate(sums[0][row], vectors, t->activation, t->alpha, t->beta);
   }
 #pragma clang loop unroll(full)
   for (int row = 0; row < rows; row++)

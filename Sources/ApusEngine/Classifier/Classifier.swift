@@ -49,6 +49,7 @@ package struct Classifier: Sendable {
     let typing = try BatchTyping(graph)
     graph.outputs = [try graph.scores(named: output, typing)]
     let outputName = graph.values[graph.outputs[0]].name
+    graph = try graph.endingInWholeSoftmax()
     let labels = graph.labels()
     let ending = graph.ending(typing)
     let classes = try typing.rowCount(of: graph.outputs[0], graph)
