@@ -21,6 +21,11 @@ struct KernelTypes {
 /// The quick form of an operator for these types; nil: there is none, and the plain one serves.
 func quickKernel(_ operation: any Operator, _ types: KernelTypes) -> (any StepKernel)? {
   if operation is Reshaping || operation is Identity { return CopyKernel(types) }
+  switch operation {
+  case let trees as TreeEnsembleClassifier: return TreeClassifierKernel(trees, types)
+  case let trees as TreeEnsembleRegressor: return TreeRegressorKernel(trees, types)
+  default: break
+  }
   guard types.isFloat32(0), types.outputs.first?.element == .float32 else { return nil }
   switch operation {
   case let linear as Linear: return LinearKernel(linear, types)

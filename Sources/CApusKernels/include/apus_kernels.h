@@ -11,3 +11,4 @@
 #include "apus_level.h"
 #include "apus_linear.h"
 #include "apus_rows.h"
+#include "apus_trees.h"
