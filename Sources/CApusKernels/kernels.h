@@ -19,6 +19,21 @@ struct linear {
   ptrdiff_t y_stride;
 };
 
+/// Sums of products of 8-bit numbers: the arguments of `apus_integer_product`.
+struct integer_product {
+  ptrdiff_t rows, inputs, outputs;
+  const uint8_t *x;
+  bool is_signed;
+  ptrdiff_t x_stride;
+  /// That of x as uint8.
+  int32_t x_zero;
+  const int8_t *packed;
+  const int32_t *w_zeros;
+  int32_t *y;
+  ptrdiff_t y_stride;
+  void *workspace;
+};
+
 typedef void map_function(ptrdiff_t count, const float *x, float *y);
 
 struct kernels {
@@ -38,12 +53,22 @@ struct kernels {
     const float *bias, float *y, ptrdiff_t y_stride);
   void (*add)(ptrdiff_t count, const float *a, const float *b, float *y);
   void (*multiply)(ptrdiff_t count, const float *a, const float *b, float *y);
+  void (*integer_product)(const struct integer_product *);
+  /// The same with dot products of bytes, for processors that have them; null for none.
+  void (*integer_product_dots)(const struct integer_product *);
+  void (*integer_scale)(
+    ptrdiff_t rows, ptrdiff_t outputs, const int32_t *sums, const apus_integer_scaling *scaling, float *y);
+  void (*quantize)(ptrdiff_t count, const float *x, const apus_quantization *quantization, uint8_t *q);
+  void (*dequantize)(ptrdiff_t count, const uint8_t *q, const apus_quantization *quantization, float *x);
+  void (*range)(ptrdiff_t count, const float *x, float *low, float *high);
 };
 
 extern const struct kernels kernels_portable;
 #if defined(__x86_64__)
 extern const struct kernels kernels_avx2;
 extern const struct kernels kernels_avx512;
+void integer_product_avxvnni(const struct integer_product *);
+void integer_product_avx512vnni(const struct integer_product *);
 #endif
 
 /// The table of the present level.

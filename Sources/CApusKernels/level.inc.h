@@ -3,8 +3,10 @@
 #include "vectors.inc.h"
 #include "functions.inc.h"
 #include "linear.inc.h"
+#include "integer.inc.h"
 #include "pack.inc.h"
 #include "rows.inc.h"
+#include "scaling.inc.h"
 
 const struct kernels TABLE = {
   .level = LEVEL,
@@ -23,4 +25,12 @@ const struct kernels TABLE = {
   .layer_norm = layer_norm,
   .add = add,
   .multiply = multiply,
+  .integer_product = integer_product,
+#ifdef TABLE_DOTS
+  .integer_product_dots = TABLE_DOTS,
+#endif
+  .integer_scale = integer_scale,
+  .quantize = quantize,
+  .dequantize = dequantize,
+  .range = range,
 };

@@ -214,8 +214,6 @@ INLINE void any_tile(const struct tile *t, int rows, int panels, ptrdiff_t colum
     for (int row = 0; row < rows; row++) activate_row(t->activation, columns, t->y + row * t->y_stride);
 }
 
-static ptrdiff_t least(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
-
 /// All tiles of some rows and one or two panels: as few as can be, their heights as equal as can be.
 INLINE void all_rows(struct tile *t, const struct linear *l, ptrdiff_t first_input, ptrdiff_t first_output) {
   const ptrdiff_t columns = least(l->outputs - first_output, MOST_PANELS * PANEL);

@@ -83,3 +83,5 @@ INLINE vf with_sign(vf v, vf sign) {
   return from_bits((bits(v) & 0x7fffffff) | (bits(sign) & ~0x7fffffff));
 }
 INLINE vf magnitude(vf v) { return from_bits(bits(v) & 0x7fffffff); }
+
+INLINE ptrdiff_t least(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }

@@ -61,7 +61,7 @@ private func joinActivations(_ editor: inout GraphEditor) {
 
 extension GraphEditor {
   /// What a node does to each number, if that can be computed with a product.
-  fileprivate func activation(_ node: Int) -> FusedActivation? {
+  func activation(_ node: Int) -> FusedActivation? {
     switch graph.nodes[node].operation {
     case let operation as Elementwise:
       switch operation.function {

@@ -26,6 +26,7 @@ package final class Program: Sendable {
   package init(_ graph: Graph, output: Graph.ValueID? = nil, isPlain: Bool = false) throws(GraphError) {
     var graph = graph
     graph.outputs = [output ?? graph.outputs[0]]
+    if !isPlain { graph = try graph.withIntegerProducts() }
     graph = try graph.folded()
     if !isPlain { graph = try graph.fused() }
     graph = graph.withAllOutputs()
