@@ -2,13 +2,14 @@
 // each; the last panel and the last four inputs are filled up with zeros:
 //
 //   packed:  | Σ w of each output, int32, whole panels | panel | panel | ...
-//   panel:   | output 0: inputs 0..3 | output 1: inputs 0..3 | ... output 15 |  | output 0: inputs 4..7 | ...
+//   panel:   | output 0: inputs 0..3 | output 1: inputs 0..3 | ... | output 0: inputs 4..7 | ...
 //
-// x is made uint8 by adding 128 where it is int8, and its zero point with it. All that zero points change is added
-// to the sums at the end: Σ (x - a)(w - b) = Σ x w - a Σ w - b (Σ x - k a).
+// x is made uint8 by adding 128 where it is int8, and its zero point with it. All that zero points change is
+// added to the sums at the end: Σ (x - a)(w - b) = Σ x w - a Σ w - b (Σ x - k a).
 //
-// With dot products of bytes (VNNI, DOTS) a lane of a sum is an output. Without them bytes are widened to 16 bits,
-// so that products of pairs are exact (those of `vpmaddubsw` would saturate), and two lanes are an output.
+// With dot products of bytes (VNNI, DOTS) a lane of a sum is an output. Without them bytes are widened to 16
+// bits, so that products of pairs are exact (those of `vpmaddubsw` would saturate), and two lanes are an
+// output.
 
 #ifndef DOTS
 #define DOTS 0
@@ -48,9 +49,9 @@ INLINE vi four_inputs(const operand *x) {
   return (vi)four;
 }
 
-INLINE vi add_products(vi sum, vi x, const int8_t *w, int v) {
-  return dot(sum, x, load_integers(w + v * 4 * WIDTH));
-}
+typedef vi four_weights;
+INLINE vi load_weights(const int8_t *w, int v) { return load_integers(w + v * 4 * WIDTH); }
+INLINE vi add_products(vi sum, vi x, vi w) { return dot(sum, x, w); }
 #else
 #define PANEL_LANES (2 * GROUP)
 typedef int16_t operand;
@@ -76,20 +77,22 @@ INLINE vs four_inputs(const operand *x) {
   return (vs)(vl)four;
 }
 
-INLINE vi add_products(vi sum, vs x, const int8_t *w, int v) {
-  return sum + pairs(x, __builtin_convertvector(*(const vb_unaligned *)(w + v * 2 * WIDTH), vs));
+typedef vs four_weights;
+INLINE vs load_weights(const int8_t *w, int v) {
+  return __builtin_convertvector(*(const vb_unaligned *)(w + v * 2 * WIDTH), vs);
 }
+INLINE vi add_products(vi sum, vs x, vs w) { return sum + pairs(x, w); }
 #endif
 
 #define GROUP_VECTORS (PANEL_LANES / WIDTH)
-/// As many rows as leave registers for weights and inputs.
-#if WIDTH == 4
-#define GROUP_ROWS 1
-#elif WIDTH == 8
-#define GROUP_ROWS (DOTS ? 6 : 3)
+/// As many rows as leave registers for weights and an input, and vectors of sums for each row: few rows take
+/// a panel at once, more a part of it after the other.
+#if WIDTH == 16
+#define GROUP_ROWS 12
 #else
-#define GROUP_ROWS (DOTS ? 12 : 8)
+#define GROUP_ROWS 6
 #endif
+#define TILE_VECTORS(rows) ((rows) <= 2 || GROUP_VECTORS < 2 ? GROUP_VECTORS : 2)
 
 /// What tiles of one product share.
 struct integer_tile {
@@ -106,90 +109,93 @@ struct integer_tile {
   ptrdiff_t y_stride;
 };
 
-INLINE void store_sums(const struct integer_tile *t, int row, const vi *sums) {
-  int32_t lanes[PANEL_LANES], *y = t->y + row * t->y_stride;
-#pragma clang loop unroll(full)
-  for (int v = 0; v < GROUP_VECTORS; v++) store_integers(lanes + v * WIDTH, sums[v]);
-  // Overflow wraps.
-  for (int output = 0; output < GROUP; output++) {
-    uint32_t sum = DOTS ? (uint32_t)lanes[output] : (uint32_t)lanes[2 * output] + (uint32_t)lanes[2 * output + 1];
-    sum += (uint32_t)t->minus_x_zero * (uint32_t)t->weight_sums[output];
-    if (t->w_zeros) sum += (uint32_t)t->minus_x_sums[row] * (uint32_t)t->w_zeros[output];
-    y[output] = (int32_t)sum;
-  }
+/// Sums of outputs in order, of lanes of a panel.
+INLINE vi in_order(const vi *sums, int v) {
+#if DOTS
+  return sums[v];
+#else
+  const vi a = sums[2 * v], b = sums[2 * v + 1];
+#if WIDTH == 4
+  return __builtin_shufflevector(a, b, 0, 2, 4, 6) + __builtin_shufflevector(a, b, 1, 3, 5, 7);
+#elif WIDTH == 8
+  return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14) +
+         __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15);
+#else
+  return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30) +
+         __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+#endif
+#endif
 }
 
-INLINE void integer_tile(const int rows, const int parts, const struct integer_tile *t) {
+/// Some vectors of sums of a panel, from the vector `first` on.
+INLINE void integer_sums(
+  const int rows, const int parts, const int vectors, int first, const struct integer_tile *t) {
   vi sums[4][GROUP_ROWS][GROUP_VECTORS];
   const operand *x = t->x;
-  const int8_t *w = t->panel;
+  const int8_t *w = t->panel + first * 64 / GROUP_VECTORS;
   const ptrdiff_t fours = t->fours;
 #pragma clang loop unroll(full)
   for (int part = 0; part < parts; part++)
 #pragma clang loop unroll(full)
     for (int row = 0; row < rows; row++)
 #pragma clang loop unroll(full)
-      for (int v = 0; v < GROUP_VECTORS; v++) sums[part][row][v] = (vi)0;
-  ptrdiff_t four = 0;
-  for (; four + parts <= fours; four += parts) {
+      for (int v = 0; v < vectors; v++) sums[part][row][v] = (vi)0;
+  for (ptrdiff_t four = 0; four < fours; four += parts) {
 #pragma clang loop unroll(full)
-    for (int part = 0; part < parts; part++)
+    for (int part = 0; part < parts; part++) {
+      if (part > 0 && four + part >= fours) break;
+      four_weights weights[GROUP_VECTORS];
 #pragma clang loop unroll(full)
-      for (int v = 0; v < GROUP_VECTORS; v++)
+      for (int v = 0; v < vectors; v++) weights[v] = load_weights(w + 64 * (four + part), v);
 #pragma clang loop unroll(full)
-        for (int row = 0; row < rows; row++)
+      for (int row = 0; row < rows; row++)
+#pragma clang loop unroll(full)
+        for (int v = 0; v < vectors; v++)
           sums[part][row][v] = add_products(
-            sums[part][row][v], four_inputs(x + 4 * (row * fours + four + part)), w + 64 * (four + part), v);
+            sums[part][row][v], four_inputs(x + 4 * (row * fours + four + part)), weights[v]);
+    }
   }
-  if (parts > 1)
-    for (; four < fours; four++)
-#pragma clang loop unroll(full)
-      for (int v = 0; v < GROUP_VECTORS; v++)
-#pragma clang loop unroll(full)
-        for (int row = 0; row < rows; row++)
-          sums[0][row][v] =
-            add_products(sums[0][row][v], four_inputs(x + 4 * (row * fours + four)), w + 64 * four, v);
 #pragma clang loop unroll(full)
   for (int part = 1; part < parts; part++)
 #pragma clang loop unroll(full)
     for (int row = 0; row < rows; row++)
 #pragma clang loop unroll(full)
-      for (int v = 0; v < GROUP_VECTORS; v++) sums[0][row][v] += sums[part][row][v];
-  for (int row = 0; row < rows; row++) store_sums(t, row, sums[0][row]);
+      for (int v = 0; v < vectors; v++) sums[0][row][v] += sums[part][row][v];
+  const int lanes_of_output = PANEL_LANES / GROUP, output = first * WIDTH / lanes_of_output;
+#pragma clang loop unroll(full)
+  for (int v = 0; v < vectors / lanes_of_output; v++) {
+    const ptrdiff_t place = output + v * WIDTH;
+    const vi moved = load_integers(t->weight_sums + place) * (vi)t->minus_x_zero;
+#pragma clang loop unroll(full)
+    for (int row = 0; row < rows; row++) {
+      vi sum = in_order(sums[0][row], v) + moved;
+      if (t->w_zeros) sum += load_integers(t->w_zeros + place) * (vi)t->minus_x_sums[row];
+      store_integers(t->y + row * t->y_stride + place, sum);
+    }
+  }
+}
+
+INLINE void integer_tile(const int rows, const int parts, const struct integer_tile *t) {
+  const int vectors = TILE_VECTORS(rows);
+  for (int first = 0; first < GROUP_VECTORS; first += vectors) integer_sums(rows, parts, vectors, first, t);
 }
 
 /// A dot product's sum waits for the last one: with few rows it is kept in parts.
 #define INTEGER_PARTS(rows) (DOTS && (rows) <= 2 ? 4 : 1)
 #define INTEGER_TILE(rows) \
-  static void integer_tile_##rows(const struct integer_tile *t) { integer_tile(rows, INTEGER_PARTS(rows), t); }
+  static void integer_tile_##rows(const struct integer_tile *t) { \
+    integer_tile(rows, INTEGER_PARTS(rows), t); \
+  }
 
-INTEGER_TILE(1)
-#if GROUP_ROWS > 1
-INTEGER_TILE(2) INTEGER_TILE(3)
-#endif
-#if GROUP_ROWS > 3
-INTEGER_TILE(4) INTEGER_TILE(5) INTEGER_TILE(6)
-#endif
+INTEGER_TILE(1) INTEGER_TILE(2) INTEGER_TILE(3) INTEGER_TILE(4) INTEGER_TILE(5) INTEGER_TILE(6)
 #if GROUP_ROWS > 6
-INTEGER_TILE(7) INTEGER_TILE(8)
-#endif
-#if GROUP_ROWS > 8
-INTEGER_TILE(9) INTEGER_TILE(10) INTEGER_TILE(11) INTEGER_TILE(12)
+INTEGER_TILE(7) INTEGER_TILE(8) INTEGER_TILE(9) INTEGER_TILE(10) INTEGER_TILE(11) INTEGER_TILE(12)
 #endif
 
 static void (*const integer_tiles[GROUP_ROWS])(const struct integer_tile *) = {
-  integer_tile_1,
-#if GROUP_ROWS > 1
-  integer_tile_2, integer_tile_3,
-#endif
-#if GROUP_ROWS > 3
-  integer_tile_4, integer_tile_5, integer_tile_6,
-#endif
+  integer_tile_1, integer_tile_2, integer_tile_3, integer_tile_4, integer_tile_5, integer_tile_6,
 #if GROUP_ROWS > 6
-  integer_tile_7, integer_tile_8,
-#endif
-#if GROUP_ROWS > 8
-  integer_tile_9, integer_tile_10, integer_tile_11, integer_tile_12,
+  integer_tile_7, integer_tile_8, integer_tile_9, integer_tile_10, integer_tile_11, integer_tile_12,
 #endif
 };
 
@@ -210,16 +216,16 @@ static void ragged_integer_tile(const struct integer_tile *whole, int rows, ptrd
 
 /// Makes operands of x, each row filled up to whole fours, and where they are needed the sums of rows.
 static void make_operands(const struct integer_product *p, operand *x, int32_t *minus_x_sums) {
-  const ptrdiff_t padded = (p->inputs + 3) / 4 * 4;
+  const ptrdiff_t inputs = p->inputs, padded = (inputs + 3) / 4 * 4;
   const uint8_t flip = p->is_signed ? 128 : 0;
   for (ptrdiff_t row = 0; row < p->rows; row++) {
-    const uint8_t *from = p->x + row * p->x_stride;
-    operand *to = x + row * padded;
-    for (ptrdiff_t input = 0; input < p->inputs; input++) to[input] = from[input] ^ flip;
-    for (ptrdiff_t input = p->inputs; input < padded; input++) to[input] = 0;
+    const uint8_t *restrict from = p->x + row * p->x_stride;
+    operand *restrict to = x + row * padded;
+    for (ptrdiff_t input = 0; input < inputs; input++) to[input] = from[input] ^ flip;
+    for (ptrdiff_t input = inputs; input < padded; input++) to[input] = 0;
     if (p->w_zeros) {
-      uint32_t sum = (uint32_t)p->inputs * (uint32_t)p->x_zero;
-      for (ptrdiff_t input = 0; input < p->inputs; input++) sum -= (uint32_t)to[input];
+      uint32_t sum = (uint32_t)inputs * (uint32_t)p->x_zero;
+      for (ptrdiff_t input = 0; input < inputs; input++) sum -= (uint32_t)to[input];
       minus_x_sums[row] = (int32_t)sum;
     }
   }

@@ -6,12 +6,16 @@
 
 #include "apus_kernels.h"
 
-/// A product to compute: the arguments of `apus_linear`.
+/// What packed weights are.
+enum weight_format { weights_of_float32, weights_of_float16, weights_of_bfloat16, weight_formats };
+
+/// A product to compute: the arguments of `apus_linear` and `apus_linear_half`.
 struct linear {
   ptrdiff_t rows, inputs, outputs;
   const float *x;
   ptrdiff_t x_stride;
-  const float *packed;
+  enum weight_format format;
+  const void *packed;
   const float *bias;
   apus_activation activation;
   float alpha, beta;

@@ -75,8 +75,8 @@ apus_level apus_kernels_level(void) { return kernels()->level; }
 
 bool apus_kernels_vnni(void) {
   apus_level level = apus_kernels_level();
-  if (level == apus_level_portable || atomic_load_explicit(&is_vnni_forbidden, memory_order_relaxed)) return false;
-  return detected() >> (7 + level) & 1;
+  if (level == apus_level_portable) return false;
+  return !atomic_load_explicit(&is_vnni_forbidden, memory_order_relaxed) && (detected() >> (7 + level) & 1);
 }
 
 void apus_kernels_limit(apus_level limit, bool allow_vnni) {

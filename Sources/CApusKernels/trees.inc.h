@@ -1,9 +1,10 @@
-// The walk of a group of trees; compiled for nodes of either width. NODE is their type, WALK the function's name.
+// The walk of a group of trees; compiled for nodes of either width. NODE is their type, WALK the function's
+// name.
 //
-// A step of one walk waits for memory twice, and the branch that a processor would foresee is as often one way
-// as the other. Eight walks wait together, and none has a branch: a step is
+// A step of one walk waits for memory twice, and the branch that a processor would foresee is as often one
+// way as the other. Eight walks wait together, and none has a branch: a step is
 //
-//   place = child of the node + (slot of the row > threshold of the node)
+// place = child of the node + (slot of the row > threshold of the node)
 
 #define STEP(k) places[k] = nodes[places[k]].child + (row[nodes[places[k]].slot] > nodes[places[k]].threshold)
 

@@ -125,7 +125,9 @@ import Testing
   @Test(arguments: [1, 7, 8, 9, 30]) func allComparisonsAreAsInThePlainForm(trees: Int) throws {
     var random = SplitMix(state: UInt64(trees))
     for modes in Self.comparisons.map({ [$0] }) + [Self.comparisons] {
-      for (targets, leaves) in [(1, Forest.Leaves.one), (2, .onePerTree), (2, .one), (3, .several), (4, .onePerTree)] {
+      for (targets, leaves) in [
+        (1, Forest.Leaves.one), (2, .onePerTree), (2, .one), (3, .several), (4, .onePerTree),
+      ] {
         let forest = Forest(
           trees: trees, depth: 6, features: 5, targets: targets, modes: modes, leaves: leaves, &random)
         let input = Forest.rows(11, 5, &random)
@@ -160,7 +162,10 @@ import Testing
           trees: 21, depth: 5, features: 4, targets: targets, modes: Self.comparisons, leaves: .one, &random)
         let graph = try graph(
           forest, features: 4, targets: targets, isRegressor: true,
-          ["aggregate_function": .string(aggregate), "base_values": .floats([Float](repeating: 2, count: targets))])
+          [
+            "aggregate_function": .string(aggregate),
+            "base_values": .floats([Float](repeating: 2, count: targets)),
+          ])
         try check(graph, Forest.rows(10, 4, &random), rows: 10, aggregate)
       }
     }
@@ -169,12 +174,14 @@ import Testing
   @Test func regressorsAggregate() throws {
     var forest: [String: Attributes.Attribute] = [
       "nodes_modes": .strings(["LEAF", "LEAF", "LEAF"]), "nodes_treeids": .ints([0, 1, 2]),
-      "nodes_nodeids": .ints([0, 0, 0]), "nodes_featureids": .ints([0, 0, 0]), "nodes_values": .floats([0, 0, 0]),
+      "nodes_nodeids": .ints([0, 0, 0]), "nodes_featureids": .ints([0, 0, 0]),
+      "nodes_values": .floats([0, 0, 0]),
       "nodes_truenodeids": .ints([0, 0, 0]), "nodes_falsenodeids": .ints([0, 0, 0]),
       "target_treeids": .ints([0, 1, 2]), "target_nodeids": .ints([0, 0, 0]), "target_ids": .ints([0, 0, 0]),
       "target_weights": .floats([3, -6, 9]), "base_values": .floats([1]),
     ]
-    for (aggregate, expected) in [("SUM", 7), ("AVERAGE", 3), ("MIN", -5), ("MAX", 10)] as [(String, Double)] {
+    for (aggregate, expected) in [("SUM", 7), ("AVERAGE", 3), ("MIN", -5), ("MAX", 10)] as [(String, Double)]
+    {
       forest["aggregate_function"] = .string(aggregate)
       let probe = OperatorProbe(
         name: "TreeEnsembleRegressor", domain: "ai.onnx.ml", opset: 3, outputs: 1, attributes: forest)
@@ -186,7 +193,8 @@ import Testing
         attributes: forest.merging([name: value]) { $1 }
       ).refusal()
     }
-    #expect(refusal("aggregate_function", .string("MEDIAN")) == "the aggregate_function 'MEDIAN' is not known")
+    #expect(
+      refusal("aggregate_function", .string("MEDIAN")) == "the aggregate_function 'MEDIAN' is not known")
     #expect(refusal("n_targets", .int(0)) == "n_targets is 0")
     #expect(refusal("n_targets", .int(.max)) == "n_targets is \(Int.max)")
     #expect(refusal("target_ids", .ints([0, 0, 1])) == "a weight is that of target 1 of 1")
@@ -237,7 +245,8 @@ func run(_ program: Program, _ input: [Float], rows: Int, by count: Int) throws 
     try output.withUnsafeMutableBufferPointer { output in
       for first in stride(from: 0, to: rows, by: count) {
         try program.run(
-          rows: min(count, rows - first), input: UnsafeRawPointer(input.baseAddress! + first * program.inputs),
+          rows: min(count, rows - first),
+          input: UnsafeRawPointer(input.baseAddress! + first * program.inputs),
           output: output.baseAddress! + first * program.outputs, arena: arena.baseAddress)
       }
     }

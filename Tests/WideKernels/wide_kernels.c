@@ -1,5 +1,5 @@
-// Vectors of 16 and tiles of 12 × 32, as AVX-512 has them, of whatever registers there are; dot products of bytes as
-// VNNI has them.
+// Vectors of 16 and tiles of 12 × 32, as AVX-512 has them, of whatever registers there are; dot products of
+// bytes as VNNI has them.
 #include "wide_kernels.h"
 
 #define LEVEL apus_level_avx512

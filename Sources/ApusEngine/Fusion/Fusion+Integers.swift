@@ -4,8 +4,8 @@ extension Graph {
   /// - Gemm or MatMul of what DequantizeLinear makes of 8-bit numbers;
   /// - QLinearMatMul, and DequantizeLinear behind it;
   ///
-  /// and for each the addition of a bias, an activation, and QuantizeLinear. Integers are those of the graph as it
-  /// stands; floats differ by rounding, and only where the graph multiplies floats.
+  /// and for each the addition of a bias, an activation, and QuantizeLinear. Integers are those of the graph
+  /// as it stands; floats differ by rounding, and only where the graph multiplies floats.
   ///
   /// - Throws: `GraphError` that names a node whose constants do not fit.
   func withIntegerProducts() throws(GraphError) -> Graph {
@@ -16,7 +16,9 @@ extension Graph {
         return type.rank == 2 && QuantizationInputs.elements.contains(type.element)
       })
     for node in editor.nodes() {
-      guard let output = editor.onlyOutput(of: node), let found = try editor.integerProduct(node) else { continue }
+      guard let output = editor.onlyOutput(of: node), let found = try editor.integerProduct(node) else {
+        continue
+      }
       for product in found.inner { editor.remove(product) }
       editor.replace(node, found.operation, inputs: found.inputs, output: output)
     }
@@ -43,7 +45,8 @@ extension GraphEditor {
   fileprivate mutating func integerProduct(_ node: Int) throws(GraphError) -> IntegerProduct? {
     let inputs = graph.nodes[node].inputs
     switch graph.nodes[node].operation {
-    case let gemm as Gemm where !gemm.isLeftTransposed && gemm.alpha == 1 && (gemm.beta == 1 || inputs.count < 3):
+    case let gemm as Gemm
+    where !gemm.isLeftTransposed && gemm.alpha == 1 && (gemm.beta == 1 || inputs.count < 3):
       return try product(ofDequantized: inputs, isTransposed: !gemm.isRightTransposed)
     case is MatMul: return try product(ofDequantized: inputs, isTransposed: true)
     case is QLinearMatMul: return quantizedProduct(inputs)
@@ -99,7 +102,8 @@ extension GraphEditor {
   /// Mul(Cast(MatMulInteger(DynamicQuantizeLinear(x), W)), Mul(the scale of x, that of W)).
   private func dynamicProduct(_ inputs: [Graph.ValueID?]) -> IntegerProduct? {
     for (sums, scale) in [(inputs[0], inputs[1]), (inputs[1], inputs[0])] {
-      guard hasOneReader(sums), let cast = producer(of: sums, Casting.self), cast.operation.target == .float32,
+      guard hasOneReader(sums), let cast = producer(of: sums, Casting.self),
+        cast.operation.target == .float32,
         let integers = graph.nodes[cast.node].inputs[0], hasOneReader(integers),
         let product = producer(of: integers, MatMulInteger.self),
         let scales = producer(of: scale, Arithmetic.self), scales.operation.function == .multiply
@@ -114,7 +118,8 @@ extension GraphEditor {
         let factor = outputs[1] == factors[0] ? factors[1] : outputs[1] == factors[1] ? factors[0] : nil,
         let numbers = constant(factor), numbers.type.element == .float32, numbers.type.rank <= 1,
         [1, weights.type.shape[1]].contains(numbers.type.count),
-        let zeros = zeros([operands[1], factor, operands.count > 3 ? operands[3] : nil], weights.type.shape[1])
+        let zeros = zeros(
+          [operands[1], factor, operands.count > 3 ? operands[3] : nil], weights.type.shape[1])
       else { continue }
       return IntegerProduct(
         operation: IntegerLinear(isTransposed: true, input: .dynamic),
@@ -187,16 +192,18 @@ extension GraphEditor {
     return tensor
   }
 
-  /// How numbers are read, of which a node's inputs are numbers, scale and zero point, constant and the same for
-  /// all; nil where that is not so.
+  /// How numbers are read, of which a node's inputs are numbers, scale and zero point, constant and the same
+  /// for all; nil where that is not so.
   private func quantization(_ inputs: [Graph.ValueID?], elements: [ElementType]) -> Quantization? {
     // Without a zero point the numbers' type is not known here.
-    guard inputs.count > 2, let zero = constant(inputs[2]), elements.contains(zero.type.element) else { return nil }
+    guard inputs.count > 2, let zero = constant(inputs[2]), elements.contains(zero.type.element) else {
+      return nil
+    }
     return Quantization(scale: constant(inputs[1]), zero: zero, element: zero.type.element)
   }
 
-  /// The zero points of weights, of which a node's inputs are numbers, scale and zero points; .some(nil) for none,
-  /// nil where they are no constants that fit.
+  /// The zero points of weights, of which a node's inputs are numbers, scale and zero points; .some(nil) for
+  /// none, nil where they are no constants that fit.
   private func zeros(_ inputs: [Graph.ValueID?], _ columns: Int) -> Graph.ValueID?? {
     guard inputs.count > 2, let zeros = inputs[2] else { return .some(nil) }
     guard let tensor = constant(zeros), [1, columns].contains(tensor.type.count), tensor.type.rank <= 1 else {

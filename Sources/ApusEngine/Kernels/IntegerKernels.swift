@@ -141,7 +141,9 @@ struct IntegerLinearKernel: StepKernel {
     finish(rows, sums, scale, run)
   }
 
-  private func finish(_ rows: Int, _ sums: UnsafeMutablePointer<Int32>, _ scale: Float, _ run: borrowing StepRun) {
+  private func finish(
+    _ rows: Int, _ sums: UnsafeMutablePointer<Int32>, _ scale: Float, _ run: borrowing StepRun
+  ) {
     var scaling = apus_integer_scaling()
     scaling.scale = scale
     scaling.factors = UnsafePointer(factors.floats)

@@ -61,7 +61,8 @@ struct DynamicQuantizeKernel: StepKernel {
     var found = apus_dynamic_quantization(count, run.floats(0))
     apus_quantize(count, run.floats(0), &found, run.memory.address(outputs[0].location))
     run.memory.address(outputs[1].location).storeBytes(of: found.scale, as: Float.self)
-    run.memory.address(outputs[2].location).storeBytes(of: UInt8(truncatingIfNeeded: found.zero), as: UInt8.self)
+    run.memory.address(outputs[2].location).storeBytes(
+      of: UInt8(truncatingIfNeeded: found.zero), as: UInt8.self)
   }
 
   var description: String { "DynamicQuantizeLinear" }
@@ -70,7 +71,9 @@ struct DynamicQuantizeKernel: StepKernel {
 extension KernelTypes {
   /// Whether the second input is one scale for all, and the third, if it is there, one zero point.
   fileprivate var hasOneScale: Bool {
-    guard isFloat32(1), let scale = inputs[1], scale.shape.count <= 1, scale.count == Extent(1) else { return false }
+    guard isFloat32(1), let scale = inputs[1], scale.shape.count <= 1, scale.count == Extent(1) else {
+      return false
+    }
     return inputs.count < 3 || inputs[2].map { $0.count == Extent(1) } ?? true
   }
 }

@@ -1,7 +1,7 @@
 import CApusKernels
 
-/// Up to eight trees in the order of their levels: the roots, then the roots' children, and so on, siblings side
-/// by side.
+/// Up to eight trees in the order of their levels: the roots, then the roots' children, and so on, siblings
+/// side by side.
 struct TreeGroupLayout {
   private struct Place {
     var threshold: Int32 = 0
@@ -45,7 +45,9 @@ struct TreeGroupLayout {
     }
     group.least_steps = least ?? 0
     group.most_steps = steps
-    withUnsafeMutableBytes(of: &group.targets) { bytes in targets.withUnsafeBytes { bytes.copyMemory(from: $0) } }
+    withUnsafeMutableBytes(of: &group.targets) { bytes in
+      targets.withUnsafeBytes { bytes.copyMemory(from: $0) }
+    }
   }
 
   private func isWide(slots: Int) -> Bool { max(places.count, slots) > 1 << 16 }
@@ -111,7 +113,8 @@ private struct TreeBranch {
     }
   }
 
-  /// The integer that stands for the greatest Float below a number, or equal to it; nil for what is no number.
+  /// The integer that stands for the greatest Float below a number, or equal to it; nil for what is no
+  /// number.
   private static func greatest(below value: Double, orEqual: Bool) -> Int32? {
     guard !value.isNaN else { return nil }
     var bound = Float(value)

@@ -1,11 +1,11 @@
 import ApusBase
 import CApusKernels
 
-/// The trees of an ensemble as `apus_trees_add` walks them. Everything that a walk relies on is made here, from
-/// a `TreeEnsemble`, whose nodes are checked: no walk leaves its group, and each ends in a leaf.
+/// The trees of an ensemble as `apus_trees_add` walks them. Everything that a walk relies on is made here,
+/// from a `TreeEnsemble`, whose nodes are checked: no walk leaves its group, and each ends in a leaf.
 ///
-/// Invariant of the unsafe code: the pointers in `groups` are to places in `memory`, which never changes once it
-/// is made.
+/// Invariant of the unsafe code: the pointers in `groups` are to places in `memory`, which never changes once
+/// it is made.
 final class TreeGroups: @unchecked Sendable {
   private let memory: AlignedBuffer
   private let groups: [apus_tree_group]
@@ -49,8 +49,8 @@ final class TreeGroups: @unchecked Sendable {
 
   /// Adds what each row's leaves weigh to `sums`, `targets` of them for each row.
   ///
-  /// Invariant: `input` covers `rows` rows of `columns` floats, as many as the trees ask for; `rowSlots` covers
-  /// `rows` times `slots` integers, and `there`, if it is not nil, as many bytes as there are sums.
+  /// Invariant: `input` covers `rows` rows of `columns` floats, as many as the trees ask for; `rowSlots`
+  /// covers `rows` times `slots` integers, and `there`, if it is not nil, as many bytes as there are sums.
   func add(
     rows: Int, _ input: UnsafePointer<Float>, columns: Int, rowSlots: UnsafeMutablePointer<Int32>,
     sums: UnsafeMutablePointer<Float>, targets: Int, there: UnsafeMutablePointer<UInt8>?
@@ -64,7 +64,8 @@ final class TreeGroups: @unchecked Sendable {
   }
 }
 
-/// What rows are compared by: each feature once for each side that NaN goes to, and each comparison with a number.
+/// What rows are compared by: each feature once for each side that NaN goes to, and each comparison with a
+/// number.
 struct TreeSlots {
   private struct Key: Hashable {
     let column: UInt32
@@ -138,8 +139,8 @@ extension TreeEnsemble {
     }
   }
 
-  /// For each target whether every row has a leaf with a weight for it; nil where for one of them some rows have
-  /// and others may not.
+  /// For each target whether every row has a leaf with a weight for it; nil where for one of them some rows
+  /// have and others may not.
   fileprivate func presence(targets: Int) -> [UInt8]? {
     var isAlways = [Bool](repeating: false, count: targets)
     var isEver = isAlways

@@ -15,7 +15,8 @@ struct Quantization: Equatable, Sendable {
   /// nil where they are no constants of one number each, of 8 bits.
   init?(scale: Tensor?, zero: Tensor?, element: ElementType) {
     guard QuantizationInputs.elements.contains(element), let scale, scale.type.element == .float32,
-      scale.type.count == 1, scale.type.rank <= 1, zero.map({ $0.type.count == 1 && $0.type.element == element }) ?? true
+      scale.type.count == 1, scale.type.rank <= 1,
+      zero.map({ $0.type.count == 1 && $0.type.element == element }) ?? true
     else { return nil }
     self.scale = scale.view.elements(Float.self)[0]
     self.zero = zero.map { $0.integersOf8Bits[0] } ?? 0
@@ -30,9 +31,9 @@ struct Quantization: Equatable, Sendable {
   }
 }
 
-/// A linear layer of 8-bit numbers: what the operators around MatMulInteger, QLinearMatMul, and a Gemm or MatMul
-/// of dequantized numbers are together. Inputs: X [..., inputs], W of 8 bits, W's scales, its zero points and the
-/// bias [outputs] in float32, of which the last two may be left out.
+/// A linear layer of 8-bit numbers: what the operators around MatMulInteger, QLinearMatMul, and a Gemm or
+/// MatMul of dequantized numbers are together. Inputs: X [..., inputs], W of 8 bits, W's scales, its zero
+/// points and the bias [outputs] in float32, of which the last two may be left out.
 struct IntegerLinear: Operator {
   enum Input: Equatable {
     /// X is float32, and quantized by its range.
@@ -92,7 +93,8 @@ struct IntegerLinear: Operator {
     return [try TensorType(outputElement, input.shape.dropLast() + [outputs])]
   }
 
-  /// The numbers that the sums of each output are multiplied by, beside a scale of X that is found when it runs.
+  /// The numbers that the sums of each output are multiplied by, beside a scale of X that is found when it
+  /// runs.
   func factors(_ scales: UnsafeBufferPointer<Float>, outputs: Int) -> [Float] {
     (0..<outputs).map { output in
       let scale = scales[scales.count == 1 ? 0 : output]

@@ -1,6 +1,7 @@
 /// What the trees of an ensemble have given each class or target for one row.
 ///
-/// Invariant of the unsafe code: `there` covers as many bytes as `values` has numbers, for as long as this lives.
+/// Invariant of the unsafe code: `there` covers as many bytes as `values` has numbers, for as long as this
+/// lives.
 struct TreeScores<Number: BinaryFloatingPoint> {
   let values: UnsafeMutableBufferPointer<Number>
   /// Not 0 where a leaf has added to a score.

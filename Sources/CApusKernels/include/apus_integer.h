@@ -11,10 +11,11 @@
 /// Bytes that packed weights take.
 ptrdiff_t apus_integer_packed_bytes(ptrdiff_t inputs, ptrdiff_t outputs);
 
-/// Lays 8-bit weights out for `apus_integer_product`, in `packed`, best at an address that is a multiple of 64.
+/// Lays 8-bit weights out for `apus_integer_product`, in `packed`, best at an address that is a multiple of
+/// 64.
 ///
-/// `weights` is [outputs, inputs], row by row, or [inputs, outputs] if `is_transposed`, of int8 if `is_signed`;
-/// uint8 weights are taken less 128, and so have to be their zero points.
+/// `weights` is [outputs, inputs], row by row, or [inputs, outputs] if `is_transposed`, of int8 if
+/// `is_signed`; uint8 weights are taken less 128, and so have to be their zero points.
 void apus_integer_pack(
   const void *weights, bool is_signed, bool is_transposed, ptrdiff_t outputs, ptrdiff_t inputs,
   int8_t *packed);

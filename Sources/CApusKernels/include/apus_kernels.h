@@ -8,6 +8,7 @@
 
 #include "apus_elementwise.h"
 #include "apus_functions.h"
+#include "apus_half.h"
 #include "apus_integer.h"
 #include "apus_level.h"
 #include "apus_linear.h"
