@@ -41,7 +41,7 @@ extension KernelTests {
       var random = Random(seed: 22)
       for round in 0..<120 {
         let isSigned = random.flag()
-        let scale: Float = [0.5, 0, .nan, .infinity, -0.25, 1e-40, 0.1, 3][round % 8]
+        let scale: Float = [0.5, 0, .nan, .infinity, -0.25, .leastNonzeroMagnitude, 0.1, 3][round % 8]
         var quantization = Self.quantization(scale, isSigned, &random)
         let halves = (0..<random.integer(1...70)).map { _ in Float(random.integer(-700...700)) / 4 }
         let hard: [Float] = [

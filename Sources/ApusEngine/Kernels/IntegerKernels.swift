@@ -9,44 +9,57 @@ struct IntegerWeights: Sendable {
   /// One for each output; nil: all are 0.
   private let zeros: BufferOwner?
 
+  /// Weights of a matrix.
+  ///
   /// - Parameter zeros: one or as many as there are outputs; nil: 0.
   init?(_ weights: Tensor?, zeros: Tensor?, isTransposed: Bool) {
     guard let weights, weights.type.rank == 2, weights.type.count > 0,
       QuantizationInputs.elements.contains(weights.type.element)
     else { return nil }
-    let isSigned = weights.type.element == .int8
-    inputs = weights.type.shape[isTransposed ? 0 : 1]
-    outputs = weights.type.shape[isTransposed ? 1 : 0]
+    let outputs = weights.type.shape[isTransposed ? 1 : 0]
+    let zeros = zeros?.integersOf8Bits ?? [0]
+    guard [1, outputs].contains(zeros.count) else { return nil }
+    self.init(
+      weights.start, isSigned: weights.type.element == .int8, isTransposed: isTransposed, outputs: outputs,
+      inputs: weights.type.shape[isTransposed ? 0 : 1], zeros: zeros)
+  }
+
+  /// Invariant: `weights` covers `outputs` times `inputs` bytes, and there are one or `outputs` zeros.
+  init(
+    _ weights: UnsafeRawPointer, isSigned: Bool, isTransposed: Bool, outputs: Int, inputs: Int, zeros: [Int32]
+  ) {
+    (self.inputs, self.outputs) = (inputs, outputs)
     packed = BufferOwner(floatCount: (apus_integer_packed_bytes(inputs, outputs) + 3) / 4)
     apus_integer_pack(
-      weights.start, isSigned, isTransposed, outputs, inputs,
+      weights, isSigned, isTransposed, outputs, inputs,
       UnsafeMutableRawPointer(packed.floats).assumingMemoryBound(to: Int8.self))
-    let numbers = zeros?.integersOf8Bits ?? [0]
     // The weights are packed as int8.
-    let moved = numbers.map { isSigned ? $0 : $0 - 128 }
-    guard [1, outputs].contains(moved.count) else { return nil }
-    if moved.allSatisfy({ $0 == 0 }) {
+    let moved = zeros.map { isSigned ? $0 : $0 - 128 }
+    guard moved.contains(where: { $0 != 0 }) else {
       self.zeros = nil
-    } else {
-      let owner = BufferOwner(floatCount: outputs)
-      let target = UnsafeMutableRawPointer(owner.floats).assumingMemoryBound(to: Int32.self)
-      for output in 0..<outputs { target[output] = moved[moved.count == 1 ? 0 : output] }
-      self.zeros = owner
+      return
     }
+    let owner = BufferOwner(floatCount: outputs)
+    let target = UnsafeMutableRawPointer(owner.floats).assumingMemoryBound(to: Int32.self)
+    for output in 0..<outputs { target[output] = moved[moved.count == 1 ? 0 : output] }
+    self.zeros = owner
   }
 
   func workspaceBytes(rows: Int) -> Int { apus_integer_workspace_bytes(rows, inputs) }
 
-  /// Invariant: `x` covers `rows` rows of `inputs` bytes, `sums` of `outputs` integers, and `workspace` what
-  /// `workspaceBytes` says, aligned to 8.
+  /// Invariant: `x` covers `rows` rows of `inputs` bytes, `sums` of `outputs` integers, `stride` apart, and
+  /// `workspace` what `workspaceBytes` says, aligned to 8.
+  ///
+  /// - Parameter stride: nil: rows of sums follow each other.
   func multiply(
     rows: Int, _ x: UnsafeRawPointer, isSigned: Bool, zero: Int32, into sums: UnsafeMutablePointer<Int32>,
-    workspace: UnsafeMutableRawPointer
+    stride: Int? = nil, workspace: UnsafeMutableRawPointer
   ) {
     apus_integer_product(
       rows, inputs, outputs, x, isSigned, inputs, zero,
       UnsafeRawPointer(packed.floats).assumingMemoryBound(to: Int8.self),
-      zeros.map { UnsafeRawPointer($0.floats).assumingMemoryBound(to: Int32.self) }, sums, outputs, workspace)
+      zeros.map { UnsafeRawPointer($0.floats).assumingMemoryBound(to: Int32.self) }, sums, stride ?? outputs,
+      workspace)
   }
 }
 

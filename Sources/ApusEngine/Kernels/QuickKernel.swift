@@ -25,6 +25,8 @@ func quickKernel(_ operation: any Operator, _ types: KernelTypes) -> (any StepKe
   case let trees as TreeEnsembleClassifier: return TreeClassifierKernel(trees, types)
   case let trees as TreeEnsembleRegressor: return TreeRegressorKernel(trees, types)
   case let product as IntegerLinear: return IntegerLinearKernel(product, types)
+  case let conv as ConvInteger: return IntegerConvKernel(conv, types)
+  case let conv as QLinearConv: return IntegerConvKernel(conv, types)
   case is MatMulInteger: return IntegerMatMulKernel(types)
   case let quantize as QuantizeLinear: return QuantizeKernel(quantize, types)
   case let dequantize as DequantizeLinear: return DequantizeKernel(dequantize, types)

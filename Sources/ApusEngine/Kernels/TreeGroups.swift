@@ -144,21 +144,25 @@ extension TreeEnsemble {
   fileprivate func presence(targets: Int) -> [UInt8]? {
     var isAlways = [Bool](repeating: false, count: targets)
     var isEver = isAlways
+    // Leaves of the present tree that have a weight for it, and the last of all leaves that has.
     var leavesWith = [Int](repeating: 0, count: targets)
+    var lastLeaf = leavesWith
+    var leaf = 0
     for root in roots {
-      var leaves = 0
-      var touched: Set<Int> = []
+      let before = leaf
+      var touched: [Int] = []
       forEachNode(of: root) { node in
         guard node.mode == .leaf else { return }
-        leaves += 1
-        for target in Set(weights(of: node).map(\.target)) {
-          leavesWith[target] += 1
-          touched.insert(target)
+        leaf += 1
+        for weight in weights(of: node) where lastLeaf[weight.target] != leaf {
+          if lastLeaf[weight.target] <= before { touched.append(weight.target) }
+          lastLeaf[weight.target] = leaf
+          leavesWith[weight.target] += 1
         }
       }
       for target in touched {
         isEver[target] = true
-        if leavesWith[target] == leaves { isAlways[target] = true }
+        if leavesWith[target] == leaf - before { isAlways[target] = true }
         leavesWith[target] = 0
       }
     }
