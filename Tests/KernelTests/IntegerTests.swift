@@ -47,7 +47,12 @@ extension KernelTests {
         let hard: [Float] = [
           .nan, .infinity, -.infinity, 0, -0.0, 1e38, -1e38, .leastNonzeroMagnitude, 2_147_483_648,
         ]
-        let values = halves + hard
+        // Where a number lies in the middle of two, or next to it.
+        let middles = (0..<20).flatMap { _ in
+          let middle = (Float(random.integer(-300...300)) + 0.5) * scale
+          return [middle, middle.nextUp, middle.nextDown]
+        }
+        let values = halves + middles + hard
         level.run {
           let bytes = GuardedRows(columns: values.count)
           let start = UnsafeMutableRawPointer(bytes.start).assumingMemoryBound(to: UInt8.self)
