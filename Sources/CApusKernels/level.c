@@ -1,5 +1,7 @@
 // Finds the level by cpuid and xgetbv: an instruction set counts only if the operating system saves its
 // registers.
+#include <string.h>
+
 #include "kernels.h"
 
 #if defined(__x86_64__)
@@ -87,4 +89,23 @@ void apus_kernels_limit(apus_level limit, bool allow_vnni) {
 const char *apus_level_name(apus_level level) {
   static const char *const names[] = {"portable", "avx2", "avx512"};
   return names[level];
+}
+
+void apus_processor_name(char name[APUS_PROCESSOR_NAME_BYTES]) {
+  char text[49] = "";
+#if defined(__x86_64__)
+  uint32_t words[12];
+  for (unsigned leaf = 0; leaf < 3; leaf++) {
+    uint32_t *part = words + 4 * leaf;
+    if (!__get_cpuid(0x80000002 + leaf, part, part + 1, part + 2, part + 3)) memset(part, 0, 16);
+  }
+  memcpy(text, words, 48);
+#endif
+  const char *start = text;
+  while (*start == ' ') start++;
+  size_t length = strlen(start);
+  while (length > 0 && start[length - 1] == ' ') length--;
+  if (length == 0) start = "unknown", length = 7;
+  memcpy(name, start, length);
+  name[length] = 0;
 }

@@ -29,7 +29,7 @@ import Testing
     let evaluation = try Evaluation(graph, inputs: [Tensor(input, [rows] + rowShape)])
     let expected = Array(try #require(evaluation.tensors[graph.outputs[0]]).view.elements(Float.self))
     for isPlain in [true, false] {
-      let program = try Program(graph, isPlain: isPlain)
+      let program = try isPlain ? Program(plainly: graph) : Program(graph)
       for count in [1, 2, 5, min(13, program.blockRows)] {
         let found = try run(program, input, rows: rows, by: count)
         #expect(
@@ -125,7 +125,7 @@ import Testing
     try builder.node("Exp", ["flat"], ["y"])
     let graph = try builder.graph("y")
     try check(graph, rowShape: [4, 6])
-    #expect(try Program(graph).descriptions.count == 2, "a copy and a function, and no shapes")
+    #expect(try Program(graph).descriptions.count == 1, "a function, and no copies or shapes")
   }
 
   @Test func whatIsNoBatchIsRefused() throws {

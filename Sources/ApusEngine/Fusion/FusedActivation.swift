@@ -23,6 +23,11 @@ enum FusedActivation: Equatable, Sendable {
   }
 }
 
+/// 1 / (1 + e⁻ˣ). It needs no case for large |x|: e⁻ˣ overflows to infinity and gives 0, or vanishes and
+/// gives 1.
+@inline(__always)
+private func logistic(_ value: Float) -> Float { 1 / (1 + expf(-value)) }
+
 extension FusedActivation {
   /// Replaces each number by the function of it, by the C library's functions.
   func apply(_ values: UnsafeMutableBufferPointer<Float>) {

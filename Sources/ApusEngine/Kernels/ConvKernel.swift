@@ -107,21 +107,6 @@ extension Convolution.Places {
   }
 }
 
-extension FusedActivation {
-  /// Replaces each number by the function of it.
-  func applyQuickly(_ values: UnsafeMutablePointer<Float>, _ count: Int) {
-    switch self {
-    case .none: break
-    case .relu: apus_relu(count, values, values)
-    case .sigmoid: apus_sigmoid(count, values, values)
-    case .tanh: apus_tanh(count, values, values)
-    case .gelu: apus_gelu(count, values, values)
-    case .geluTanh: apus_gelu_tanh(count, values, values)
-    case .clip, .leaky: apply(UnsafeMutableBufferPointer(start: values, count: count))
-    }
-  }
-}
-
 extension WindowPlaces {
   /// Whether a kernel of one element goes over all of the input and nothing else.
   fileprivate var isWithoutPadding: Bool {

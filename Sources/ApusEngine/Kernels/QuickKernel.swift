@@ -19,7 +19,9 @@ struct KernelTypes {
 }
 
 /// The quick form of an operator for these types; nil: there is none, and the plain one serves.
-func quickKernel(_ operation: any Operator, _ types: KernelTypes) -> (any StepKernel)? {
+func quickKernel(
+  _ operation: any Operator, _ types: KernelTypes, _ planner: KernelPlanner
+) -> (any StepKernel)? {
   if operation is Reshaping || operation is Identity { return CopyKernel(types) }
   switch operation {
   case let trees as TreeEnsembleClassifier: return TreeClassifierKernel(trees, types)
@@ -35,7 +37,7 @@ func quickKernel(_ operation: any Operator, _ types: KernelTypes) -> (any StepKe
   }
   guard types.isFloat32(0), types.outputs.first?.element == .float32 else { return nil }
   switch operation {
-  case let linear as Linear: return LinearKernel(linear, types)
+  case let linear as Linear: return LinearKernel(linear, types, planner)
   case let softmax as SoftmaxOperator: return SoftmaxKernel(softmax, types)
   case let norm as LayerNormalization: return LayerNormKernel(norm, types)
   case let map as Elementwise: return MapKernel(map.function, types)

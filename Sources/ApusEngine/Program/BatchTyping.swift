@@ -48,12 +48,15 @@ struct BatchTyping {
   ///
   /// - Throws: `GraphError` where it is no batch of rows.
   func rowCount(of value: Graph.ValueID, _ graph: Graph) throws(GraphError) -> Int {
-    guard let type = types[value], let first = type.shape.first, type.shape.count >= 2,
-      fixedRows.map({ $0 == first.count }) ?? (first == Extent(1, isPerRow: true))
-    else {
+    guard let type = types[value], isRows(value) else {
       throw GraphError("'\(graph.values[value].name)' is no batch of rows")
     }
     return type.shape.dropFirst().reduce(1) { $0 * $1.count }
+  }
+
+  /// Whether a value has a row for each input.
+  func isRows(_ value: Graph.ValueID) -> Bool {
+    types[value]?.shape.first == (fixedRows.map { Extent($0) } ?? Extent(1, isPerRow: true))
   }
 
   private static func shapes(_ graph: Graph, _ rows: Int) -> [[Int]] {
