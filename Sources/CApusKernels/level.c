@@ -34,6 +34,15 @@ static unsigned detect(void) {
 static unsigned detect(void) { return apus_level_portable; }
 #endif
 
+/// What `detect` finds, asked for once: a virtual machine may take long to answer. 0: not asked yet.
+static unsigned detected(void) {
+  static _Atomic unsigned found;
+  const unsigned is_known = 1u << 31;
+  unsigned known = atomic_load_explicit(&found, memory_order_relaxed);
+  if (!known) atomic_store_explicit(&found, known = detect() | is_known, memory_order_relaxed);
+  return known & ~is_known;
+}
+
 /// The table that calls use; null until the first of them has found it. Every thread that finds it stores the
 /// same.
 static _Atomic(const struct kernels *) present;
@@ -49,7 +58,7 @@ static const struct kernels *table(apus_level level) {
 }
 
 static const struct kernels *table_within(apus_level limit) {
-  apus_level best = (apus_level)(detect() & 0xff);
+  apus_level best = (apus_level)(detected() & 0xff);
   return table(best < limit ? best : limit);
 }
 
@@ -68,8 +77,8 @@ apus_level apus_kernels_level(void) { return kernels()->level; }
 
 bool apus_kernels_vnni(void) {
   apus_level level = apus_kernels_level();
-  if (level == apus_level_portable || atomic_load(&is_vnni_forbidden)) return false;
-  return detect() >> (7 + level) & 1;
+  if (level == apus_level_portable) return false;
+  return !atomic_load_explicit(&is_vnni_forbidden, memory_order_relaxed) && (detected() >> (7 + level) & 1);
 }
 
 void apus_kernels_limit(apus_level limit, bool allow_vnni) {

@@ -3,6 +3,7 @@
 #include "vectors.inc.h"
 #include "functions.inc.h"
 #include "linear.inc.h"
+#include "integer.inc.h"
 #include "pack.inc.h"
 #include "conv_tile.inc.h"
 #include "conv_columns.inc.h"
@@ -12,6 +13,7 @@
 #include "moves.inc.h"
 #include "pairs.inc.h"
 #include "reductions.inc.h"
+#include "scaling.inc.h"
 
 const struct kernels TABLE = {
   .level = LEVEL,
@@ -48,4 +50,12 @@ const struct kernels TABLE = {
   .arg_max = arg_max,
   .transpose_4 = transpose_4,
   .transpose_8 = transpose_8,
+  .integer_product = integer_product,
+#ifdef TABLE_DOTS
+  .integer_product_dots = TABLE_DOTS,
+#endif
+  .integer_scale = integer_scale,
+  .quantize = quantize,
+  .dequantize = dequantize,
+  .range = range,
 };

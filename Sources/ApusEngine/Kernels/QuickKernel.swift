@@ -35,6 +35,18 @@ func quickKernel(
   _ operation: any Operator, _ types: KernelTypes, _ planner: KernelPlanner
 ) -> (any StepKernel)? {
   if let kernel = moveKernel(operation, types) { return kernel }
+  switch operation {
+  case let trees as TreeEnsembleClassifier: return TreeClassifierKernel(trees, types)
+  case let trees as TreeEnsembleRegressor: return TreeRegressorKernel(trees, types)
+  case let product as IntegerLinear: return IntegerLinearKernel(product, types)
+  case let conv as ConvInteger: return IntegerConvKernel(conv, types)
+  case let conv as QLinearConv: return IntegerConvKernel(conv, types)
+  case is MatMulInteger: return IntegerMatMulKernel(types)
+  case let quantize as QuantizeLinear: return QuantizeKernel(quantize, types)
+  case let dequantize as DequantizeLinear: return DequantizeKernel(dequantize, types)
+  case is DynamicQuantizeLinear: return DynamicQuantizeKernel(types)
+  default: break
+  }
   guard types.isFloat32(0), types.outputs.first?.element == .float32 else { return nil }
   switch operation {
   case let linear as Linear: return LinearKernel(linear, types, planner)

@@ -9,6 +9,8 @@
 #include "apus_conv.h"
 #include "apus_elementwise.h"
 #include "apus_functions.h"
+#include "apus_half.h"
+#include "apus_integer.h"
 #include "apus_level.h"
 #include "apus_linear.h"
 #include "apus_moves.h"
@@ -16,3 +18,4 @@
 #include "apus_pool.h"
 #include "apus_reductions.h"
 #include "apus_rows.h"
+#include "apus_trees.h"
