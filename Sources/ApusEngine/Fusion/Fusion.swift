@@ -9,6 +9,7 @@ extension Graph {
     joinGelu(&editor)
     try joinLayerNormalization(&editor)
     try joinLinear(&editor)
+    try joinChannelArithmetic(&editor)
     try joinBatchNormalization(&editor)
     joinActivations(&editor)
     return editor.finished()

@@ -30,7 +30,9 @@ struct TensorFlowGraph {
     for node in inputs { try add(node) }
     for node in order where nodes.nodes[node].operatorName != "Placeholder" { try add(node) }
     do throws(GraphError) {
-      return try scope.builder.graph(outputs: try outputs(of: results))
+      // An image that lies channels first is moved back for an output, which adds to the graph.
+      let outputs = try outputs(of: results)
+      return try scope.builder.graph(outputs: outputs)
     } catch { throw .malformed(printable(error.description, limit: 1_000)) }
   }
 

@@ -70,9 +70,7 @@ struct TensorFlowNodes {
   /// The nodes whose outputs nobody reads, which are the graph's, in the file's order.
   var results: [Int] {
     var isRead = [Bool](repeating: false, count: nodes.count)
-    for node in nodes where !Self.without.contains(node.operatorName) {
-      for input in node.inputs { isRead[input.node] = true }
-    }
+    for input in nodes.lazy.flatMap(\.inputs) { isRead[input.node] = true }
     return nodes.indices.filter { node in
       !isRead[node] && !(Self.without + Self.sources).contains(nodes[node].operatorName)
     }

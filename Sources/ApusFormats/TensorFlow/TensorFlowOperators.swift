@@ -39,7 +39,12 @@ enum TensorFlowOperators {
       try scope.attributes.only([attribute])
       scope.give(try scope.value(0))
     }
-  }
+  } + [
+    TensorFlowOperator("IdentityN") { (scope) throws(GraphError) in
+      try scope.attributes.only(["T"])
+      for input in scope.inputs { scope.give(try scope.value(input)) }
+    }
+  ]
 
   // MARK: Functions of each element
 
