@@ -28,7 +28,8 @@ package struct Manifest: Sendable, Equatable {
     package var kind: InputKind?
     /// Of one input, without the batch; empty for a text.
     package var shape: [Int]
-    package var dataType: DataType
+    /// nil: as the model file says.
+    package var dataType: DataType?
   }
 
   package var architecture: Architecture?
@@ -119,7 +120,7 @@ extension Manifest {
 
   private static func input(_ value: YAMLValue) throws(YAMLError) -> Input {
     var shape: [Int]?
-    var input = Input(name: nil, shape: [], dataType: .float32)
+    var input = Input(name: nil, shape: [], dataType: nil)
     for (key, value) in try value.fields("input", known: ["name", "kind", "shape", "dtype"]) {
       switch key {
       case "name": input.name = try value.text("input.name")

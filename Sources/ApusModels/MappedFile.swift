@@ -2,10 +2,11 @@ import Glibc
 
 /// Owner of a file's bytes, mapped read-only.
 ///
-/// Invariant of the unsafe code here: `bytes` is valid from `init` to `deinit`; a pointer taken from it must
-/// not outlive the owner. A file that is cut short by another process while it is mapped ends this one
-/// (SIGBUS): files of a model folder are replaced by renaming, never rewritten in place.
-package struct MappedFile: ~Copyable {
+/// Invariant of the unsafe code here: `bytes` is valid from `init` to `deinit` and nobody writes there; a
+/// pointer taken from it must not outlive the owner. A file that is cut short by another process while it is
+/// mapped ends this one (SIGBUS): files of a model folder are replaced by renaming, never rewritten in
+/// place.
+package struct MappedFile: ~Copyable, @unchecked Sendable {
   package let bytes: UnsafeRawBufferPointer
 
   /// Maps a regular file.

@@ -45,7 +45,9 @@ package struct ModelRepository: Sendable {
   package func load() throws(ModelError) -> [ModelVersion] {
     var result = try entries().map { load($0) }
     var latest: [String: Int] = [:]
-    for (index, version) in result.enumerated() where version.network != nil { latest[version.name] = index }
+    for (index, version) in result.enumerated() where version.classifier != nil {
+      latest[version.name] = index
+    }
     for index in latest.values { result[index].aliases = ["latest"] }
     return result
   }

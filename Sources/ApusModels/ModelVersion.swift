@@ -1,10 +1,11 @@
+package import ApusBase
 package import ApusEngine
 package import ApusFeatures
 
 /// One version of a model, as a folder `DIR/NAME/VERSION/` gave it.
 package struct ModelVersion: Sendable {
   package enum State: Sendable {
-    case ready(Network)
+    case ready(Classifier)
     /// Why it is not served; one line for a person.
     case failed(reason: String)
   }
@@ -13,7 +14,7 @@ package struct ModelVersion: Sendable {
   /// A positive integer; 0 for a failure that belongs to no version.
   package let version: UInt64
   package var state: State
-  /// `pytorch`, `pytorch-legacy` or `safetensors`; empty where the file could not be read.
+  /// `pytorch`, `pytorch-legacy`, `safetensors` or `onnx`; empty where the file could not be read.
   package var format = ""
   /// SHA-256 over the version's files (see `VersionDigest`), 32 bytes; empty where they could not be read.
   package var digest: [UInt8] = []
@@ -33,6 +34,7 @@ package struct ModelVersion: Sendable {
   package var outputName: String?
   /// Of one input, without the batch.
   package var inputShape: [Int] = []
+  package var inputType = DataType.float32
   /// How a text becomes an input; nil for a model of tensors alone.
   package var features: HashingFeatures?
   /// Rows computed together at most.
@@ -51,8 +53,8 @@ package struct ModelVersion: Sendable {
     self.state = state
   }
 
-  /// The network, or nil for a version that failed.
-  package var network: Network? {
-    if case .ready(let network) = state { network } else { nil }
+  /// nil for a version that failed.
+  package var classifier: Classifier? {
+    if case .ready(let classifier) = state { classifier } else { nil }
   }
 }

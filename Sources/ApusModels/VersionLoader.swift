@@ -14,9 +14,12 @@ struct VersionLoader {
   /// Bytes of a manifest, and of a file of labels.
   static let maximumTextBytes = 4 << 20
 
-  private final class OpenFile {
+  private final class OpenFile: Sendable {
     let name: String
     let mapping: MappedFile
+
+    /// Bytes that keep the mapping for as long as anyone has them.
+    var kept: KeptBytes { KeptBytes(mapping.bytes, keeping: self) }
 
     init(name: String, path: String) throws(ModelError) {
       self.name = name
@@ -66,10 +69,10 @@ struct VersionLoader {
     try readPublication()
     let manifest = try readManifest()
     let model = try findModel(manifest)
-    let network = try build(model, manifest)
-    try describe(network, manifest)
-    result.samples = try readSamples(network)
-    result.state = .ready(network)
+    let classifier = try build(model, manifest)
+    try describe(classifier, manifest)
+    result.samples = try readSamples(classifier)
+    result.state = .ready(classifier)
   }
 
   /// What was published under this version must be what is there.
@@ -126,67 +129,124 @@ struct VersionLoader {
   ]
   private static let companionNames: Set<String> = ["README", "LICENSE", "NOTICE"]
 
-  private func findModel(_ manifest: Manifest) throws(ModelError) -> OpenFile {
+  /// The model file, and those that may hold tensors of it.
+  private func findModel(_ manifest: Manifest) throws(ModelError) -> (file: OpenFile, others: [OpenFile]) {
     let models = files.filter { file in
       if case .file(file.name) = manifest.labels { return false }
-      let ending = file.name.split(separator: ".").count > 1 ? file.name.split(separator: ".").last : nil
       return !Self.companionNames.contains(file.name) && !Samples.fileNames.contains(file.name)
-        && !Self.companionEndings.contains { $0 == ending?.lowercased() }
+        && !Self.companionEndings.contains { $0 == Self.ending(file.name) }
     }
-    guard let model = models.first else {
-      throw ModelError("the version has no model file; put a .pth or .safetensors file into its folder")
+    guard let first = models.first else {
+      throw ModelError(
+        "the version has no model file; put a .pth, .safetensors or .onnx file into its folder")
     }
-    guard models.count == 1 else {
-      let names = models.prefix(8).map(\.name).joined(separator: ", ")
-      throw ModelError("the version has \(models.count) model files (\(names)); keep one")
+    if models.count == 1 { return (first, []) }
+    // An ONNX model may have its weights in files beside it.
+    let graphs = models.filter { Self.ending($0.name) == "onnx" }
+    if let graph = graphs.first, graphs.count == 1 {
+      return (graph, models.filter { $0.name != graph.name })
     }
-    return model
+    throw Self.tooMany(models)
   }
 
-  private mutating func build(_ model: OpenFile, _ manifest: Manifest) throws(ModelError) -> Network {
+  private static func ending(_ name: String) -> String? {
+    let parts = name.split(separator: ".")
+    return parts.count > 1 ? parts.last?.lowercased() : nil
+  }
+
+  private static func tooMany(_ models: [OpenFile]) -> ModelError {
+    let names = models.prefix(8).map(\.name).joined(separator: ", ")
+    return ModelError("the version has \(models.count) model files (\(names)); keep one")
+  }
+
+  private mutating func build(
+    _ model: (file: OpenFile, others: [OpenFile]), _ manifest: Manifest
+  ) throws(ModelError) -> Classifier {
     do {
-      let stateDict = try WeightFile.read(model.mapping.bytes)
-      result.format = stateDict.format.rawValue
-      let built = try makeNetwork(
-        stateDict, architecture: manifest.architecture, output: manifest.output?.activation)
+      let built =
+        Self.ending(model.file.name) == "onnx"
+        ? try readGraph(model.file, model.others, manifest) : try readWeights(model.file, manifest)
       result.notes = built.notes
-      return built.network
-    } catch {
-      throw ModelError("\(model.name): \(error.description)")
+      return built.classifier
+    } catch let error as ModelError {
+      throw error
+    } catch { throw ModelError("\(model.file.name): \(error)") }
+  }
+
+  private mutating func readWeights(
+    _ file: OpenFile, _ manifest: Manifest
+  ) throws -> (classifier: Classifier, notes: [String]) {
+    let stateDict = try WeightFile.read(file.mapping.bytes)
+    result.format = stateDict.format.rawValue
+    let built = try makeNetwork(
+      stateDict, architecture: manifest.architecture, output: manifest.output?.activation)
+    return (try Classifier(built.network), built.notes)
+  }
+
+  private mutating func readGraph(
+    _ file: OpenFile, _ others: [OpenFile], _ manifest: Manifest
+  ) throws -> (classifier: Classifier, notes: [String]) {
+    result.format = "onnx"
+    guard manifest.architecture == nil else {
+      throw ModelError("model.yaml says an architecture, but an ONNX file has its own; remove it")
     }
+    let read = NamesRead()
+    let model = try ONNXFile.read(file.kept) { name in
+      read.names.insert(name)
+      return others.first { $0.name == name }?.kept
+    }
+    let unread = others.filter { !read.names.contains($0.name) }
+    guard unread.isEmpty else { throw Self.tooMany([file] + unread) }
+    let classifier = try Classifier(
+      model.graph, inputShape: manifest.inputs.first?.shape ?? [], output: manifest.output?.name,
+      head: manifest.output?.activation)
+    return (classifier, classifier.notes)
+  }
+
+  /// The files beside a model that it has asked for.
+  private final class NamesRead {
+    var names: Set<String> = []
   }
 
   // MARK: - What the manifest adds
 
-  private mutating func describe(_ network: Network, _ manifest: Manifest) throws(ModelError) {
+  private mutating func describe(
+    _ classifier: Classifier, _ manifest: Manifest
+  ) throws(ModelError) {
     result.labels = try readLabels(manifest)
-    guard result.labels.isEmpty || result.labels.count == network.outputs else {
+    if manifest.labels == nil { result.labels = classifier.labels }
+    guard result.labels.isEmpty || result.labels.count == classifier.outputs else {
       throw ModelError(
-        "there are \(result.labels.count) labels but the model gives \(network.outputs) classes")
+        "there are \(result.labels.count) labels but the model gives \(classifier.outputs) classes")
     }
     guard manifest.inputs.count <= 1 else {
       throw ModelError("model.yaml lists \(manifest.inputs.count) inputs but the model takes 1")
     }
-    try checkFeatures(manifest, network)
+    try checkFeatures(manifest, classifier)
     result.features = manifest.features
     let shape = manifest.inputs.first?.shape ?? []
-    result.inputShape = shape.isEmpty ? [network.inputs] : shape
+    result.inputShape = shape.isEmpty ? classifier.inputShape : shape
     let numbers = result.inputShape.reduce(1, *)
-    guard numbers == network.inputs else {
+    guard numbers == classifier.inputs else {
       let shape = result.inputShape.map(String.init).joined(separator: ", ")
       throw ModelError(
-        "input.shape [\(shape)] has \(numbers) numbers but the model takes \(network.inputs)")
+        "input.shape [\(shape)] has \(numbers) numbers but the model takes \(classifier.inputs)")
     }
-    if let type = manifest.inputs.first?.dataType, type != .float32 {
-      throw ModelError("input.dtype is \(type.name) but the model takes float32")
+    let element = classifier.inputElement.rawValue
+    guard let type = DataType.allCases.first(where: { $0.name == element }) else {
+      throw ModelError("the model takes \(element), which no call can hold")
     }
+    if let said = manifest.inputs.first?.dataType, said != type {
+      throw ModelError("input.dtype is \(said.name) but the model takes \(element)")
+    }
+    result.inputType = type
     result.inputName = manifest.inputs.first?.name
     result.outputName = manifest.output?.name
     result.batchMaximum = manifest.batchMaximum
     result.maximumDelayMicroseconds = manifest.maximumDelayMicroseconds
   }
 
-  private func checkFeatures(_ manifest: Manifest, _ network: Network) throws(ModelError) {
+  private func checkFeatures(_ manifest: Manifest, _ classifier: Classifier) throws(ModelError) {
     let kind = manifest.inputs.first?.kind
     guard let features = manifest.features else {
       guard kind != .text else {
@@ -195,19 +255,22 @@ struct VersionLoader {
       return
     }
     guard kind != .tensor else { throw ModelError("features make numbers of texts; input.kind must be text") }
-    guard features.dimensions == network.inputs else {
+    guard classifier.inputElement == .float32 else {
+      throw ModelError("features make float32 but the model takes \(classifier.inputElement.rawValue)")
+    }
+    guard features.dimensions == classifier.inputs else {
       throw ModelError(
-        "features.dimensions is \(features.dimensions) but the model takes \(network.inputs) numbers")
+        "features.dimensions is \(features.dimensions) but the model takes \(classifier.inputs) numbers")
     }
   }
 
-  private func readSamples(_ network: Network) throws(ModelError) -> Samples? {
+  private func readSamples(_ classifier: Classifier) throws(ModelError) -> Samples? {
     let found = files.filter { Samples.fileNames.contains($0.name) }
     guard let file = found.first else { return nil }
     guard found.count == 1 else { throw ModelError("there are samples.npz and samples.json; keep one") }
     let samples = try Samples(parsing: file.mapping.bytes, isNPZ: file.name.hasSuffix(".npz"))
     try samples.fit(
-      inputs: network.inputs, classes: network.outputs, takesTexts: result.features != nil)
+      inputs: classifier.inputs, classes: classifier.outputs, takesTexts: result.features != nil)
     return samples
   }
 

@@ -10,7 +10,7 @@ extension Catalog {
   func rows(of input: InputPart, for index: Int) throws(Status) -> Int {
     let model = models[index]
     let holdsTexts = model.features != nil && input.dtype == .utf8
-    guard holdsTexts || input.dtype == .float32 else {
+    guard holdsTexts || input.dtype == model.description.inputType else {
       throw Status(.invalidArgument, "DTYPE_MISMATCH", mismatch(index, input, input.dtype.name))
     }
     guard !holdsTexts || !input.lengths.isEmpty else {
@@ -38,9 +38,12 @@ extension ServedModel {
   fileprivate func rows(of input: InputPart) -> Int? {
     guard let plan else { return nil }
     if input.dtype == .utf8 { return features != nil && !input.lengths.isEmpty ? input.lengths.count : nil }
-    guard input.dtype == .float32, input.shape.count >= 2, let first = input.shape.first else { return nil }
+    guard input.dtype == description.inputType, input.shape.count >= 2, let first = input.shape.first else {
+      return nil
+    }
     // From the bytes that are there: a shape with a zero in it may have any first dimension.
-    let rows = input.byteCount / (plan.inputs * 4)
-    return rows > 0 && first == UInt64(rows) && input.byteCount == rows * plan.inputs * 4 ? rows : nil
+    let rowBytes = plan.inputs * input.dtype.byteCount
+    let rows = input.byteCount / rowBytes
+    return rows > 0 && first == UInt64(rows) && input.byteCount == rows * rowBytes ? rows : nil
   }
 }

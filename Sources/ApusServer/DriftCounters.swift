@@ -69,7 +69,7 @@ package final class DriftCounters: Sendable {
 
 extension Reactor {
   /// Hands on one row of a call that was answered.
-  mutating func sampleDrift(_ row: UnsafePointer<Float>, _ model: Int, at now: Instant) {
+  mutating func sampleDrift(_ row: UnsafeRawPointer, _ model: Int, at now: Instant) {
     guard let answering = catalog.models[model].loaded else { return }
     nextDriftSample = now.advanced(by: DriftCounters.periodNanoseconds)
     fleet.administration?.observer.observe(

@@ -21,10 +21,10 @@ package final class Lane: Sendable {
 
   init(fleet: Fleet, index: Int) {
     self.fleet = fleet
-    let floats = fleet.catalog.needs.workspaceFloats
+    let needed = fleet.catalog.needs.workspaceBytes
     workspace = Locked(
       Workspace(
-        recorder: fleet.recorders[index], hidden: AlignedBuffer(byteCount: 4 * floats),
+        recorder: fleet.recorders[index], hidden: AlignedBuffer(byteCount: needed),
         accessRing: fleet.accessLog?.newRing() ?? .disabled))
   }
 
@@ -280,10 +280,10 @@ extension Lane {
     if call.timeoutNanoseconds > 0, begun.since(call.begun) >= call.timeoutNanoseconds {
       throw .deadlinePassed
     }
-    if workspace.hidden.bytes.count < 4 * plan.workspaceFloats {
-      workspace.hidden = AlignedBuffer(byteCount: 4 * plan.workspaceFloats)
+    if workspace.hidden.bytes.count < plan.workspaceBytes {
+      workspace.hidden = AlignedBuffer(byteCount: plan.workspaceBytes)
     }
-    var answer = Self.answer(call, plan, workspace.hidden)
+    var answer = try Self.answer(call, plan, workspace.hidden)
     let computed = Instant.now
     answer.time.receive = call.received.since(call.begun)
     answer.time.queue = begun.since(call.received)
@@ -306,31 +306,19 @@ extension Lane {
       guard loaded.drift != nil, now >= workspace.nextDriftSample else { return }
       workspace.nextDriftSample = now.advanced(by: DriftCounters.periodNanoseconds)
     }
-    call.values.withUnsafeBufferPointer { values in
-      guard let start = values.baseAddress else { return }
-      fleet.administration?.observer.observe(
-        loaded, shadow: model.shadow, start, stride: loaded.plan.inputs,
-        rows: model.shadow == nil ? 1 : call.rows)
-    }
+    let rows = model.shadow == nil ? 1 : call.rows
+    fleet.administration?.observer.observe(
+      loaded, shadow: model.shadow, values: Array(call.values.prefix(rows * loaded.plan.inputs)), rows: rows)
   }
 
-  /// Invariant of the unsafe code: the arrays hold `rows × inputs` and `rows × outputs` floats, and `hidden`
-  /// what the widest plan needs.
+  /// Invariant of the unsafe code: `hidden` has what the widest plan needs.
   private static func answer(
     _ call: LocalCall, _ plan: Plan, _ hidden: borrowing AlignedBuffer
-  ) -> LocalAnswer {
+  ) throws(Status) -> LocalAnswer {
     let classes = plan.outputs
-    let count = call.rows * classes
-    let workspace = hidden.floats
-    var values = [Float](unsafeUninitializedCapacity: count) { output, initialized in
-      guard let output = output.baseAddress else { return }
-      call.values.withUnsafeBufferPointer { input in
-        guard let input = input.baseAddress else { return }
-        plan.logits(
-          input: input, inputStride: plan.inputs, rows: call.rows, output: output, outputStride: classes,
-          workspace: workspace)
-      }
-      initialized = count
+    var values: [Float]
+    do { values = try plan.scores(of: call.values, rows: call.rows, hidden) } catch {
+      throw .inputRefused(error.description)
     }
     let scores = call.wantsScores ? values : []
     values.withUnsafeMutableBufferPointer { values in

@@ -10,7 +10,7 @@ struct ModelBuffers: ~Copyable {
   let texts: TextRows
 
   init(_ needs: ModelNeeds, _ limits: Limits) {
-    workspace = AlignedBuffer(byteCount: 4 * needs.workspaceFloats)
+    workspace = AlignedBuffer(byteCount: needs.workspaceBytes)
     scratch = AlignedBuffer(byteCount: 4 * needs.scratchFloats)
     texts = TextRows(floats: needs.textFloats, limits)
   }
@@ -18,9 +18,9 @@ struct ModelBuffers: ~Copyable {
   var byteCount: Int { workspace.bytes.count + scratch.bytes.count }
 }
 
-/// How many floats the models of a catalog need at one time.
+/// What the models of a catalog need at one time.
 struct ModelNeeds: Equatable, Sendable {
-  var workspaceFloats = 0
+  var workspaceBytes = 0
   var scratchFloats = 0
   /// 0: no model takes texts.
   var textFloats = 0
@@ -30,7 +30,7 @@ struct ModelNeeds: Equatable, Sendable {
   init(_ models: [ServedModel]) {
     for model in models {
       guard let plan = model.plan else { continue }
-      workspaceFloats = max(workspaceFloats, plan.workspaceFloats)
+      workspaceBytes = max(workspaceBytes, plan.workspaceBytes)
       scratchFloats = max(scratchFloats, plan.outputs * plan.blockRows)
       if model.features != nil { textFloats = max(textFloats, plan.inputs * TextRows.blockRows(plan)) }
     }

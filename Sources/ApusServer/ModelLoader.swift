@@ -45,12 +45,12 @@ package struct ModelLoader: Sendable {
     case .ready where requiresSignatures && outcome.description.signedBy.isEmpty:
       outcome.result = .failure(
         FailedModel(reason: "no trusted key has signed it; see `apus model sign`"))
-    case .ready(let network):
-      outcome.summary = network.summary
-      let plan = Plan(network, planning: planning)
-      step(.warming)
-      Self.warmUp(plan)
+    case .ready(let classifier):
+      outcome.summary = classifier.summary
       do throws(ModelError) {
+        let plan = try Self.plan(classifier, planning)
+        step(.warming)
+        Self.warmUp(plan)
         var reference: DriftReference?
         if let samples = version.samples {
           step(.checking)
@@ -60,6 +60,12 @@ package struct ModelLoader: Sendable {
       } catch { outcome.result = .failure(FailedModel(reason: error.description)) }
     }
     return outcome
+  }
+
+  private static func plan(
+    _ classifier: Classifier, _ planning: Planning
+  ) throws(ModelError) -> Plan {
+    do { return try Plan(classifier, planning: planning) } catch { throw ModelError(error.description) }
   }
 
   private func signer(of version: ModelVersion) -> String? {
@@ -82,8 +88,10 @@ package struct ModelLoader: Sendable {
     for first in stride(from: 0, to: samples.rows, by: most) {
       let rows = first..<min(first + most, samples.rows)
       let values = Self.values(samples.questions, rows, features)
-      probabilities += plan.answers(to: values, rows: rows.count, .probabilities)
-      scores += plan.answers(to: values, rows: rows.count, .scores)
+      do throws(NumbersError) {
+        probabilities += try plan.answers(to: values, rows: rows.count, .probabilities)
+        scores += try plan.answers(to: values, rows: rows.count, .scores)
+      } catch { throw ModelError("the samples cannot be computed: \(error.description)") }
     }
     try samples.check(probabilities: probabilities, scores: scores, classes: plan.outputs)
     let predicted = (0..<samples.rows).map { row in
@@ -121,36 +129,8 @@ package struct ModelLoader: Sendable {
   /// Computes a row and a full block, so that no page of the weights is touched for the first time by a call.
   private static func warmUp(_ plan: Plan) {
     for rows in [1, plan.blockRows] {
-      _ = plan.probabilities(of: [Float](repeating: 0, count: rows * plan.inputs), rows: rows)
-    }
-  }
-}
-
-extension Plan {
-  enum Answer {
-    case scores, probabilities
-  }
-
-  /// The probabilities of rows, one after another; for what is no call.
-  func probabilities(of values: [Float], rows: Int) -> [Float] {
-    answers(to: values, rows: rows, .probabilities)
-  }
-
-  func answers(to values: [Float], rows: Int, _ answer: Answer) -> [Float] {
-    let workspace = AlignedBuffer(byteCount: 4 * workspaceFloats)
-    let count = rows * outputs
-    return [Float](unsafeUninitializedCapacity: count) { output, initialized in
-      guard let output = output.baseAddress else { return }
-      values.withUnsafeBufferPointer { input in
-        guard let input = input.baseAddress else { return }
-        logits(
-          input: input, inputStride: inputs, rows: rows, output: output, outputStride: outputs,
-          workspace: workspace.floats)
-        if answer == .scores { return }
-        probabilities(
-          logits: output, logitsStride: outputs, rows: rows, output: output, outputStride: outputs)
-      }
-      initialized = count
+      // A model that does not allow zeros is warmed up as far as it goes.
+      _ = try? plan.probabilities(of: [Float](repeating: 0, count: rows * plan.inputs), rows: rows)
     }
   }
 }
@@ -167,13 +147,14 @@ extension ModelDescription {
     digest = version.digest
     labels = version.labels
     inputShape = version.inputShape
+    inputType = version.inputType
     features = version.features
     batchMaximum = version.batchMaximum
     take(version.published)
-    guard let network = version.network else { return }
-    architecture = network.summary
-    parameters = network.parameters
-    classes = network.outputs
+    guard let classifier = version.classifier else { return }
+    architecture = classifier.summary
+    parameters = classifier.parameters
+    classes = classifier.outputs
     signature = sha256(of: interface)
   }
 
@@ -185,7 +166,7 @@ extension ModelDescription {
 
   /// What callers rely on, as text: two versions with the same one can stand for each other.
   private var interface: String {
-    let input = features == nil ? "float32 \(inputShape)" : "utf8"
+    let input = features == nil ? "\(inputType.name) \(inputShape)" : "utf8"
     return "input \(input)\noutput float32 [\(classes)]\n" + labels.map { "label \($0)\n" }.joined()
   }
 }

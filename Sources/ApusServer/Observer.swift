@@ -22,7 +22,7 @@ package final class Observer: Sendable {
     let model: LoadedModel
     /// The version that the call is mirrored to; nil: none.
     let shadow: LoadedModel?
-    /// Rows of the model's inputs, one after another.
+    /// Rows of the model's inputs, one after another, as floats.
     let values: [Float]
     let rows: Int
   }
@@ -41,25 +41,50 @@ package final class Observer: Sendable {
 
   package init() throws(SystemError) { wakeUp = try WakeUp() }
 
-  /// Copies the rows of a call that was answered, `stride` floats apart.
+  /// Copies the rows of a call that was answered, `stride` elements of the model's type apart.
   func observe(
-    _ model: LoadedModel, shadow: LoadedModel?, _ input: UnsafePointer<Float>, stride: Int, rows: Int
+    _ model: LoadedModel, shadow: LoadedModel?, _ input: UnsafeRawPointer, stride: Int, rows: Int
   ) {
-    let width = model.plan.inputs
-    let byteCount = rows * width * 4
+    take(model, shadow, rows) { Self.floats(input, model.plan, stride, rows) }
+  }
+
+  /// Takes the rows of a call that was answered.
+  func observe(
+    _ model: LoadedModel, shadow: LoadedModel?, values: @autoclosure () -> [Float], rows: Int
+  ) {
+    take(model, shadow, rows, values)
+  }
+
+  private func take(
+    _ model: LoadedModel, _ shadow: LoadedModel?, _ rows: Int, _ values: () -> [Float]
+  ) {
+    let byteCount = rows * model.plan.inputs * 4
     let isFirst: Bool? = inbox.withLock { inbox in
       guard !inbox.isStopped, inbox.bytes + byteCount <= Self.mostBytes else { return nil }
-      var values: [Float] = []
-      values.reserveCapacity(rows * width)
-      for row in 0..<rows {
-        values.append(contentsOf: UnsafeBufferPointer(start: input + row * stride, count: width))
-      }
       inbox.bytes += byteCount
-      inbox.waiting.append(Observation(model: model, shadow: shadow, values: values, rows: rows))
+      inbox.waiting.append(Observation(model: model, shadow: shadow, values: values(), rows: rows))
       return inbox.waiting.count == 1
     }
     if isFirst == nil { shadow?.observed.dropped.add(1, ordering: .relaxed) }
     if isFirst == true { wakeUp.signal() }
+  }
+
+  /// Rows as floats, one after another.
+  ///
+  /// Invariant: `input` covers `rows` rows of the plan's inputs, `stride` elements apart.
+  private static func floats(_ input: UnsafeRawPointer, _ plan: Plan, _ stride: Int, _ rows: Int) -> [Float] {
+    var values: [Float] = []
+    values.reserveCapacity(rows * plan.inputs)
+    for row in 0..<rows {
+      let start = input + row * stride * plan.inputElement.byteCount
+      if plan.inputElement == .float32 {
+        let floats = start.assumingMemoryBound(to: Float.self)
+        values.append(contentsOf: UnsafeBufferPointer(start: floats, count: plan.inputs))
+      } else {
+        for place in 0..<plan.inputs { values.append(plan.inputElement.float(at: place, of: start)) }
+      }
+    }
+    return values
   }
 
   /// Serves until `stop`.
@@ -103,9 +128,9 @@ package final class Observer: Sendable {
 }
 
 extension LoadedModel {
-  /// The most probable class of each row.
+  /// The most probable class of each row; empty for rows that the model does not allow.
   fileprivate func classes(of values: [Float], rows: Int) -> [Int] {
-    let answers = plan.probabilities(of: values, rows: rows)
+    guard let answers = try? plan.probabilities(of: values, rows: rows) else { return [] }
     return (0..<rows).map { row in
       answers[row * plan.outputs..<(row + 1) * plan.outputs].indexOfLargest
     }

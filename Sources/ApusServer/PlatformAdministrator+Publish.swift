@@ -230,7 +230,7 @@ extension PlatformAdministrator {
 extension VersionManifest {
   fileprivate init(_ upload: Upload, _ description: ModelDescription) {
     let input = Tensor(
-      name: "", dataType: description.features == nil ? "float32" : "utf8",
+      name: "", dataType: description.features == nil ? description.inputType.name : "utf8",
       shape: [-1] + (description.features == nil ? description.inputShape : []))
     self.init(
       model: upload.request.model, version: upload.version, digest: description.digest,

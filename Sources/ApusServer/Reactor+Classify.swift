@@ -1,7 +1,6 @@
 import ApusAccess
 import ApusBase
 import ApusEngine
-import ApusLog
 import ApusWire
 
 /// Classify: a run of equal requests is one matrix as it lies in the receive ring, read there by BLAS, and
@@ -48,16 +47,37 @@ extension Reactor {
       }
     }
     let most = min(
-      call.rows == 1 && !call.holdsTexts ? model.blockRows : 1,
+      call.rows == 1 && !call.holdsTexts && !model.couplesRows ? model.blockRows : 1,
       (limits.answerBufferBytes - answerBytes) / call.layout.frameBytes)
     let equal = runLength(from: index, of: count, base, most: most)
     let run = admit(run: equal, rowsPerCall: call.rows, connection, at: now)
     recorder.add(.requests, UInt64(run - 1))
     let output = answers.baseAddress + answerBytes
-    let times = compute(first, run: run, call, model, base, output, connection, at: now)
-    finishAnswers(index, run, call, output, times, connection.pointee.memory.answer, connection)
-    answerBytes += run * call.layout.frameBytes
+    do throws(Status) {
+      let times = try compute(first, run: run, call, model, base, output, connection, at: now)
+      finishAnswers(index, run, call, output, times, connection.pointee.memory.answer, connection)
+      answerBytes += run * call.layout.frameBytes
+    } catch {
+      answerEach(from: index, run, error, call, model, base, connection, at: now)
+    }
     return run
+  }
+
+  /// Answers a run that holds a request with numbers that the model does not allow: that one is refused, the
+  /// others are computed each by itself.
+  private mutating func answerEach(
+    from index: Int, _ run: Int, _ failure: Status, _ call: PreparedCall, _ plan: Plan,
+    _ base: UnsafeRawPointer, _ connection: UnsafeMutablePointer<Connection>, at now: Instant
+  ) {
+    guard run > 1 else { return refuse(pending[index], failure, connection, model: call.modelIndex) }
+    for place in index..<index + run {
+      let output = answers.baseAddress + answerBytes
+      do throws(Status) {
+        let times = try compute(pending[place], run: 1, call, plan, base, output, connection, at: now)
+        finishAnswers(place, 1, call, output, times, connection.pointee.memory.answer, connection)
+        answerBytes += call.layout.frameBytes
+      } catch { refuse(pending[place], error, connection, model: call.modelIndex) }
+    }
   }
 
   /// Requests from `index` on that lie right behind each other with the same metadata and body length.
@@ -175,42 +195,53 @@ extension Reactor {
   }
 
   /// Fills the bodies of `run` answers, a frame apart from `output` on.
-  private mutating func compute(
+  mutating func compute(
     _ first: Pending, run: Int, _ call: PreparedCall, _ plan: Plan, _ base: UnsafeRawPointer,
     _ output: UnsafeMutableRawPointer, _ connection: UnsafeMutablePointer<Connection>, at now: Instant
-  ) -> Times {
-    let input = (base + first.offset + first.layout.bodyOffset + call.inputOffset).assumingMemoryBound(
-      to: Float.self)
-    let inputStride = call.rows == 1 ? first.layout.frameBytes / 4 : plan.inputs
+  ) throws(Status) -> Times {
+    let input = base + first.offset + first.layout.bodyOffset + call.inputOffset
+    let inputStride = call.rows == 1 ? first.layout.frameBytes / plan.inputElement.byteCount : plan.inputs
     let rows = call.rows * run
     let begun = Instant.now
     let bodies = output + call.layout.bodyOffset
     if call.holdsTexts {
-      computeTexts(input, call, plan, bodies)
+      try computeTexts(input, call, plan, bodies)
     } else {
-      computeRows(input, inputStride, rows, from: 0, call, plan, bodies)
+      try computeRows(input, inputStride, rows, from: 0, call, plan, bodies)
     }
     if call.samplesDrift, begun >= nextDriftSample {
-      sampleDrift(call.holdsTexts ? UnsafePointer(buffers.texts.floats) : input, call.modelIndex, at: begun)
+      let row = call.holdsTexts ? UnsafeRawPointer(buffers.texts.floats) : input
+      sampleDrift(row, call.modelIndex, at: begun)
     }
     return Times(
       firstByte: min(connection.pointee.oldest, now), received: now, begun: begun, computed: .now, rows: rows)
   }
 
   /// Fills what the answers say of `rows` inputs, the call's `firstRow` and those behind it.
+  ///
+  /// - Throws: INVALID_ARGUMENT for numbers that the model does not allow.
   func computeRows(
-    _ input: UnsafePointer<Float>, _ inputStride: Int, _ rows: Int, from firstRow: Int, _ call: PreparedCall,
+    _ input: UnsafeRawPointer, _ inputStride: Int, _ rows: Int, from firstRow: Int, _ call: PreparedCall,
     _ plan: Plan, _ bodies: UnsafeMutableRawPointer
-  ) {
+  ) throws(Status) {
+    do throws(GraphError) {
+      try computeAnswers(input, inputStride, rows, from: firstRow, call, plan, bodies)
+    } catch { throw .inputRefused(error.description) }
+  }
+
+  private func computeAnswers(
+    _ input: UnsafeRawPointer, _ inputStride: Int, _ rows: Int, from firstRow: Int, _ call: PreparedCall,
+    _ plan: Plan, _ bodies: UnsafeMutableRawPointer
+  ) throws(GraphError) {
     if let shadow = call.shadowIndex { mirror(input, inputStride, rows, call.modelIndex, to: shadow) }
     if call.form.hasIndices || call.form.hasScores {
-      computeParts(input, inputStride, rows, from: firstRow, call, plan, bodies)
+      try computeParts(input, inputStride, rows, from: firstRow, call, plan, bodies)
     } else {
       let probabilities = bodies.assumingMemoryBound(to: Float.self) + firstRow * plan.outputs
       let stride = call.rows == 1 ? call.layout.frameBytes / 4 : plan.outputs
-      plan.logits(
+      try plan.logits(
         input: input, inputStride: inputStride, rows: rows, output: probabilities, outputStride: stride,
-        workspace: buffers.workspace.floats)
+        workspace: buffers.workspace.baseAddress)
       plan.probabilities(
         logits: probabilities, logitsStride: stride, rows: rows, output: probabilities, outputStride: stride)
     }
@@ -218,7 +249,7 @@ extension Reactor {
 
   /// The rows of a call for the version that it is mirrored to.
   private func mirror(
-    _ input: UnsafePointer<Float>, _ stride: Int, _ rows: Int, _ model: Int, to shadow: Int
+    _ input: UnsafeRawPointer, _ stride: Int, _ rows: Int, _ model: Int, to shadow: Int
   ) {
     guard shadow != model, let answering = catalog.models[model].loaded else { return }
     fleet.administration?.observer.observe(
@@ -228,16 +259,17 @@ extension Reactor {
   /// Scores, probabilities and the best classes, where an answer is more than its probabilities in index
   /// order.
   private func computeParts(
-    _ input: UnsafePointer<Float>, _ inputStride: Int, _ rows: Int, from firstRow: Int, _ call: PreparedCall,
+    _ input: UnsafeRawPointer, _ inputStride: Int, _ rows: Int, from firstRow: Int, _ call: PreparedCall,
     _ plan: Plan, _ bodies: UnsafeMutableRawPointer
-  ) {
+  ) throws(GraphError) {
     let classes = plan.outputs
     var done = 0
     while done < rows {
       let count = min(plan.blockRows, rows - done)
-      plan.logits(
-        input: input + done * inputStride, inputStride: inputStride, rows: count,
-        output: buffers.scratch.floats, outputStride: classes, workspace: buffers.workspace.floats)
+      try plan.logits(
+        input: input + done * inputStride * plan.inputElement.byteCount, inputStride: inputStride,
+        rows: count, output: buffers.scratch.floats, outputStride: classes,
+        workspace: buffers.workspace.baseAddress)
       for row in 0..<count {
         let whole = firstRow + done + row
         let frame = call.rows == 1 ? whole : 0
@@ -262,121 +294,9 @@ extension Reactor {
       done += count
     }
   }
+}
 
-  // MARK: Answers
-
-  /// Writes header, metadata and padding around the bodies, and the account of where the time went.
-  private mutating func finishAnswers(
-    _ index: Int, _ run: Int, _ call: PreparedCall, _ output: UnsafeMutableRawPointer, _ times: Times,
-    _ prefix: UnsafeMutableRawBufferPointer, _ connection: UnsafeMutablePointer<Connection>
-  ) {
-    let layout = call.layout
-    let metadataEnd = FrameHeader.byteCount + layout.metadataBytes
-    var header = FrameHeader(
-      kind: .answer, method: Method.classify.rawValue, requestID: 0, metadataBytes: layout.metadataBytes,
-      bodyBytes: layout.bodyBytes)
-    for position in 0..<run {
-      let frame = output + position * layout.frameBytes
-      header.requestID = pending[index + position].header.requestID
-      header.write(to: frame)
-      (frame + FrameHeader.byteCount).copyMemory(
-        from: prefix.baseAddress.unsafelyUnwrapped, byteCount: call.prefixBytes)
-      zero(frame, metadataEnd, layout.bodyOffset)
-      zero(frame, layout.bodyOffset + layout.bodyBytes, layout.frameBytes)
-      zeroBetweenParts(frame + layout.bodyOffset, call.form)
-    }
-    var account = TimeAccount()
-    let written = Instant.now
-    account.receive = times.received.since(times.firstByte)
-    account.queue = times.begun.since(times.received)
-    account.compute = times.computed.since(times.begun)
-    account.encode = written.since(times.computed)
-    account.total = written.since(times.firstByte)
-    account.batchRows = UInt32(times.rows)
-    for position in 0..<run {
-      account.write(to: output + position * layout.frameBytes + FrameHeader.byteCount + call.prefixBytes)
-    }
-    recorder.batch(model: catalog.slots[call.modelIndex], calls: run, rows: times.rows, account)
-    if account.total >= accessRing.threshold {
-      logAnswers(index, run, call, account, written, connection.pointee)
-    }
-  }
-
-  private func zeroBetweenParts(_ body: UnsafeMutableRawPointer, _ form: AnswerForm) {
-    guard form.hasIndices || form.hasScores else { return }
-    zero(body, form.probabilitiesBytes, form.indicesOffset)
-    if form.hasIndices && form.hasScores {
-      zero(body, form.indicesOffset + form.probabilitiesBytes, form.scoresOffset)
-    }
-  }
-
-  /// An answer over the answers' buffer gets memory of its own.
-  private mutating func classifyLarge(
-    _ index: Int, _ call: PreparedCall, _ plan: Plan, _ base: UnsafeRawPointer, _ key: SlotKey,
-    _ connection: UnsafeMutablePointer<Connection>, at now: Instant
-  ) -> Int? {
-    let frame = pending[index]
-    guard let memory = MappedBuffer(byteCount: call.layout.frameBytes) else {
-      refuse(
-        frame, Status(.resourceExhausted, "MEMORY_EXHAUSTED", "there is no memory for the answer"),
-        connection, model: call.modelIndex)
-      return 1
-    }
-    let times = compute(frame, run: 1, call, plan, base, memory.baseAddress, connection, at: now)
-    finishAnswers(index, 1, call, memory.baseAddress, times, connection.pointee.memory.answer, connection)
-    return send(memory, byteCount: call.layout.frameBytes, key, connection) ? 1 : nil
-  }
-
-  /// Labels depend on the result where there is a top-k, so the metadata is made after the arithmetic and the
-  /// body is moved behind it. Half of the answers' buffer, which is free here, holds any such answer.
-  private mutating func classifyLabelled(
-    _ index: Int, _ call: PreparedCall, _ plan: Plan, _ base: UnsafeRawPointer,
-    _ connection: UnsafeMutablePointer<Connection>, at now: Instant
-  ) {
-    let frame = pending[index]
-    let count = call.form.rows * call.form.classes
-    // With the longest metadata and all padding the frame is just below half of the buffer.
-    let bodyRoom = limits.answerBufferBytes / 4 - 128
-    guard count <= Self.labelCapacity, call.form.bodyBytes <= bodyRoom else {
-      return refuse(
-        frame,
-        Status(
-          .resourceExhausted, "LABELS_TOO_MANY", "\(count) labels are too many for an answer; use top_k"),
-        connection, model: call.modelIndex)
-    }
-    var call = call
-    let body = labelled.baseAddress
-    call.layout = FrameLayout(metadataBytes: 0, bodyBytes: call.form.bodyBytes)
-    let times = compute(frame, run: 1, call, plan, base, body - call.layout.bodyOffset, connection, at: now)
-    fillLabels(call, body)
-    let prefix = UnsafeMutableRawBufferPointer(
-      start: body + bodyRoom, count: limits.metadataBytes - TimeAccount.encodedBytes)
-    let digest = call.wantDigest ? catalog.models[call.modelIndex].digest : []
-    guard
-      let prefixBytes = encodeClassifyAnswer(
-        call.form, labels: UnsafeMutableBufferPointer(rebasing: labels[..<count]), digest: digest,
-        deprecated: catalog.models[call.modelIndex].standing.deprecated, into: prefix, arena: arena)
-    else {
-      return refuse(
-        frame,
-        Status(.resourceExhausted, "LABELS_TOO_MANY", "the labels do not fit into an answer; use top_k"),
-        connection, model: call.modelIndex)
-    }
-    call.prefixBytes = prefixBytes
-    call.layout = FrameLayout(
-      metadataBytes: prefixBytes + TimeAccount.encodedBytes, bodyBytes: call.form.bodyBytes)
-    let output = answers.baseAddress + answerBytes
-    (output + call.layout.bodyOffset).copyMemory(from: body, byteCount: call.form.bodyBytes)
-    finishAnswers(index, 1, call, output, times, prefix, connection)
-    answerBytes += call.layout.frameBytes
-  }
-
-  private func fillLabels(_ call: PreparedCall, _ body: UnsafeMutableRawPointer) {
-    guard let names = catalog.models[call.modelIndex].loaded?.labelStrings else { return }
-    let indices = (body + call.form.indicesOffset).assumingMemoryBound(to: UInt32.self)
-    for position in 0..<(call.form.rows * call.form.classes) {
-      labels[position] =
-        names[call.form.hasIndices ? Int(indices[position]) : position % call.form.classes]
-    }
-  }
+extension Status {
+  /// Numbers that the model does not allow.
+  static func inputRefused(_ reason: String) -> Status { Status(.invalidArgument, "INPUT_REFUSED", reason) }
 }

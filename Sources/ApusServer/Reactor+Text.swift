@@ -52,7 +52,7 @@ extension Reactor {
   /// Computes a call of texts, which begin at `input`.
   func computeTexts(
     _ input: UnsafeRawPointer, _ call: PreparedCall, _ plan: Plan, _ bodies: UnsafeMutableRawPointer
-  ) {
+  ) throws(Status) {
     guard let features = catalog.models[call.modelIndex].features else { return }
     let most = TextRows.blockRows(plan)
     var first = 0
@@ -66,7 +66,7 @@ extension Reactor {
         _ = features.vector(of: text, into: vector, scratch: buffers.texts.scratch)
         start = end
       }
-      computeRows(buffers.texts.floats, plan.inputs, count, from: first, call, plan, bodies)
+      try computeRows(buffers.texts.floats, plan.inputs, count, from: first, call, plan, bodies)
       first += count
     }
   }

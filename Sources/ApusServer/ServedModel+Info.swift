@@ -31,7 +31,7 @@ extension ServedModel {
 
   var inputs: [TensorInfo] {
     features == nil
-      ? [TensorInfo(name: "", dtype: .float32, shape: [-1] + inputShape.map { Int64($0) })]
+      ? [TensorInfo(name: "", dtype: description.inputType, shape: [-1] + inputShape.map { Int64($0) })]
       : [TensorInfo(name: "", dtype: .utf8, shape: [-1])]
   }
 

@@ -1,4 +1,4 @@
-import ApusBase
+package import ApusBase
 package import ApusEngine
 package import ApusFeatures
 package import ApusModels
@@ -40,6 +40,7 @@ package struct ModelDescription: Sendable {
   package var labels: [String] = []
   /// Without the batch dimension.
   package var inputShape: [Int] = []
+  package var inputType = DataType.float32
   package var classes = 0
   /// How a text becomes an input; nil for a model of tensors alone.
   package var features: HashingFeatures?
@@ -117,6 +118,6 @@ package final class ServedModel: Sendable {
   /// What a call may hold, for a message.
   var taken: String {
     let shape = (["rows"] + inputShape.map { String($0) }).joined(separator: ", ")
-    return (features == nil ? "" : "texts (utf8), or ") + "float32 of shape (\(shape))"
+    return (features == nil ? "" : "texts (utf8), or ") + "\(description.inputType.name) of shape (\(shape))"
   }
 }

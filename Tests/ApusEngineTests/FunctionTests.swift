@@ -10,7 +10,7 @@ import Testing
     for index in 0..<width { weights[index * width + index] = 1 }
     let layer = Network.Layer(
       name: "identity", inputs: width, outputs: width, weights: weights, bias: [], activation: activation)
-    return Plan(try Network(layers: [layer], output: head), planning: .fixed(.sgemv))
+    return try Plan(try Network(layers: [layer], output: head), planning: .fixed(.sgemv))
   }
 
   private func probabilities(_ logits: [Float], _ head: OutputActivation) throws -> [Float] {

@@ -25,7 +25,7 @@ import Testing
     let rows = input.count / network.inputs
     try #require(rows > 1 && expected.count == rows * network.outputs)
     for planning in Kernel.allCases.map({ Planning.fixed($0) }) + [.measured] {
-      let plan = Plan(network, planning: planning)
+      let plan = try Plan(network, planning: planning)
       for batch in [1, 3, 16, rows] {
         let caller = Caller(plan: plan, inputGap: 32, outputGap: batch)
         var found: [Float] = []
@@ -43,7 +43,7 @@ import Testing
     let network = try network(Self.models[1])
     let input: [Float] = try numbers("digits_mlp", "x.f32.bin")
     let expected: [Double] = try numbers("digits_mlp", "logits.f64.bin")
-    let found = Caller(plan: Plan(network)).compute(input, rows: 128).logits
+    let found = Caller(plan: try Plan(network)).compute(input, rows: 128).logits
     #expect(worstError(found, expected) < 1e-5)
   }
 

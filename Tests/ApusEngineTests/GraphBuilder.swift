@@ -19,7 +19,8 @@ struct GraphBuilder {
     inputs.append(Graph.Input(value: id(name), element: element, shape: shape))
   }
 
-  mutating func constant<Element: TensorElement>(_ name: String, _ numbers: [Element], _ shape: [Int]) throws {
+  mutating func constant<Element: TensorElement>(_ name: String, _ numbers: [Element], _ shape: [Int]) throws
+  {
     values[id(name)].constant = try Tensor(numbers, shape)
   }
 
@@ -32,7 +33,8 @@ struct GraphBuilder {
       opset: opset, attributes: Attributes(attributes), inputs: inputs.count, outputs: outputs.count)
     nodes.append(
       Graph.Node(
-        name: "n\(nodes.count)", operation: try OperatorTable.standard.make(operation, domain: "", description),
+        name: "n\(nodes.count)",
+        operation: try OperatorTable.standard.make(operation, domain: "", description),
         inputs: inputs.map { $0.isEmpty ? nil : id($0) }, outputs: outputs.map { id($0) }))
   }
 

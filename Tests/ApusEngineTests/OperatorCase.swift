@@ -50,6 +50,14 @@ struct OperatorCase: Decodable, Sendable {
     }
   }
 
+  /// Files of cases in Tests/Fixtures/operators.
+  static let families = ["matrices", "windows", "normalization", "quantization", "classical"]
+
+  static func read(family: String) throws -> [OperatorCase] {
+    let fixtures = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    return try read(fixtures.appending(path: "Fixtures/operators/\(family).json"))
+  }
+
   static func read(_ file: URL) throws -> [OperatorCase] {
     try JSONDecoder().decode([OperatorCase].self, from: Data(contentsOf: file))
   }
@@ -110,12 +118,9 @@ func numbers(_ tensor: Tensor) -> [Double] {
 
 /// Operators give what ONNX Runtime gives.
 @Suite struct OperatorCaseTests {
-  private static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
-    .deletingLastPathComponent().appending(path: "Fixtures/operators")
-
-  @Test(arguments: ["matrices", "windows", "normalization", "quantization", "classical"])
+  @Test(arguments: OperatorCase.families)
   func operatorsAgreeWithONNXRuntime(_ family: String) throws {
-    let cases = try OperatorCase.read(Self.folder.appending(path: "\(family).json"))
+    let cases = try OperatorCase.read(family: family)
     #expect(cases.count > 10)
     for item in cases {
       #expect(throws: Never.self, "\(item.name)") {

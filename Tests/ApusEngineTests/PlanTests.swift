@@ -48,7 +48,7 @@ private let plannings: [Planning] = Kernel.allCases.map { .fixed($0) } + [.measu
   private func compareAllPlans(of shape: Shape, _ generator: inout SeededGenerator) throws {
     let network = try generator.network(
       widths: shape.widths, activations: shape.activations, head: shape.head, withoutBias: 0)
-    let plans = plannings.map { Plan(network, planning: $0) }
+    let plans = try plannings.map { try Plan(network, planning: $0) }
     for (index, rows) in shape.rows.enumerated() {
       let input = generator.floats(rows * network.inputs, within: 2)
       let logits = Reference.logits(network, input, rows: rows)
@@ -67,8 +67,8 @@ private let plannings: [Planning] = Kernel.allCases.map { .fixed($0) } + [.measu
     var generator = SeededGenerator(seed: 5)
     let wide = 30_000
     let network = try generator.network(widths: [3, wide, 2], activations: [.relu, .none], head: .softmax)
-    let plan = Plan(network, planning: .fixed(.sgemm))
-    #expect(plan.blockRows < 128 && plan.workspaceFloats <= 1 << 20)
+    let plan = try Plan(network, planning: .fixed(.sgemm))
+    #expect(plan.blockRows < 128 && plan.workspaceBytes <= 4 << 20)
     let input = generator.floats(20 * 3, within: 1)
     let found = Caller(plan: plan).compute(input, rows: 20)
     #expect(worstError(found.logits, Reference.logits(network, input, rows: 20)) < 2e-5)
@@ -77,13 +77,13 @@ private let plannings: [Planning] = Kernel.allCases.map { .fixed($0) } + [.measu
   @Test func oneLayerNeedsNoWorkspace() throws {
     var generator = SeededGenerator(seed: 6)
     let network = try generator.network(widths: [100, 2], activations: [.none], head: .softmax)
-    #expect(Plan(network).workspaceFloats == 0)
+    #expect(try Plan(network).workspaceBytes == 0)
   }
 
   @Test(arguments: plannings) func noRowsTouchNothing(_ planning: Planning) throws {
     var generator = SeededGenerator(seed: 8)
     let network = try generator.network(widths: [4, 8, 2], activations: [.relu, .none], head: .softmax)
-    let found = Caller(plan: Plan(network, planning: planning)).compute([], rows: 0)
+    let found = Caller(plan: try Plan(network, planning: planning)).compute([], rows: 0)
     #expect(found.logits.isEmpty && found.probabilities.isEmpty)
   }
 
@@ -91,10 +91,10 @@ private let plannings: [Planning] = Kernel.allCases.map { .fixed($0) } + [.measu
   @Test(arguments: plannings) func emptyLayersAreHarmless(_ planning: Planning) throws {
     var generator = SeededGenerator(seed: 9)
     let constant = try generator.network(widths: [0, 3], activations: [.none], head: .none)
-    let found = Caller(plan: Plan(constant, planning: planning), outputGap: 1).compute([], rows: 5)
+    let found = Caller(plan: try Plan(constant, planning: planning), outputGap: 1).compute([], rows: 5)
     #expect(found.logits == (0..<5).flatMap { _ in constant.layers[0].bias })
     let mute = try generator.network(widths: [3, 0], activations: [.tanh], head: .softmax)
-    let nothing = Caller(plan: Plan(mute, planning: planning), outputGap: 2).compute([1, 2, 3], rows: 1)
+    let nothing = Caller(plan: try Plan(mute, planning: planning), outputGap: 2).compute([1, 2, 3], rows: 1)
     #expect(nothing.probabilities.isEmpty)
   }
 
@@ -102,7 +102,7 @@ private let plannings: [Planning] = Kernel.allCases.map { .fixed($0) } + [.measu
     var generator = SeededGenerator(seed: 10)
     for head in [OutputActivation.softmax, .sigmoid, .none] {
       let network = try generator.network(widths: [6, 5], activations: [.none], head: head)
-      let plan = Plan(network)
+      let plan = try Plan(network)
       let (logits, expected) = Caller(plan: plan).compute(generator.floats(18, within: 3), rows: 3)
       var values = logits
       values.withUnsafeMutableBufferPointer {
@@ -117,7 +117,7 @@ private let plannings: [Planning] = Kernel.allCases.map { .fixed($0) } + [.measu
   @Test func threadsShareAPlan() async throws {
     var generator = SeededGenerator(seed: 11)
     let network = try generator.network(widths: [64, 128, 10], activations: [.relu, .none], head: .softmax)
-    let plan = Plan(network, planning: .fixed(.sgemmTransposed))
+    let plan = try Plan(network, planning: .fixed(.sgemmTransposed))
     let input = generator.floats(64 * 40, within: 1)
     let expected = Caller(plan: plan).compute(input, rows: 40).probabilities
     await withTaskGroup(of: [Float].self) { group in
@@ -130,8 +130,8 @@ private let plannings: [Planning] = Kernel.allCases.map { .fixed($0) } + [.measu
     var generator = SeededGenerator(seed: 12)
     let network = try generator.network(
       widths: [64, 128, 64, 10], activations: [.relu, .relu, .none], head: .softmax)
-    let plan = Plan(network)
-    #expect(plan.choices.count == 3 && plan.choices[0].hasPrefix("0, 64 -> 128: row"))
+    let plan = try Plan(network)
+    #expect(plan.choices.count == 3 && plan.choices[0].hasPrefix("0: Linear 64 -> 128 relu, "))
     #expect(plan.nanosecondsPerRow.single > 0 && plan.nanosecondsPerRow.single.isFinite)
     #expect(plan.nanosecondsPerRow.inBlock > 0 && plan.nanosecondsPerRow.inBlock.isFinite)
     #expect(!blasCoreName.isEmpty && blasConfiguration.contains("OpenBLAS"))

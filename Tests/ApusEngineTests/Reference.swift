@@ -60,6 +60,12 @@ func worstError(_ found: [Float], _ expected: [Double]) -> Double {
   }
 }
 
+extension Plan {
+  convenience init(_ network: Network, planning: Planning = .measured) throws {
+    try self.init(Classifier(network), planning: planning)
+  }
+}
+
 /// Calls a plan with rows that lie apart, and checks that it keeps to the memory it was given.
 struct Caller {
   let plan: Plan
@@ -82,11 +88,18 @@ struct Caller {
     }
     var logits = guarded(rows * outputStride)
     var probabilities = logits
-    var workspace = [Float](repeating: .nan, count: plan.workspaceFloats) + guarded(0)
+    // Aligned to 64 bytes, as a plan asks for.
+    let workspaceFloats = plan.workspaceBytes / 4
+    let workspace = UnsafeMutableRawBufferPointer.allocate(
+      byteCount: 4 * (workspaceFloats + Self.guardFloats), alignment: 64
+    ).bindMemory(to: Float.self)
+    defer { workspace.deallocate() }
+    workspace.update(repeating: .nan)
+    workspace[workspaceFloats...].update(repeating: Self.guardValue)
     received.withUnsafeBufferPointer { received in
       logits.withUnsafeMutableBufferPointer { logits in
-        workspace.withUnsafeMutableBufferPointer { workspace in
-          plan.logits(
+        #expect(throws: Never.self) {
+          try plan.logits(
             input: received.baseAddress!, inputStride: inputStride, rows: rows, output: logits.baseAddress!,
             outputStride: outputStride, workspace: workspace.baseAddress!)
         }
@@ -98,7 +111,7 @@ struct Caller {
       }
     }
     #expect(
-      workspace[plan.workspaceFloats...].allSatisfy { $0 == Self.guardValue }, "wrote past the workspace")
+      workspace[workspaceFloats...].allSatisfy { $0 == Self.guardValue }, "wrote past the workspace")
     return (rowsOf(logits, rows), rowsOf(probabilities, rows))
   }
 

@@ -73,7 +73,7 @@ import Testing
     #expect(padded?.hasSuffix("has too many elements") == true)
     let wide = convolution(["pads": .ints([most, most, most, most])])
     #expect(wide?.hasSuffix("has too many elements") == true)
-    #expect(convolution([:], [[1 << 62, 1, 5, 0], [1, 1, 3, 3]])?.contains("larger than the input") == true)
+    #expect(convolution([:], [[1 << 36, 1, 5, 0], [1, 1, 3, 3]])?.contains("larger than the input") == true)
     // A kernel that is almost all padding costs what lies under it.
     let values: Values = [
       "kernel_shape": .ints([most, most]), "strides": .ints([most, most]),

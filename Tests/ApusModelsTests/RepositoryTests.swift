@@ -45,7 +45,7 @@ struct RepositoryTests {
     #expect(models.map(\.format) == ["pytorch-legacy", "safetensors", "pytorch", "pytorch"])
     #expect(models[3].reason?.contains("digits.pth: tensor") == true)
     #expect(models.allSatisfy { $0.digest.count == 32 && Set($0.digest).count > 1 })
-    #expect(models[1].network?.summary == "64 -> 128 relu -> 64 relu -> 10 softmax")
+    #expect(models[1].classifier?.summary == "64 -> 128 relu -> 64 relu -> 10 softmax")
     #expect(models[1].notes.contains { $0.contains("inferred architecture") })
     #expect(models[1].inputShape == [64] && models[1].labels.isEmpty)
   }
@@ -66,7 +66,7 @@ struct RepositoryTests {
     try repository.write(
       "digits/1/labels.txt", "zero\r\none\ntwo\nthree\nfour\nfive\nsix\nseven\neight\nneun €\n")
     let model = try #require(try repository.load().first)
-    #expect(model.network?.summary == "64 -> 128 tanh -> 64 tanh -> 10 sigmoid", "\(model.reason ?? "")")
+    #expect(model.classifier?.summary == "64 -> 128 tanh -> 64 tanh -> 10 sigmoid", "\(model.reason ?? "")")
     #expect(model.labels.count == 10 && model.labels[0] == "zero" && model.labels[9] == "neun €")
     #expect(model.inputShape == [8, 8] && model.inputName == "pixels" && model.outputName == "probabilities")
     #expect(model.batchMaximum == 32 && model.maximumDelayMicroseconds == 100)
@@ -147,7 +147,7 @@ struct RepositoryTests {
     try repository.copy(classifier, to: "flat/model.pth").copy(
       classifier, to: "big/18446744073709551616/model.pth")
     let models = try repository.load()
-    #expect(models.filter { $0.network != nil }.map(\.name) == ["good"])
+    #expect(models.filter { $0.classifier != nil }.map(\.name) == ["good"])
     let reasons = Dictionary(grouping: models, by: \.name).mapValues { $0.compactMap(\.reason).joined() }
     #expect(reasons["bad name"]?.contains("may hold only") == true)
     #expect(reasons["v"]?.contains("folder v1 is no version") == true)
@@ -176,7 +176,7 @@ struct RepositoryTests {
     // The folder itself may be a link.
     let linked = try TemporaryRepository()
     try linked.link("models", to: outside.folder.path)
-    #expect(try ModelRepository(path: linked.folder.path + "/models").load().first?.network != nil)
+    #expect(try ModelRepository(path: linked.folder.path + "/models").load().first?.classifier != nil)
   }
 
   @Test("A named pipe in a version is refused, and nobody waits for its writer")
@@ -219,7 +219,7 @@ struct RepositoryTests {
     }
     try repository.copy(classifier, to: "m/4/model.pth")
     let models = try repository.load()
-    #expect(models.map { $0.network != nil } == [false, false, false, true])
+    #expect(models.map { $0.classifier != nil } == [false, false, false, true])
     #expect(models[0].reason?.contains("wants to call posix.system") == true)
     #expect(models[3].aliases == ["latest"])
   }

@@ -20,7 +20,8 @@ final class MetricsServer {
     let layer = Network.Layer(
       name: "0", inputs: inputs, outputs: outputs, weights: [Float](repeating: 0, count: inputs * outputs),
       bias: [Float](repeating: 0, count: outputs), activation: .none)
-    let plan = Plan(try Network(layers: [layer], output: .softmax), planning: .fixed(.sgemm))
+    let classifier = try Classifier(Network(layers: [layer], output: .softmax))
+    let plan = try Plan(classifier, planning: .fixed(.sgemm))
     var description = ModelDescription()
     description.format = "safetensors"
     description.inputShape = [inputs]

@@ -23,6 +23,11 @@ enum FusedActivation: Equatable, Sendable {
   }
 }
 
+/// 1 / (1 + e⁻ˣ). It needs no case for large |x|: e⁻ˣ overflows to infinity and gives 0, or vanishes and
+/// gives 1.
+@inline(__always)
+private func logistic(_ value: Float) -> Float { 1 / (1 + expf(-value)) }
+
 extension FusedActivation {
   /// Replaces each number by the function of it, by the C library's functions.
   func apply(_ values: UnsafeMutableBufferPointer<Float>) {
@@ -32,7 +37,8 @@ extension FusedActivation {
     case .sigmoid: replaceEach(values) { logistic($0) }
     case .tanh: replaceEach(values) { tanhf($0) }
     case .gelu: replaceEach(values) { 0.5 * $0 * (1 + erff($0 * 0.70710678)) }
-    case .geluTanh: replaceEach(values) { 0.5 * $0 * (1 + tanhf(0.79788456 * ($0 + 0.044715 * $0 * $0 * $0))) }
+    case .geluTanh:
+      replaceEach(values) { 0.5 * $0 * (1 + tanhf(0.79788456 * ($0 + 0.044715 * $0 * $0 * $0))) }
     case .clip(let low, let high): replaceEach(values) { $0 < low ? low : $0 > high ? high : $0 }
     case .leaky(let slope): replaceEach(values) { $0 < 0 ? slope * $0 : $0 }
     }

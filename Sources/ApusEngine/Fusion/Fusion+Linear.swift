@@ -5,7 +5,8 @@ func joinLinear(_ editor: inout GraphEditor) throws(GraphError) {
     guard inputs.count >= 2, let output = editor.onlyOutput(of: node), let weights = editor.matrix(inputs[1])
     else { continue }
     switch editor.graph.nodes[node].operation {
-    case let gemm as Gemm where !gemm.isLeftTransposed && gemm.alpha == 1 && editor.constant(inputs[0]) == nil:
+    case let gemm as Gemm
+    where !gemm.isLeftTransposed && gemm.alpha == 1 && editor.constant(inputs[0]) == nil:
       let columns = weights.type.shape[gemm.isRightTransposed ? 0 : 1]
       var bias: Graph.ValueID?
       if inputs.count > 2, let addend = inputs[2], gemm.beta != 0 {
@@ -49,7 +50,9 @@ private func takeInBiases(_ editor: inout GraphEditor) throws(GraphError) {
 extension GraphEditor {
   /// A constant matrix of float32.
   fileprivate func matrix(_ value: Graph.ValueID?) -> Tensor? {
-    guard let tensor = constant(value), tensor.type.element == .float32, tensor.type.rank == 2 else { return nil }
+    guard let tensor = constant(value), tensor.type.element == .float32, tensor.type.rank == 2 else {
+      return nil
+    }
     return tensor
   }
 

@@ -60,7 +60,9 @@ extension GraphEditor {
     let scaledWeights = Tensor(weights.type)
     let (from, to) = (weights.view.elements(Float.self), scaledWeights.mutableView.elements(Float.self))
     let inner = weights.type.around(channelAxis).inner
-    for index in from.indices { to[index] = from[index] * scaling.factors[index / inner % scaling.factors.count] }
+    for index in from.indices {
+      to[index] = from[index] * scaling.factors[index / inner % scaling.factors.count]
+    }
     var shifts = scaling.shifts
     if let bias = constant(bias)?.view.elements(Float.self) {
       for channel in shifts.indices { shifts[channel] += bias[channel] * scaling.factors[channel] }

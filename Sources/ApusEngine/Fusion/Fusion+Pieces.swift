@@ -17,8 +17,8 @@ func joinGelu(_ editor: inout GraphEditor) {
   }
 }
 
-/// Finds layer normalization (Ba et al., arXiv:1607.06450) in the pieces that exporters write before opset 17:
-/// (x - mean) / √(mean of (x - mean)² + ε) · scale + bias, over the last dimension.
+/// Finds layer normalization (Ba et al., arXiv:1607.06450) in the pieces that exporters write before opset
+/// 17: (x - mean) / √(mean of (x - mean)² + ε) · scale + bias, over the last dimension.
 func joinLayerNormalization(_ editor: inout GraphEditor) throws(GraphError) {
   for node in editor.nodes() where editor.isProduct(node) {
     guard let output = editor.onlyOutput(of: node) else { continue }
@@ -64,7 +64,9 @@ extension GraphEditor {
 
   /// The number of a constant that has one.
   fileprivate func scalar(_ value: Graph.ValueID?) -> Float? {
-    guard let tensor = constant(value), tensor.type.element == .float32, tensor.type.count == 1 else { return nil }
+    guard let tensor = constant(value), tensor.type.element == .float32, tensor.type.count == 1 else {
+      return nil
+    }
     return tensor.view.elements(Float.self)[0]
   }
 
@@ -90,7 +92,8 @@ extension GraphEditor {
     guard let sum = producer(of: value, Arithmetic.self), sum.operation.function == .add else { return nil }
     let addends = graph.nodes[sum.node].inputs
     for (place, other) in [(0, 1), (1, 0)] where isScalar(addends[other], 1) {
-      guard let erf = producer(of: addends[place], Elementwise.self), erf.operation.function == .errorFunction,
+      guard let erf = producer(of: addends[place], Elementwise.self),
+        erf.operation.function == .errorFunction,
         let scaled = producer(of: graph.nodes[erf.node].inputs[0], Arithmetic.self)
       else { continue }
       let operands = graph.nodes[scaled.node].inputs
@@ -111,7 +114,8 @@ extension GraphEditor {
     }
     let (difference, deviation) = (graph.nodes[quotient.node].inputs[0], graph.nodes[quotient.node].inputs[1])
     guard let root = producer(of: deviation, Elementwise.self), root.operation.function == .squareRoot,
-      let sum = producer(of: graph.nodes[root.node].inputs[0], Arithmetic.self), sum.operation.function == .add,
+      let sum = producer(of: graph.nodes[root.node].inputs[0], Arithmetic.self),
+      sum.operation.function == .add,
       let epsilon = scalar(graph.nodes[sum.node].inputs[1]),
       let variance = meanOfLast(graph.nodes[sum.node].inputs[0]), isSquare(variance, of: difference),
       let minus = producer(of: difference, Arithmetic.self), minus.operation.function == .subtract,

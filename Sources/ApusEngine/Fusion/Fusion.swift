@@ -1,6 +1,6 @@
 extension Graph {
-  /// The same with fewer and larger operators: what exporters write in pieces becomes one node again, and what
-  /// follows a product is computed with it. Answers differ by rounding alone.
+  /// The same with fewer and larger operators: what exporters write in pieces becomes one node again, and
+  /// what follows a product is computed with it. Answers differ by rounding alone.
   ///
   /// - Throws: `GraphError` for constants that do not fit each other.
   func fused() throws(GraphError) -> Graph {
@@ -49,7 +49,8 @@ private func joinActivations(_ editor: inout GraphEditor) {
       let inputs = editor.graph.nodes[conv.node].inputs
       editor.remove(conv.node)
       editor.replace(
-        node, ActivatedConv(conv: conv.operation.conv, activation: activation), inputs: inputs, output: output)
+        node, ActivatedConv(conv: conv.operation.conv, activation: activation), inputs: inputs, output: output
+      )
     } else if let conv = editor.producer(of: input, Conv.self) {
       let inputs = editor.graph.nodes[conv.node].inputs
       editor.remove(conv.node)

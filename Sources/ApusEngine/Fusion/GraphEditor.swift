@@ -72,8 +72,8 @@ struct GraphEditor {
 
   /// Makes all that reads a value read another one.
   ///
-  /// - Returns: false for an output of the graph whose other value is an input or a constant: nothing would be
-  ///   left to compute it.
+  /// - Returns: false for an output of the graph whose other value is an input or a constant: nothing would
+  ///   be left to compute it.
   mutating func redirect(_ value: Graph.ValueID, to other: Graph.ValueID) -> Bool {
     if graph.outputs.contains(value), producers[other] == nil { return false }
     for node in graph.nodes.indices where !isRemoved[node] {

@@ -1,8 +1,8 @@
 /// What a node of a graph computes: one ONNX operator with its attributes, in the form of one opset.
 ///
 /// An operator is total: for inputs of the types that `outputTypes` has accepted, `compute` reads and writes
-/// nothing outside them, whatever the numbers are. It is the plain form that quicker kernels are compared with,
-/// and what folds constants.
+/// nothing outside them, whatever the numbers are. It is the plain form that quicker kernels are compared
+/// with, and what folds constants.
 package protocol Operator: Sendable {
   /// The operator's name in ONNX.
   var name: String { get }

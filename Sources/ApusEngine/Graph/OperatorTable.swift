@@ -19,8 +19,8 @@ package struct NodeDescription: Sendable {
 package struct OperatorEntry: Sendable {
   package let domain: String
   package let name: String
-  /// - Throws: `GraphError` for attributes that the operator does not have in this opset, and for values that it
-  ///   does not allow.
+  /// - Throws: `GraphError` for attributes that the operator does not have in this opset, and for values
+  ///   that it does not allow.
   package let make: @Sendable (NodeDescription) throws(GraphError) -> any Operator
 
   package init(

@@ -3,8 +3,8 @@ import ApusBase
 /// A tensor that owns its elements, or keeps alive who does: a constant of a graph, for example weights where
 /// they lie in a mapped file. It never changes once it is shared.
 ///
-/// Invariant of the unsafe code: `start` covers `type.byteCount` bytes, aligned to the element, for as long as
-/// `owner` lives.
+/// Invariant of the unsafe code: `start` covers `type.byteCount` bytes, aligned to the element, for as long
+/// as `owner` lives.
 package final class Tensor: @unchecked Sendable {
   package let type: TensorType
   package let start: UnsafeMutableRawPointer
@@ -21,10 +21,12 @@ package final class Tensor: @unchecked Sendable {
   /// Elements that lie in memory of someone else, who must not change them.
   ///
   /// - Precondition: `bytes` has `type.byteCount` bytes and is aligned to the element.
-  package init(_ type: TensorType, in bytes: UnsafeRawBufferPointer, keeping owner: any AnyObject & Sendable) {
+  package init(_ type: TensorType, in bytes: UnsafeRawBufferPointer, keeping owner: any AnyObject & Sendable)
+  {
     precondition(bytes.count == type.byteCount, "a tensor of another size")
     self.type = type
-    start = UnsafeMutableRawPointer(mutating: bytes.baseAddress ?? UnsafeRawPointer(bitPattern: 64).unsafelyUnwrapped)
+    start = UnsafeMutableRawPointer(
+      mutating: bytes.baseAddress ?? UnsafeRawPointer(bitPattern: 64).unsafelyUnwrapped)
     self.owner = owner
   }
 
@@ -90,7 +92,9 @@ package struct TensorView {
   }
 
   /// - Precondition: `Element` is the element's type.
-  package func elements<Element: TensorElement>(_: Element.Type = Element.self) -> UnsafeBufferPointer<Element> {
+  package func elements<Element: TensorElement>(
+    _: Element.Type = Element.self
+  ) -> UnsafeBufferPointer<Element> {
     precondition(Element.elementType == type.element, "elements of another type")
     return UnsafeBufferPointer(start: start.assumingMemoryBound(to: Element.self), count: type.count)
   }

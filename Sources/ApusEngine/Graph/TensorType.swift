@@ -11,11 +11,12 @@ package struct TensorType: Equatable, Sendable {
   /// Most elements of a tensor: what a batch of them takes can still be counted.
   package static let maximumCount = 1 << 40
 
-  /// - Throws: `GraphError` for a dimension below 0, for more than `maximumRank` of them, and for more elements
-  ///   than `maximumCount`, were its empty dimensions of size 1.
+  /// - Throws: `GraphError` for a dimension below 0, for more than `maximumRank` of them, and for more
+  ///   elements than `maximumCount`, were its empty dimensions of size 1.
   package init(_ element: ElementType, _ shape: [Int]) throws(GraphError) {
     guard shape.count <= Self.maximumRank else {
-      throw GraphError("a tensor has \(shape.count) dimensions; at most \(Self.maximumRank) are computed with")
+      throw GraphError(
+        "a tensor has \(shape.count) dimensions; at most \(Self.maximumRank) are computed with")
     }
     // Zeros are left out of the product, so that part of a shape never has more elements either.
     var count = 1

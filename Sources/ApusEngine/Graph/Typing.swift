@@ -1,5 +1,5 @@
-/// What is known of each value of a graph for inputs of given shapes: its type, and its numbers where they hang
-/// on constants and shapes alone.
+/// What is known of each value of a graph for inputs of given shapes: its type, and its numbers where they
+/// hang on constants and shapes alone.
 struct Typing {
   /// By value; nil for what nothing computes.
   private(set) var types: [TensorType?]
@@ -16,7 +16,9 @@ struct Typing {
   init(_ graph: Graph, shapes: [[Int]]) throws(GraphError) {
     types = graph.values.map { $0.constant?.type }
     known = graph.values.map(\.constant)
-    for (input, shape) in zip(graph.inputs, shapes) { types[input.value] = try TensorType(input.element, shape) }
+    for (input, shape) in zip(graph.inputs, shapes) {
+      types[input.value] = try TensorType(input.element, shape)
+    }
     for node in graph.nodes {
       do { try type(node) } catch {
         throw GraphError("\(node.name) (\(node.operation.name)): \(error.description)")

@@ -69,8 +69,8 @@ struct ConvKernel: StepKernel {
 }
 
 extension Convolution.Places {
-  /// Writes, for each element of the kernel and each channel, the numbers that it meets in all places; 0 where
-  /// that is in the padding.
+  /// Writes, for each element of the kernel and each channel, the numbers that it meets in all places; 0
+  /// where that is in the padding.
   ///
   /// Invariant: `image` covers `channels` planes of two dimensions, `patches` as many rows times the kernel's
   /// elements, of `outputCount` floats each.
@@ -103,21 +103,6 @@ extension Convolution.Places {
           }
         }
       }
-    }
-  }
-}
-
-extension FusedActivation {
-  /// Replaces each number by the function of it.
-  func applyQuickly(_ values: UnsafeMutablePointer<Float>, _ count: Int) {
-    switch self {
-    case .none: break
-    case .relu: apus_relu(count, values, values)
-    case .sigmoid: apus_sigmoid(count, values, values)
-    case .tanh: apus_tanh(count, values, values)
-    case .gelu: apus_gelu(count, values, values)
-    case .geluTanh: apus_gelu_tanh(count, values, values)
-    case .clip, .leaky: apply(UnsafeMutableBufferPointer(start: values, count: count))
     }
   }
 }

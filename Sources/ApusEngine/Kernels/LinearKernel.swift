@@ -1,56 +1,71 @@
-import ApusBase
-import CApusKernels
-
-/// Products with weights that are packed once.
+/// A linear layer by the kernel that was planned for each number of rows.
 struct LinearKernel: StepKernel {
-  private let inputs: Int
-  private let outputs: Int
+  private let weights: LinearWeights
   private let count: Extent
-  private let packed: BufferOwner
   private let hasBias: Bool
-  private let activation: KernelActivation
+  private let activation: FusedActivation
+  /// By bucket.
+  private var kernels = InlineArray<8, Kernel>(repeating: .packed)
+  private let isPackedAlone: Bool
+  /// Whether each row of a batch is one row of the product.
+  let takesStrides: Bool
 
-  init?(_ linear: Linear, _ types: KernelTypes) {
-    guard let weights = types.constants[1], let floats = types.floats(1),
+  init?(_ linear: Linear, _ types: KernelTypes, _ planner: KernelPlanner) {
+    guard let constant = types.constants[1], constant.type.element == .float32,
       let last = types.inputs[0]?.shape.last, !last.isPerRow
     else { return nil }
-    inputs = last.count
-    outputs = weights.type.shape[linear.isTransposed ? 1 : 0]
-    guard inputs > 0, outputs > 0 else { return nil }
+    let weights = LinearWeights(constant, isTransposed: linear.isTransposed)
+    // BLAS counts in 32 bits.
+    guard weights.inputs > 0, weights.outputs > 0, max(weights.inputs, weights.outputs) <= Int32.max else {
+      return nil
+    }
     let all = types.outputCount
-    count = Extent(all.count / outputs, isPerRow: all.isPerRow)
-    packed = BufferOwner(floatCount: apus_linear_packed_floats(inputs, outputs))
-    apus_linear_pack(floats, linear.isTransposed, outputs, inputs, packed.floats)
+    count = Extent(all.count / weights.outputs, isPerRow: all.isPerRow)
     hasBias = types.inputs.count > 2 && types.inputs[2] != nil
-    activation = KernelActivation(linear.activation)
+    activation = linear.activation
+    takesStrides = types.inputs[0]?.shape == [Extent(1, isPerRow: true), last]
+
+    let planned = planner.plan(weights)
+    self.weights = planned.weights
+    for bucket in 0..<Bucket.count { kernels[bucket] = planned.kernels[bucket] }
+    isPackedAlone = planned.kernels.allSatisfy { $0 == .packed }
   }
 
   func run(rows: Int, _ run: borrowing StepRun) {
     guard let input = run.floats(0) else { return }
-    apus_linear(
-      count.resolved(rows: rows), inputs, outputs, input, inputs, packed.floats, hasBias ? run.floats(2) : nil,
-      activation.kind, activation.alpha, activation.beta, run.output, outputs)
+    let bias = hasBias ? run.floats(2) : nil
+    let inputStride = run.inputStride(width: weights.inputs)
+    let outputStride = run.outputStride(width: weights.outputs)
+    let count = count.resolved(rows: rows)
+    let most = isPackedAlone ? count : Bucket.largestRows
+    var first = 0
+    while first < count {
+      let block = min(count - first, most)
+      let kernel = isPackedAlone ? .packed : kernels[Bucket.index(rows: block)]
+      weights.multiply(
+        kernel, rows: block, input: input + first * inputStride, inputStride: inputStride, bias: bias,
+        activation: activation, output: run.output + first * outputStride, outputStride: outputStride)
+      first += block
+    }
   }
 
-  var description: String { "Linear \(inputs) -> \(outputs), packed" }
-}
+  func reads(_ input: Int) -> Bool { input != 1 }
 
-/// A fused activation as the kernels take it.
-struct KernelActivation: Sendable {
-  let kind: apus_activation
-  var alpha: Float = 0
-  var beta: Float = 0
+  var ownBytes: Int { weights.byteCount }
 
-  init(_ activation: FusedActivation) {
-    switch activation {
-    case .none: kind = apus_activation_none
-    case .relu: kind = apus_activation_relu
-    case .sigmoid: kind = apus_activation_sigmoid
-    case .tanh: kind = apus_activation_tanh
-    case .gelu: kind = apus_activation_gelu
-    case .geluTanh: kind = apus_activation_gelu_tanh
-    case .clip(let low, let high): (kind, alpha, beta) = (apus_activation_clip, low, high)
-    case .leaky(let slope): (kind, alpha) = (apus_activation_leaky, slope)
+  /// For example `Linear 64 -> 128 relu: rows 1-8 packed, rows 9-128 sgemm`.
+  var description: String {
+    var runs: [String] = []
+    var first = 0
+    for bucket in 0..<Bucket.count {
+      if bucket + 1 < Bucket.count && kernels[bucket + 1] == kernels[bucket] { continue }
+      let from = first == 0 ? 1 : Bucket.rows(index: first - 1) + 1
+      let to = Bucket.rows(index: bucket)
+      runs.append("\(from == to ? "row \(to)" : "rows \(from)-\(to)") \(kernels[bucket])")
+      first = bucket + 1
     }
+    let function = activation == .none ? "" : " \(activation.name)"
+    let choice = runs.count == 1 ? "\(kernels[0])" : runs.joined(separator: ", ")
+    return "Linear \(weights.inputs) -> \(weights.outputs)\(function), \(choice)"
   }
 }

@@ -2,7 +2,8 @@ import CApusKernels
 
 /// A function of each number.
 struct MapKernel: StepKernel {
-  private typealias Function = @convention(c) (Int, UnsafePointer<Float>?, UnsafeMutablePointer<Float>?) -> Void
+  private typealias Function =
+    @convention(c) (Int, UnsafePointer<Float>?, UnsafeMutablePointer<Float>?) -> Void
 
   private let name: String
   private let function: Function

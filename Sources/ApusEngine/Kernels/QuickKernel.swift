@@ -11,17 +11,21 @@ struct KernelTypes {
 
   /// The numbers of a constant of float32.
   func floats(_ input: Int) -> UnsafePointer<Float>? {
-    guard input < constants.count, let tensor = constants[input], tensor.type.element == .float32 else { return nil }
+    guard input < constants.count, let tensor = constants[input], tensor.type.element == .float32 else {
+      return nil
+    }
     return UnsafePointer(tensor.start.assumingMemoryBound(to: Float.self))
   }
 }
 
 /// The quick form of an operator for these types; nil: there is none, and the plain one serves.
-func quickKernel(_ operation: any Operator, _ types: KernelTypes) -> (any StepKernel)? {
+func quickKernel(
+  _ operation: any Operator, _ types: KernelTypes, _ planner: KernelPlanner
+) -> (any StepKernel)? {
   if operation is Reshaping || operation is Identity { return CopyKernel(types) }
   guard types.isFloat32(0), types.outputs.first?.element == .float32 else { return nil }
   switch operation {
-  case let linear as Linear: return LinearKernel(linear, types)
+  case let linear as Linear: return LinearKernel(linear, types, planner)
   case let softmax as SoftmaxOperator: return SoftmaxKernel(softmax, types)
   case let norm as LayerNormalization: return LayerNormKernel(norm, types)
   case let map as Elementwise: return MapKernel(map.function, types)

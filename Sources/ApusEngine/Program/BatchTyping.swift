@@ -1,9 +1,9 @@
 /// The types of a graph's values for batches of any size.
 ///
-/// The graph is typed for two batches whose numbers of rows are primes that no layer has as a width: a dimension
-/// that is the same in both is fixed, one that is in proportion grows with the batch, and what is neither is
-/// refused. Typed with plain numbers, operators need not calculate with symbols; that each dimension is a
-/// product of a number with the rows, as in all classifiers, is checked with a third batch.
+/// The graph is typed for two batches whose numbers of rows are primes that no layer has as a width: a
+/// dimension that is the same in both is fixed, one that is in proportion grows with the batch, and what is
+/// neither is refused. Typed with plain numbers, operators need not calculate with symbols; that each
+/// dimension is a product of a number with the rows, as in all classifiers, is checked with a third batch.
 struct BatchTyping {
   /// By value; nil for what nothing computes.
   let types: [BatchType?]
@@ -14,8 +14,8 @@ struct BatchTyping {
 
   private static let probes = (7919, 7927)
 
-  /// - Throws: `GraphError` for inputs that leave open more than their first dimension, and where a size does not
-  ///   grow as the batch does.
+  /// - Throws: `GraphError` for inputs that leave open more than their first dimension, and where a size
+  ///   does not grow as the batch does.
   init(_ graph: Graph) throws(GraphError) {
     let isOpen = graph.inputs.contains { $0.shape.first == .some(nil) }
     for input in graph.inputs where input.shape.dropFirst().contains(nil) {
@@ -48,12 +48,15 @@ struct BatchTyping {
   ///
   /// - Throws: `GraphError` where it is no batch of rows.
   func rowCount(of value: Graph.ValueID, _ graph: Graph) throws(GraphError) -> Int {
-    guard let type = types[value], let first = type.shape.first, type.shape.count >= 2,
-      fixedRows.map({ $0 == first.count }) ?? (first == Extent(1, isPerRow: true))
-    else {
+    guard let type = types[value], isRows(value) else {
       throw GraphError("'\(graph.values[value].name)' is no batch of rows")
     }
     return type.shape.dropFirst().reduce(1) { $0 * $1.count }
+  }
+
+  /// Whether a value has a row for each input.
+  func isRows(_ value: Graph.ValueID) -> Bool {
+    types[value]?.shape.first == (fixedRows.map { Extent($0) } ?? Extent(1, isPerRow: true))
   }
 
   private static func shapes(_ graph: Graph, _ rows: Int) -> [[Int]] {

@@ -12,7 +12,44 @@ import Testing
   private static let attributes = [
     "axis", "axes", "keepdims", "noop_with_empty_axes", "select_last_index", "largest", "k", "perm", "starts",
     "ends", "pads", "split", "num_outputs", "to", "allowzero", "batch_dims", "start", "end", "fmod", "mode",
+    "strides", "dilations", "kernel_shape", "group", "ceil_mode", "classlabels_int64s",
   ]
+
+  /// A node that computes, of which parts are exchanged: what is sensible is not found by chance.
+  private struct Seed {
+    let opset: Int
+    let attributes: [String: Attributes.Attribute]
+    let inputs: [Tensor?]
+  }
+
+  private static func seeds(_ name: String) throws -> [Seed] {
+    func pair<Element: TensorElement>(_ numbers: [Element]) throws -> [Tensor?] {
+      [try Tensor(numbers, [2]), try Tensor(numbers, [2])]
+    }
+    switch name {
+    case "Concat":
+      return [Seed(opset: 13, attributes: ["axis": .int(0)], inputs: try pair([1, 2] as [Float]))]
+    case "Or", "Xor":
+      return [Seed(opset: 13, attributes: [:], inputs: try pair([TensorBool(true), TensorBool(false)]))]
+    case "Range":
+      let numbers: [Int64] = [1, 9, 2]
+      return [Seed(opset: 13, attributes: [:], inputs: try numbers.map { try Tensor([$0], []) })]
+    case "ai.onnx.ml.ZipMap":
+      let labels: [String: Attributes.Attribute] = ["classlabels_int64s": .ints([5, 7])]
+      return [Seed(opset: 13, attributes: labels, inputs: [try Tensor([0.25, 0.75] as [Float], [1, 2])])]
+    default:
+      return try (cases[name] ?? []).map { item in
+        Seed(
+          opset: item.opset, attributes: try item.attributes.mapValues { try $0.attribute() },
+          inputs: try item.inputs.map { try $0?.tensor() })
+      }
+    }
+  }
+
+  private static let cases: [String: [OperatorCase]] = {
+    let cases = OperatorCase.families.flatMap { (try? OperatorCase.read(family: $0)) ?? [] }
+    return Dictionary(grouping: cases) { $0.domain.isEmpty ? $0.operator : "\($0.domain).\($0.operator)" }
+  }()
 
   private struct Chance {
     var state: UInt64
@@ -26,10 +63,12 @@ import Testing
     mutating func shape() -> [Int] {
       (0..<below(5)).map { _ in HostileOperatorTests.sizes[below(HostileOperatorTests.sizes.count)] }
     }
-    mutating func tensor() throws -> Tensor? {
-      let element =
+    /// Of another tensor's type two times of three: of unlike ones most operators compute nothing.
+    mutating func tensor(like other: Tensor?) throws -> Tensor? {
+      var element =
         [.float32, .int64, .int64, .bool, .float64, .int8, .uint64, .int32, .float16][below(9)]
         as ElementType
+      if let other, below(3) > 0 { element = other.type.element }
       let shape = element == .int64 && below(2) == 0 ? [below(4)] : shape()
       if below(20) == 0 { return nil }
       let tensor = Tensor(try TensorType(element, shape))
@@ -46,10 +85,17 @@ import Testing
       }
       return tensor
     }
+    mutating func inputs() throws -> [Tensor?] {
+      var inputs: [Tensor?] = []
+      for _ in 0..<below(5) { inputs.append(try tensor(like: inputs.first ?? nil)) }
+      return inputs
+    }
     mutating func attribute(_ name: String) -> Attributes.Attribute {
       switch name {
       case "mode": .string(["constant", "reflect", "edge", "wrap"][below(4)])
-      case "axes", "perm", "starts", "ends", "pads", "split": .ints((0..<below(5)).map { _ in number() })
+      case "axes", "perm", "starts", "ends", "pads", "split", "strides", "dilations", "kernel_shape",
+        "classlabels_int64s":
+        .ints((0..<below(5)).map { _ in number() })
       case "to": .int(below(18))
       default: .int(number())
       }
@@ -58,16 +104,24 @@ import Testing
 
   @Test(arguments: OperatorTable.standard.names) func nothingTraps(_ name: String) throws {
     var chance = Chance(state: UInt64(name.utf8.reduce(7) { $0 &* 31 &+ UInt64($1) }))
+    let seeds = try Self.seeds(name)
     var computed = 0
     for _ in 0..<1500 {
       var attributes: [String: Attributes.Attribute] = [:]
+      var inputs = try chance.inputs()
+      var opset = 9 + chance.below(20)
+      if !seeds.isEmpty, chance.below(2) == 0 {
+        let seed = seeds[chance.below(seeds.count)]
+        attributes = seed.attributes
+        if chance.below(4) > 0 { opset = seed.opset }
+        inputs = try seed.inputs.map { chance.below(4) > 0 ? $0 : try chance.tensor(like: $0) }
+      }
       for _ in 0..<chance.below(3) {
         let name = Self.attributes[chance.below(Self.attributes.count)]
         attributes[name] = chance.attribute(name)
       }
-      let inputs = try (0..<chance.below(5)).map { _ in try chance.tensor() }
       let node = NodeDescription(
-        opset: 9 + chance.below(20), attributes: Attributes(attributes), inputs: inputs.count,
+        opset: opset, attributes: Attributes(attributes), inputs: inputs.count,
         outputs: 1 + chance.below(3))
       if Self.run(name, node, inputs) { computed += 1 }
     }

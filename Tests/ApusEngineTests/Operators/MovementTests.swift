@@ -168,12 +168,13 @@ import Testing
         == "the attribute 'split' is not known here")
   }
 
-  /// Starts, ends and steps of one axis of ten numbers, as NumPy slices them.
+  /// Starts, ends and steps of one axis of ten numbers, as NumPy slices them; but a start far before the
+  /// first is the first (Slice-13: it is clamped to [0, 9]).
   @Test(
     arguments: [
       (0, 3, 1, [0, 1, 2]), (-3, .max, 1, [7, 8, 9]), (1, 1000, 4, [1, 5, 9]), (5, 2, 1, []),
       (-1, .min, -3, [9, 6, 3, 0]), (.max, 6, -1, [9, 8, 7]), (3, -100, -2, [3, 1]), (.min, .max, .max, [0]),
-      (.max, .min, .min, [9]), (12, 20, 1, []), (-20, -15, -1, []), (0, -1, -1, []),
+      (.max, .min, .min, [9]), (12, 20, 1, []), (-20, -15, -1, [0]), (0, -1, -1, []),
     ] as [(Int64, Int64, Int64, [Float])]) func slicesAreThoseOfNumPy(
       _ start: Int64, _ end: Int64, _ step: Int64, _ wanted: [Float]
     ) throws

@@ -76,7 +76,7 @@ import Testing
     for name in ["ReduceMax", "ReduceMin", "ReduceSum", "ReduceLogSumExp"] {
       #expect(try OperatorRun(name, [floats([1, .nan, 2])]).floats[0].isNaN, "\(name)")
     }
-    #expect(try OperatorRun("ReduceLogSumExp", [floats([1000, 1000])]).floats == [1000.6931])
+    #expect(try OperatorRun("ReduceLogSumExp", [floats([1000, 1000])]).floats == [1000.6932])
     #expect(try OperatorRun("ReduceLogSumExp", [floats([-.infinity, 3])]).floats == [3])
     #expect(try OperatorRun("ReduceLogSumExp", [floats([3, .infinity, 3])]).floats == [.infinity])
   }

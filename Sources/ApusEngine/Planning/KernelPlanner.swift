@@ -1,0 +1,130 @@
+import ApusBase
+
+/// Chooses the kernels of a program's layers. What there is no time or memory to time is estimated.
+package final class KernelPlanner {
+  let planning: Planning
+  /// Of all layers that were planned, and those that were known before.
+  package private(set) var costs: MeasuredCosts
+  private let deadline: Instant
+
+  /// Most time for all layers of a program together; small layers take far less.
+  private static let budgetNanoseconds: UInt64 = 250_000_000
+
+  /// - Parameter known: what was measured before, on this processor with this OpenBLAS.
+  package init(_ planning: Planning = .measured, known: MeasuredCosts = MeasuredCosts()) {
+    self.planning = planning
+    costs = known
+    deadline = Instant.now.advanced(by: Self.budgetNanoseconds)
+  }
+
+  /// The kernel of each bucket, and the weights in the layouts that these read.
+  func plan(_ weights: LinearWeights) -> (kernels: [Kernel], weights: LinearWeights) {
+    let chosen: [Kernel]
+    var weights = weights
+    switch planning {
+    case .fixed(let kernel): chosen = Array(repeating: kernel, count: Bucket.count)
+    case .measured:
+      let shape = LayerShape(inputs: weights.inputs, outputs: weights.outputs)
+      if costs[shape] == nil {
+        weights = LayerTimer.laidOut(weights)
+        costs[shape] = LayerTimer(weights, deadline: deadline).costs(of: planning.candidates)
+      }
+      chosen = (costs[shape] ?? KernelCosts()).choice(among: planning.candidates)
+    }
+    return (chosen, weights.with(Set(chosen.map(\.layout))))
+  }
+}
+
+/// Times the kernels of one layer.
+private struct LayerTimer: ~Copyable {
+  /// Most floats of input and output in a measurement.
+  private static let mostFloats = 1 << 20
+  /// Most weights of which a second layout is made to be timed.
+  private static let mostTransposed = 4 << 20
+  /// A call below so many nanoseconds is timed without a thought.
+  private static let cheap = 50_000.0
+
+  private let weights: LinearWeights
+  private let deadline: Instant
+  private let input: AlignedBuffer
+  private let output: AlignedBuffer
+  private let mostRows: Int
+
+  init(_ weights: LinearWeights, deadline: Instant) {
+    self.weights = weights
+    self.deadline = deadline
+    mostRows = max(1, min(Bucket.largestRows, Self.mostFloats / max(1, weights.inputs + weights.outputs)))
+    input = AlignedBuffer(byteCount: mostRows * weights.inputs * MemoryLayout<Float>.stride)
+    output = AlignedBuffer(byteCount: mostRows * weights.outputs * MemoryLayout<Float>.stride)
+    let floats = input.floats
+    for index in 0..<(mostRows * weights.inputs) { floats[index] = Float(index & 15) * 0.125 - 1 }
+  }
+
+  /// The layouts of which kernels are timed: all, but for a large layer no second one beside the packed.
+  static func laidOut(_ weights: LinearWeights) -> LinearWeights {
+    let isLarge = weights.inputs * weights.outputs > mostTransposed
+    return weights.with(
+      Set(Kernel.Layout.allCases.filter { !isLarge || $0 == .packed || weights.isThere($0) }))
+  }
+
+  func costs(of candidates: [Kernel]) -> KernelCosts {
+    var costs = KernelCosts()
+    for kernel in candidates {
+      let isTimed = weights.isThere(kernel.layout)
+      for bucket in 0..<Bucket.count {
+        let rows = Bucket.rows(index: bucket)
+        var expected = prior(kernel, rows: rows)
+        if bucket > 0 { expected *= costs[kernel, bucket - 1] / prior(kernel, rows: rows / 2) }
+        // A kernel that goes row by row needs no second measurement, one that is far behind none at all.
+        let best = candidates.map { costs[$0, bucket] }.min() ?? .infinity
+        let isKnown = bucket > 0 && (kernel.isPerRow || expected > max(Self.cheap, 1.5 * best))
+        if isKnown || !isTimed || rows > mostRows || !fits(expected) {
+          costs[kernel, bucket] = expected
+        } else {
+          costs[kernel, bucket] = nanoseconds {
+            weights.multiply(
+              kernel, rows: rows, input: input.floats, inputStride: weights.inputs, bias: nil,
+              activation: .none, output: output.floats, outputStride: weights.outputs)
+          }
+        }
+      }
+    }
+    return costs
+  }
+
+  /// A guess in nanoseconds, for what is not timed: the shape of what a 1024 × 1024 layer took by OpenBLAS
+  /// 0.3.21 on a Zen 4, where sgemm packs the weights on every call and so costs much for the first row.
+  private func prior(_ kernel: Kernel, rows: Int) -> Double {
+    let rows = Double(rows)
+    let products = Double(weights.inputs) * Double(weights.outputs)
+    switch kernel {
+    case .packed: return 20 + products * (0.03 + 0.02 * rows)
+    case .sgemv, .sgemvTransposed: return (40 + products * 0.05) * rows
+    case .sgemmTransposed: return 40 + products * (0.2 + 0.02 * rows)
+    case .sgemm: return 40 + products * (0.65 + 0.02 * rows)
+    }
+  }
+
+  /// Whether two calls of so many nanoseconds end before the deadline.
+  private func fits(_ nanoseconds: Double) -> Bool { 2 * nanoseconds <= Double(deadline.since(.now)) }
+
+  /// The quickest of a few runs: others on the machine only ever slow a run down.
+  private func nanoseconds(_ body: () -> Void) -> Double {
+    let shortestRun = 2_000.0
+    let first = Stopwatch.time(1, body)
+    let calls = max(1, min(64, Int(shortestRun / max(first, 1))))
+    let runs = first < Self.cheap ? 5 : first < 20 * Self.cheap ? 2 : 0
+    var best = calls == 1 ? first : .infinity
+    for _ in 0..<runs { best = min(best, Stopwatch.time(calls, body)) }
+    return best
+  }
+}
+
+enum Stopwatch {
+  /// Nanoseconds of one of some calls.
+  static func time(_ calls: Int, _ body: () -> Void) -> Double {
+    let start = Instant.now
+    for _ in 0..<calls { body() }
+    return Double(Instant.now.since(start)) / Double(calls)
+  }
+}
