@@ -138,7 +138,7 @@ struct VersionLoader {
     }
     guard let first = models.first else {
       throw ModelError(
-        "the version has no model file; put a .pth, .safetensors or .onnx file into its folder")
+        "the version has no model file; put a .pth, .safetensors, .onnx or .pb file into its folder")
     }
     if models.count == 1 { return (first, []) }
     // An ONNX model may have its weights in files beside it.
@@ -164,8 +164,11 @@ struct VersionLoader {
   ) throws(ModelError) -> Classifier {
     do {
       let built =
-        Self.ending(model.file.name) == "onnx"
-        ? try readGraph(model.file, model.others, manifest) : try readWeights(model.file, manifest)
+        switch Self.ending(model.file.name) {
+        case "onnx": try readGraph(model.file, model.others, manifest)
+        case "pb": try readTensorFlow(model.file, manifest)
+        default: try readWeights(model.file, manifest)
+        }
       result.notes = built.notes
       return built.classifier
     } catch let error as ModelError {
@@ -178,6 +181,12 @@ struct VersionLoader {
   ) throws -> (classifier: Classifier, notes: [String]) {
     let stateDict = try WeightFile.read(file.mapping.bytes)
     result.format = stateDict.format.rawValue
+    if let architecture = manifest.architecture, architecture.type == .layers {
+      let graph = try makeGraph(
+        stateDict, layers: architecture.layers, input: manifest.inputs.first?.shape ?? [])
+      let classifier = try Classifier(graph, head: manifest.output?.activation)
+      return (classifier, stateDict.notes + classifier.notes)
+    }
     let built = try makeNetwork(
       stateDict, architecture: manifest.architecture, output: manifest.output?.activation)
     return (try Classifier(built.network), built.notes)
@@ -187,9 +196,7 @@ struct VersionLoader {
     _ file: OpenFile, _ others: [OpenFile], _ manifest: Manifest
   ) throws -> (classifier: Classifier, notes: [String]) {
     result.format = "onnx"
-    guard manifest.architecture == nil else {
-      throw ModelError("model.yaml says an architecture, but an ONNX file has its own; remove it")
-    }
+    try refuseArchitecture(manifest, "an ONNX file")
     let read = NamesRead()
     let model = try ONNXFile.read(file.kept) { name in
       read.names.insert(name)
@@ -197,8 +204,28 @@ struct VersionLoader {
     }
     let unread = others.filter { !read.names.contains($0.name) }
     guard unread.isEmpty else { throw Self.tooMany([file] + unread) }
+    return try Self.classifier(model.graph, manifest)
+  }
+
+  private mutating func readTensorFlow(
+    _ file: OpenFile, _ manifest: Manifest
+  ) throws -> (classifier: Classifier, notes: [String]) {
+    result.format = "tensorflow"
+    try refuseArchitecture(manifest, "a frozen graph")
+    return try Self.classifier(TensorFlowFile.read(file.kept).graph, manifest)
+  }
+
+  private func refuseArchitecture(_ manifest: Manifest, _ file: String) throws(ModelError) {
+    guard manifest.architecture == nil else {
+      throw ModelError("model.yaml says an architecture, but \(file) has its own; remove it")
+    }
+  }
+
+  private static func classifier(
+    _ graph: Graph, _ manifest: Manifest
+  ) throws(GraphError) -> (classifier: Classifier, notes: [String]) {
     let classifier = try Classifier(
-      model.graph, inputShape: manifest.inputs.first?.shape ?? [], output: manifest.output?.name,
+      graph, inputShape: manifest.inputs.first?.shape ?? [], output: manifest.output?.name,
       head: manifest.output?.activation)
     return (classifier, classifier.notes)
   }

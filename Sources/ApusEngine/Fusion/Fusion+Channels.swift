@@ -1,5 +1,5 @@
-/// Takes sums and products with a number for each channel into the convolution or product before them, as exporters
-/// write biases and norms in pieces: the weights and the bias can do it.
+/// Takes sums and products with a number for each channel into the convolution or product before them, as
+/// exporters write biases and norms in pieces: the weights and the bias can do it.
 func joinChannelArithmetic(_ editor: inout GraphEditor) throws(GraphError) {
   for node in editor.nodes() {
     guard let arithmetic = editor.graph.nodes[node].operation as? Arithmetic,
@@ -7,7 +7,8 @@ func joinChannelArithmetic(_ editor: inout GraphEditor) throws(GraphError) {
     else { continue }
     let inputs = editor.graph.nodes[node].inputs
     // A constant on the left of a difference or quotient is not taken from what is computed.
-    let orders = arithmetic.function == .add || arithmetic.function == .multiply ? [(0, 1), (1, 0)] : [(0, 1)]
+    let orders =
+      arithmetic.function == .add || arithmetic.function == .multiply ? [(0, 1), (1, 0)] : [(0, 1)]
     for (place, other) in orders where inputs.count == 2 && editor.hasOneReader(inputs[place]) {
       guard let constant = editor.constant(inputs[other]), constant.type.element == .float32 else { continue }
       if let conv = editor.producer(of: inputs[place], Conv.self) {
@@ -17,7 +18,9 @@ func joinChannelArithmetic(_ editor: inout GraphEditor) throws(GraphError) {
         else { continue }
         editor.remove(conv.node)
         editor.replace(node, conv.operation, inputs: joined, output: output)
-      } else if let linear = editor.producer(of: inputs[place], Linear.self), linear.operation.activation == .none {
+      } else if let linear = editor.producer(of: inputs[place], Linear.self),
+        linear.operation.activation == .none
+      {
         let operands = editor.graph.nodes[linear.node].inputs
         let axis = linear.operation.isTransposed ? 1 : 0
         guard let scaling = editor.scaling(arithmetic, constant, of: operands, channelAxis: axis),
@@ -34,8 +37,8 @@ func joinChannelArithmetic(_ editor: inout GraphEditor) throws(GraphError) {
 }
 
 extension GraphEditor {
-  /// What is done to each channel of a convolution or product; nil where the constant is another for some places of a
-  /// channel.
+  /// What is done to each channel of a convolution or product; nil where the constant is another for some
+  /// places of a channel.
   ///
   /// - Parameter channelAxis: of the weights.
   fileprivate func scaling(
@@ -49,7 +52,9 @@ extension GraphEditor {
     let rank = behind + 2
     guard constant.type.rank <= rank else { return nil }
     let shape = [Int](repeating: 1, count: rank - constant.type.rank) + constant.type.shape
-    guard shape[0] == 1, shape[1] == channels || shape[1] == 1, shape[2...].allSatisfy({ $0 == 1 }) else { return nil }
+    guard shape[0] == 1, shape[1] == channels || shape[1] == 1, shape[2...].allSatisfy({ $0 == 1 }) else {
+      return nil
+    }
     let numbers = constant.view.elements(Float.self)
     let each = (0..<channels).map { numbers[numbers.count == 1 ? 0 : $0] }
     let zeros = [Float](repeating: 0, count: channels)

@@ -2,11 +2,11 @@ import ApusEngine
 
 /// Makes a graph node by node, of ONNX's operators, for formats that have operators of their own.
 ///
-/// Each node is typed as soon as it is there, for two batches whose numbers of rows are primes: so a reader knows the
-/// shapes it goes on with, and what hangs on the batch is what differs between the two.
+/// Each node is typed as soon as it is there, for two batches whose numbers of rows are primes: so a reader
+/// knows the shapes it goes on with, and what hangs on the batch is what differs between the two.
 struct GraphBuilder {
   /// Of the operators that are made.
-  private static let opset = 18
+  private static let opset = 20
   private static let rows = [1009, 1013]
   /// Elements of what is computed while a graph is made: shapes, axes and indices, and nothing larger.
   private static let knownElements = 4096
@@ -29,7 +29,9 @@ struct GraphBuilder {
   // MARK: Values
 
   /// - Parameter shape: nil stands for the number of rows.
-  mutating func input(_ name: String, _ element: ElementType, _ shape: [Int?]) throws(GraphError) -> Graph.ValueID {
+  mutating func input(_ name: String, _ element: ElementType, _ shape: [Int?]) throws(GraphError)
+    -> Graph.ValueID
+  {
     for (batch, rows) in Self.rows.enumerated() {
       let type = try TensorType(element, shape.map { $0 ?? rows })
       typed[batch].append(KnownValue(type: type, value: nil))
@@ -65,7 +67,8 @@ struct GraphBuilder {
   ///
   /// - Throws: `GraphError` where they are not known before the graph runs.
   func integers(_ value: Graph.ValueID, _ name: String) throws(GraphError) -> [Int?] {
-    guard let first = typed[0][value].value, let second = typed[1][value].value, first.type == second.type else {
+    guard let first = typed[0][value].value, let second = typed[1][value].value, first.type == second.type
+    else {
       throw GraphError("\(name) must be constant, or hang on shapes alone")
     }
     return zip(try first.view.integers(), try second.view.integers()).map { $0 == $1 ? $0 : nil }
@@ -84,12 +87,15 @@ struct GraphBuilder {
   ) -> Bool {
     typed.allSatisfy { values in
       guard let known = try? values[numbers].value?.view.integers() else { return false }
-      return axis < values[value].type.rank && place < known.count && known[place] == values[value].type.shape[axis]
+      return axis < values[value].type.rank && place < known.count
+        && known[place] == values[value].type.shape[axis]
     }
   }
 
   /// The axis of that number, which may count from the end.
-  func axis(_ axis: Int, of value: Graph.ValueID) throws(GraphError) -> Int { try typed[0][value].type.axis(axis) }
+  func axis(_ axis: Int, of value: Graph.ValueID) throws(GraphError) -> Int {
+    try typed[0][value].type.axis(axis)
+  }
 
   // MARK: Nodes
 
@@ -132,8 +138,11 @@ struct GraphBuilder {
     }
     let types = try operation.outputTypes(known)
     guard types.count == outputs else { throw GraphError("it has \(types.count) outputs, not \(outputs)") }
-    let elements = (known.compactMap { $0?.type.count } + types.map(\.count)).reduce(0) { min($0 + $1, 1 << 48) }
-    let isKnown = operation.readsOnlyTypes || inputs.allSatisfy { $0.map { typed[batch][$0].value != nil } ?? true }
+    let elements = (known.compactMap { $0?.type.count } + types.map(\.count)).reduce(0) {
+      min($0 + $1, 1 << 48)
+    }
+    let isKnown =
+      operation.readsOnlyTypes || inputs.allSatisfy { $0.map { typed[batch][$0].value != nil } ?? true }
     guard isKnown, operation.readsOnlyTypes || elements <= Self.knownElements else {
       typed[batch] += types.map { KnownValue(type: $0, value: nil) }
       return
@@ -154,7 +163,9 @@ struct GraphBuilder {
   }
 
   /// The node that computes a value, among the last few: what is written in pieces stands close together.
-  func node(computing value: Graph.ValueID) -> Graph.Node? { nodes.suffix(16).last { $0.outputs.contains(value) } }
+  func node(computing value: Graph.ValueID) -> Graph.Node? {
+    nodes.suffix(16).last { $0.outputs.contains(value) }
+  }
 
   // MARK: The graph
 

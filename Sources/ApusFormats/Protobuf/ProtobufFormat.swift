@@ -1,4 +1,5 @@
-/// What a format of protobuf messages may hold at most, beside the tensors' numbers: those are read where they lie.
+/// What a format of protobuf messages may hold at most, beside the tensors' numbers: those are read where
+/// they lie.
 struct ProtobufFormat: Sendable {
   /// For messages.
   let name: String
@@ -23,8 +24,8 @@ struct ProtobufFormat: Sendable {
 
   /// What protobuf-c is given of a file.
   ///
-  /// - Throws: `malformed` for an empty file and with the place of what is wrong; `unsupported` for what is longer
-  ///   than the limits allow.
+  /// - Throws: `malformed` for an empty file and with the place of what is wrong; `unsupported` for what is
+  ///   longer than the limits allow.
   func skeleton(
     of file: KeptBytes, _ description: ProtobufSkeleton.Description, marking: ProtobufSkeleton.Description
   ) throws(FormatError) -> ProtobufSkeleton {

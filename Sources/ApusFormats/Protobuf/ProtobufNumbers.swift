@@ -1,7 +1,7 @@
 import ApusEngine
 
-/// Where a tensor's numbers lie in its message: in a field of bytes, as they are in memory, or in a field for their
-/// kind, packed or each on its own.
+/// Where a tensor's numbers lie in its message: in a field of bytes, as they are in memory, or in a field for
+/// their kind, packed or each on its own.
 struct ProtobufNumbers {
   /// A field that may hold a tensor's numbers.
   struct Field: Equatable, Sendable {

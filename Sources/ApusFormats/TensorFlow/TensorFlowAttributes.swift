@@ -10,7 +10,8 @@ struct TensorFlowAttributes {
   /// - Throws: `GraphError` for attributes without a name, without a value, or twice.
   init(_ node: NodeDef) throws(GraphError) {
     guard node.n_attr <= TensorFlowLimits.attributesPerNode else {
-      throw GraphError("it has \(node.n_attr) attributes; at most \(TensorFlowLimits.attributesPerNode) are read")
+      throw GraphError(
+        "it has \(node.n_attr) attributes; at most \(TensorFlowLimits.attributesPerNode) are read")
     }
     for (key, value) in node.attributes {
       guard !key.isEmpty, let value, value.value_case != TENSORFLOW__ATTR_VALUE__VALUE__NOT_SET else {
@@ -24,8 +25,8 @@ struct TensorFlowAttributes {
     }
   }
 
-  /// Refuses what an operator does not know: it could change what is computed. Types of elements do not, as they are
-  /// those of the inputs, nor does what begins with _.
+  /// Refuses what an operator does not know: it could change what is computed. Types of elements do not, as
+  /// they are those of the inputs, nor does what begins with _.
   ///
   /// - Throws: `GraphError` that names the first other attribute.
   func only(_ names: [String]) throws(GraphError) {
@@ -61,7 +62,9 @@ struct TensorFlowAttributes {
   }
 
   func ints(_ name: String) throws(GraphError) -> [Int]? {
-    guard let list = try value(name, TENSORFLOW__ATTR_VALUE__VALUE_LIST, "a list")?.list?.pointee else { return nil }
+    guard let list = try value(name, TENSORFLOW__ATTR_VALUE__VALUE_LIST, "a list")?.list?.pointee else {
+      return nil
+    }
     guard list.n_s + list.n_f + list.n_b + list.n_type + list.n_shape == 0 else {
       throw GraphError("the attribute '\(name)' is not a list of whole numbers")
     }

@@ -1,14 +1,16 @@
 package import ApusEngine
 import CTensorFlowProto
 
-/// A frozen graph of TensorFlow (`GraphDef`), read into a graph. Nothing of it is computed here, and nothing is read
-/// but the bytes that are given.
+/// A frozen graph of TensorFlow (`GraphDef`), read into a graph. Nothing of it is computed here, and nothing
+/// is read but the bytes that are given.
 ///
-/// How: as an ONNX file is read. The file is walked along TensorFlow's schema and checked (`ProtobufSkeleton`), what is
-/// left without the tensors' numbers is decoded by protobuf-c in bounded memory, and that becomes a graph
-/// (`TensorFlowGraph`) of ONNX's operators, whose constants lie in the file (`TensorFlowTensors`).
+/// How: as an ONNX file is read. The file is walked along TensorFlow's schema and checked
+/// (`ProtobufSkeleton`), what is left without the tensors' numbers is decoded by protobuf-c in bounded
+/// memory, and that becomes a graph (`TensorFlowGraph`) of ONNX's operators, whose constants lie in the file
+/// (`TensorFlowTensors`).
 package struct TensorFlowFile: Sendable {
-  /// Its inputs are the placeholders, its outputs what no node reads, under the names that they have in the file.
+  /// Its inputs are the placeholders, its outputs what no node reads, under the names that they have in the
+  /// file.
   package let graph: Graph
   /// The version of TensorFlow's graphs that wrote the file; 0 where it does not say.
   package let producer: Int
@@ -43,7 +45,9 @@ package struct TensorFlowFile: Sendable {
     if file.starts(with: [0x89] + Array("HDF\r\n".utf8)) {
       throw .unsupported("a file of Keras in HDF5; \(hint)")
     }
-    if file.starts(with: Array("PK\u{3}\u{4}".utf8)) { throw .unsupported("a zip archive, as Keras saves; \(hint)") }
+    if file.starts(with: Array("PK\u{3}\u{4}".utf8)) {
+      throw .unsupported("a zip archive, as Keras saves; \(hint)")
+    }
     // A SavedModel begins with its version, a graph with a node.
     var reader = ProtobufReader(file)
     if let first = try? reader.next(), first.number == 1, first.wireType == .varint {

@@ -1,8 +1,8 @@
 import ApusEngine
 import CTensorFlowProto
 
-/// Makes a graph of a `GraphDef`: placeholders become inputs, constants constants, and every other node that is needed
-/// one or more of ONNX's operators.
+/// Makes a graph of a `GraphDef`: placeholders become inputs, constants constants, and every other node that
+/// is needed one or more of ONNX's operators.
 struct TensorFlowGraph {
   private let messages: [NodeDef]
   private let nodes: TensorFlowNodes
@@ -54,7 +54,8 @@ struct TensorFlowGraph {
     try scope.attributes.only(["shape"])
     guard let element = try scope.attributes.type("dtype") else { throw GraphError("it has no type") }
     guard let shape = try scope.attributes.shape("shape")?.sizes else {
-      throw GraphError("an input needs a shape; freeze the model with one, of which only the batch may be open")
+      throw GraphError(
+        "an input needs a shape; freeze the model with one, of which only the batch may be open")
     }
     scope.give(try scope.builder.input(node.name, element, shape))
   }
@@ -70,7 +71,9 @@ struct TensorFlowGraph {
   }
 
   /// The graph's outputs, by their names in the file.
-  private mutating func outputs(of results: [Int]) throws(GraphError) -> [(value: Graph.ValueID, name: String)] {
+  private mutating func outputs(of results: [Int]) throws(GraphError) -> [(
+    value: Graph.ValueID, name: String
+  )] {
     var outputs: [(value: Graph.ValueID, name: String)] = []
     var seen: Set<Graph.ValueID> = []
     for result in results {
@@ -97,12 +100,16 @@ struct TensorFlowGraph {
 
   // MARK: What is not computed
 
-  private static let calls: Set = ["PartitionedCall", "StatefulPartitionedCall", "SymbolicGradient", "RemoteCall"]
+  private static let calls: Set = [
+    "PartitionedCall", "StatefulPartitionedCall", "SymbolicGradient", "RemoteCall",
+  ]
   private static let variables: Set = [
-    "VarHandleOp", "ReadVariableOp", "ResourceGather", "Variable", "VariableV2", "AssignVariableOp", "RestoreV2",
+    "VarHandleOp", "ReadVariableOp", "ResourceGather", "Variable", "VariableV2", "AssignVariableOp",
+    "RestoreV2",
   ]
   private static let control: Set = [
-    "While", "StatelessWhile", "If", "StatelessIf", "Case", "Enter", "Exit", "NextIteration", "Switch", "Merge",
+    "While", "StatelessWhile", "If", "StatelessIf", "Case", "Enter", "Exit", "NextIteration", "Switch",
+    "Merge",
     "LoopCond",
   ]
 
@@ -116,7 +123,8 @@ struct TensorFlowGraph {
     if Self.control.contains(name) { return GraphError("loops and branches are not computed here") }
     let why =
       name.hasPrefix("_")
-      ? "TensorFlow's optimizer wrote this operator for its own kernels; \(TensorFlowFile.hint). These are computed"
+      ? "TensorFlow's optimizer wrote this operator for its own kernels; \(TensorFlowFile.hint). These are "
+        + "computed"
       : "this operator is not computed here; these are"
     return GraphError("\(why): \(TensorFlowOperators.names.joined(separator: ", "))")
   }

@@ -100,7 +100,8 @@ struct TensorFlowNodes {
           isBegun[input] = true
           path.append((input, 0))
         } else if !isDone[input] {
-          throw failure(input, "what it computes is read by what it reads: a cycle, which is not computed here")
+          throw failure(
+            input, "what it computes is read by what it reads: a cycle, which is not computed here")
         }
       }
     }
@@ -108,7 +109,8 @@ struct TensorFlowNodes {
   }
 }
 
-/// What an input says: `NODE`, which is its first output, `NODE:PLACE`, or `^NODE`, which only must run before.
+/// What an input says: `NODE`, which is its first output, `NODE:PLACE`, or `^NODE`, which only must run
+/// before.
 private struct Source {
   let node: String
   /// nil: nothing of it is read.

@@ -28,23 +28,24 @@ enum TensorFlowOperators {
 
   // MARK: The input as it is
 
-  /// With the attribute that it may have. Of PlaceholderWithDefault it is what is given where a caller gives nothing,
-  /// as none here does.
-  private static let same = [
-    ("Identity", ""), ("Snapshot", ""), ("StopGradient", ""), ("PreventGradient", "message"),
-    ("CheckNumerics", "message"), ("EnsureShape", "shape"), ("PlaceholderWithDefault", "shape"),
-  ].map { name, attribute in
-    TensorFlowOperator(name) { (scope) throws(GraphError) in
-      try scope.expect(inputs: 1)
-      try scope.attributes.only([attribute])
-      scope.give(try scope.value(0))
-    }
-  } + [
-    TensorFlowOperator("IdentityN") { (scope) throws(GraphError) in
-      try scope.attributes.only(["T"])
-      for input in scope.inputs { scope.give(try scope.value(input)) }
-    }
-  ]
+  /// With the attribute that it may have. Of PlaceholderWithDefault it is what is given where a caller gives
+  /// nothing, as none here does.
+  private static let same =
+    [
+      ("Identity", ""), ("Snapshot", ""), ("StopGradient", ""), ("PreventGradient", "message"),
+      ("CheckNumerics", "message"), ("EnsureShape", "shape"), ("PlaceholderWithDefault", "shape"),
+    ].map { name, attribute in
+      TensorFlowOperator(name) { (scope) throws(GraphError) in
+        try scope.expect(inputs: 1)
+        try scope.attributes.only([attribute])
+        scope.give(try scope.value(0))
+      }
+    } + [
+      TensorFlowOperator("IdentityN") { (scope) throws(GraphError) in
+        try scope.attributes.only(["T"])
+        for input in scope.inputs { scope.give(try scope.value(input)) }
+      }
+    ]
 
   // MARK: Functions of each element
 
@@ -52,7 +53,8 @@ enum TensorFlowOperators {
   private static let named = [
     ("Relu", "Relu"), ("Elu", "Elu"), ("Selu", "Selu"), ("Sigmoid", "Sigmoid"), ("Tanh", "Tanh"),
     ("Softplus", "Softplus"), ("Softsign", "Softsign"), ("Exp", "Exp"), ("Log", "Log"), ("Erf", "Erf"),
-    ("Sqrt", "Sqrt"), ("Neg", "Neg"), ("Abs", "Abs"), ("Floor", "Floor"), ("Ceil", "Ceil"), ("Round", "Round"),
+    ("Sqrt", "Sqrt"), ("Neg", "Neg"), ("Abs", "Abs"), ("Floor", "Floor"), ("Ceil", "Ceil"),
+    ("Round", "Round"),
     ("Rint", "Round"), ("Sign", "Sign"), ("Reciprocal", "Reciprocal"), ("Inv", "Reciprocal"),
     ("LogicalNot", "Not"),
   ].map { name, other in
@@ -135,7 +137,8 @@ enum TensorFlowOperators {
 
   private static func pair(
     _ name: String,
-    _ make: @escaping @Sendable (inout TensorFlowScope, Graph.ValueID, Graph.ValueID) throws(GraphError)
+    _ make:
+      @escaping @Sendable (inout TensorFlowScope, Graph.ValueID, Graph.ValueID) throws(GraphError)
       -> Graph.ValueID
   ) -> TensorFlowOperator {
     TensorFlowOperator(name) { (scope) throws(GraphError) in

@@ -63,16 +63,22 @@ extension TensorFlowScope {
     let input = try isMoved ? channelsFirst(0) : plain(0)
     let pads = try numbers(1, "paddings")
     let rank = builder.rank(input)
-    guard pads.count == 2 * rank else { throw GraphError("\(pads.count) pads do not go with \(rank) dimensions") }
+    guard pads.count == 2 * rank else {
+      throw GraphError("\(pads.count) pads do not go with \(rank) dimensions")
+    }
     guard !pads.contains(where: { $0 < 0 }) else { throw GraphError("one of the pads \(pads) is negative") }
     let axes = isMoved ? [0, 3, 1, 2] : Array(0..<rank)
     let places = try constant(axes.map { pads[2 * $0] } + axes.map { pads[2 * $0 + 1] })
     let value = try node.operatorName == "PadV2" ? plain(2) : nil
-    give(try emit("Pad", [input, places] + (value.map { [$0] } ?? []), ["mode": .string(mode)]), isMoved: isMoved)
+    give(
+      try emit("Pad", [input, places] + (value.map { [$0] } ?? []), ["mode": .string(mode)]), isMoved: isMoved
+    )
   }
 
   /// A slice, then without the dimensions of which one element is taken, then with new ones.
-  fileprivate mutating func apply(_ slice: StridedSlice, to input: Graph.ValueID) throws(GraphError) -> Graph.ValueID {
+  fileprivate mutating func apply(_ slice: StridedSlice, to input: Graph.ValueID) throws(GraphError)
+    -> Graph.ValueID
+  {
     var value = input
     if !slice.axes.isEmpty {
       value = try emit(
@@ -89,8 +95,9 @@ extension TensorFlowScope {
 }
 
 /// What StridedSlice takes of a tensor, one entry of its lists after the other (tensorflow/core/util/
-/// strided_slice_op.h): a bit of a mask says that a start or end counts for nothing, that the entry stands for all
-/// dimensions that are not named, that it makes a new one, or that it takes one element and drops the dimension.
+/// strided_slice_op.h): a bit of a mask says that a start or end counts for nothing, that the entry stands
+/// for all dimensions that are not named, that it makes a new one, or that it takes one element and drops the
+/// dimension.
 private struct StridedSlice {
   struct Axis {
     let axis: Int
@@ -108,7 +115,8 @@ private struct StridedSlice {
   init(
     begin: [Int], end: [Int], strides: [Int], attributes: TensorFlowAttributes, rank: Int
   ) throws(GraphError) {
-    guard begin.count == end.count, begin.count == strides.count, begin.count <= 2 * TensorType.maximumRank else {
+    guard begin.count == end.count, begin.count == strides.count, begin.count <= 2 * TensorType.maximumRank
+    else {
       throw GraphError("begin, end and strides are not equally many, or too many")
     }
     func isMarked(_ mask: String, _ entry: Int) throws(GraphError) -> Bool {
@@ -141,7 +149,8 @@ private struct StridedSlice {
         axes.append(
           Axis(
             axis: axis, start: try isMarked("begin_mask", entry) ? (isForward ? 0 : .max) : begin[entry],
-            end: try isMarked("end_mask", entry) ? (isForward ? .max : .min) : end[entry], step: strides[entry]))
+            end: try isMarked("end_mask", entry) ? (isForward ? .max : .min) : end[entry],
+            step: strides[entry]))
         axis += 1
         result += 1
       }

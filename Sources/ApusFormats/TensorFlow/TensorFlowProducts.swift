@@ -7,7 +7,9 @@ extension TensorFlowOperators {
     [
       TensorFlowOperator("MatMul") { (scope) throws(GraphError) in
         try scope.expect(inputs: 2)
-        try scope.attributes.only(["transpose_a", "transpose_b", "grad_a", "grad_b", "a_is_sparse", "b_is_sparse"])
+        try scope.attributes.only([
+          "transpose_a", "transpose_b", "grad_a", "grad_b", "a_is_sparse", "b_is_sparse",
+        ])
         let (a, b) = (try scope.plain(0), try scope.plain(1))
         guard scope.builder.rank(a) == 2, scope.builder.rank(b) == 2 else {
           throw GraphError("it multiplies matrices of 2 dimensions")
@@ -30,7 +32,8 @@ extension TensorFlowOperators {
         }
         let input = try scope.plain(0)
         let behind = max(0, scope.builder.rank(input) - 2)
-        let column = behind == 0 ? bias : try scope.emit("Unsqueeze", [bias, scope.constant(Array(1...behind))])
+        let column =
+          behind == 0 ? bias : try scope.emit("Unsqueeze", [bias, scope.constant(Array(1...behind))])
         scope.give(try scope.emit("Add", [input, column]))
       },
     ]

@@ -24,7 +24,8 @@ extension TensorFlowOperators {
         try scope.expect(inputs: 2)
         try scope.attributes.only(["sorted"])
         let count = try scope.constant([scope.number(1, "k")])
-        let found = try scope.builder.add("TopK", [scope.plain(0), count], outputs: 2, named: scope.node.name)
+        let found = try scope.builder.add(
+          "TopK", [scope.plain(0), count], outputs: 2, named: scope.node.name)
         scope.give(found[0])
         scope.give(try scope.cast(found[1], to: scope.attributes.type("index_type") ?? .int32))
       }
@@ -54,8 +55,8 @@ extension TensorFlowScope {
     let image = try channelsFirst(0)
     var axes: Set<Int> = []
     for axis in numbers { axes.insert(try builder.axis(axis, of: image)) }
-    // Of an image with channels first, what is left is in TensorFlow's order where all dimensions are kept, where the
-    // channels go, or where both others do.
+    // Of an image with channels first, what is left is in TensorFlow's order where all dimensions are kept,
+    // where the channels go, or where both others do.
     if axes == [1, 2], let pool = ["ReduceMean": "GlobalAveragePool", "ReduceMax": "GlobalMaxPool"][name],
       builder.element(image).isFloatingPoint
     {

@@ -1,7 +1,8 @@
 import ApusEngine
 
-/// A value of TensorFlow's graph. Images may be there in two forms: TensorFlow's, which has channels last as a rule,
-/// and that of ONNX's convolutions, with channels first. Each is made of the other when it is asked for.
+/// A value of TensorFlow's graph. Images may be there in two forms: TensorFlow's, which has channels last as
+/// a rule, and that of ONNX's convolutions, with channels first. Each is made of the other when it is asked
+/// for.
 struct TensorFlowValue {
   /// As TensorFlow has it.
   var plain: Graph.ValueID?
@@ -81,7 +82,8 @@ struct TensorFlowScope {
     return other
   }
 
-  /// Whether an input is there with channels first alone: what need not be moved back is computed with as it is.
+  /// Whether an input is there with channels first alone: what need not be moved back is computed with as it
+  /// is.
   func isMoved(_ input: Int) throws(GraphError) -> Bool { try value(input).plain == nil }
 
   func areAnyMoved(_ inputs: [Int]) throws(GraphError) -> Bool {
@@ -89,7 +91,8 @@ struct TensorFlowScope {
     return false
   }
 
-  /// The dimensions in another order. Where all that change places but one are of size 1, the numbers stay in place.
+  /// The dimensions in another order. Where all that change places but one are of size 1, the numbers stay in
+  /// place.
   private mutating func moved(_ value: Graph.ValueID, _ order: [Int]) throws(GraphError) -> Graph.ValueID {
     let shape = builder.shape(value)
     let sizes = order.map { shape[$0] }
@@ -100,8 +103,8 @@ struct TensorFlowScope {
     return try emit("Reshape", [value, constant([0] + sizes.dropFirst().compactMap { $0 })])
   }
 
-  /// Inputs as one shape that broadcasts as TensorFlow does: with channels first where one of them is there in that
-  /// form alone, in which case all have at most 4 dimensions.
+  /// Inputs as one shape that broadcasts as TensorFlow does: with channels first where one of them is there
+  /// in that form alone, in which case all have at most 4 dimensions.
   mutating func aligned(
     _ inputs: [Int]
   ) throws(GraphError) -> (values: [Graph.ValueID], areMoved: Bool) {

@@ -18,7 +18,9 @@ extension TensorFlowOperators {
         return scope.give(try scope.emit("Squeeze", [scope.channelsFirst(0), scope.constant([2, 3])]))
       }
       let input = try scope.plain(0)
-      if axes.isEmpty { axes = scope.builder.shape(input).indices.filter { scope.builder.shape(input)[$0] == 1 } }
+      if axes.isEmpty {
+        axes = scope.builder.shape(input).indices.filter { scope.builder.shape(input)[$0] == 1 }
+      }
       guard !axes.isEmpty else { return scope.give(input) }
       scope.give(try scope.emit("Squeeze", [input, scope.constant(axes)]))
     },
@@ -78,8 +80,8 @@ extension TensorFlowOperators {
 }
 
 extension TensorFlowScope {
-  /// The shape that the second input wants of a value, in ONNX's form: -1 for what follows from the number of elements,
-  /// 0 for a size as it was.
+  /// The shape that the second input wants of a value, in ONNX's form: -1 for what follows from the number of
+  /// elements, 0 for a size as it was.
   fileprivate mutating func wanted(of input: Graph.ValueID) throws(GraphError) -> [Int] {
     let target = try plain(1)
     var sizes: [Int] = []
@@ -91,7 +93,9 @@ extension TensorFlowScope {
       } else if builder.isSize(ofAxis: axis, in: input, theNumber: axis, of: target) {
         sizes.append(0)
       } else {
-        guard !isOpen, !sizes.contains(-1) else { throw GraphError("two sizes of the shape hang on the batch") }
+        guard !isOpen, !sizes.contains(-1) else {
+          throw GraphError("two sizes of the shape hang on the batch")
+        }
         sizes.append(-1)
       }
     }

@@ -1,8 +1,8 @@
 import ApusEngine
 import CTensorFlowProto
 
-/// Makes tensors of `TensorProto` messages. Their elements stay in the file where they lie there as in memory; they
-/// are copied where that is not aligned, and decoded where it is another form.
+/// Makes tensors of `TensorProto` messages. Their elements stay in the file where they lie there as in
+/// memory; they are copied where that is not aligned, and decoded where it is another form.
 struct TensorFlowTensors {
   let file: KeptBytes
   /// Ranges of the tensors' messages in the file, by their marks.
@@ -47,7 +47,9 @@ struct TensorFlowTensors {
     }
     guard data.count <= type.count else {
       throw GraphError(
-        "its \(data.source?.name ?? "") has \(data.count) numbers; its shape \(type.shape) takes \(type.count)")
+        "its \(data.source?.name ?? "") has \(data.count) numbers; its shape \(type.shape) takes "
+          + "\(type.count)"
+      )
     }
     if data.count == type.count, let whole = data.whole {
       return Tensor(type, copyingIfNeeded: whole.bytes, file.owner)
@@ -69,7 +71,9 @@ struct TensorFlowTensors {
     try data.fill(tensor.mutableView)
     guard data.count > 0 else { return tensor }
     let last = tensor.start + (data.count - 1) * size
-    for place in data.count..<type.count { (tensor.start + place * size).copyMemory(from: last, byteCount: size) }
+    for place in data.count..<type.count {
+      (tensor.start + place * size).copyMemory(from: last, byteCount: size)
+    }
     return tensor
   }
 }

@@ -65,7 +65,9 @@ extension TensorFlowAttributes {
   }
 
   /// What ONNX calls `auto_pad` or `pads`.
-  fileprivate func padding(_ format: TensorFlowImageFormat) throws(GraphError) -> [String: Attributes.Attribute] {
+  fileprivate func padding(_ format: TensorFlowImageFormat) throws(GraphError) -> [String: Attributes
+    .Attribute]
+  {
     let explicit = try ints("explicit_paddings") ?? []
     switch try string("padding") {
     case "SAME": return ["auto_pad": .string("SAME_UPPER")]
@@ -105,7 +107,9 @@ extension TensorFlowScope {
     try expect(inputs: 2)
     let value = try plain(1)
     let shape = builder.shape(value).compactMap { $0 }
-    guard builder.rank(value) == 4, shape.count == 4 else { throw GraphError("a filter has 4 fixed dimensions") }
+    guard builder.rank(value) == 4, shape.count == 4 else {
+      throw GraphError("a filter has 4 fixed dimensions")
+    }
     return (value, shape)
   }
 

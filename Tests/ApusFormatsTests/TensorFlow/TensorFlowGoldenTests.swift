@@ -27,7 +27,7 @@ struct TensorFlowGoldenTests {
     #expect(output.type.shape == [5, classes])
     #expect(difference(output.view.elements(Float.self).map(Double.init), expected) <= Self.tolerance)
     for isPlain in [true, false] {
-      let program = try Program(graph, isPlain: isPlain)
+      let program = try isPlain ? Program(plainly: graph) : Program(graph)
       #expect(program.inputs == inputs && program.outputs == classes)
       let answers = try bytes.withUnsafeBytes { try run(program, 5, $0) }
       #expect(difference(answers.map(Double.init), expected) <= Self.tolerance, "plain: \(isPlain)")
@@ -103,7 +103,8 @@ struct TensorFlowGoldenTests {
     _ graph: Graph, _ place: Int, _ inputs: [Tensor], _ expected: Case.Numbers
   ) throws {
     guard graph.inputs.count == 1, expected.type == "float32", expected.shape.count >= 2,
-      let rows = inputs[0].type.shape.first, graph.inputs[0].shape.first == .some(nil), rows == expected.shape[0]
+      let rows = inputs[0].type.shape.first, graph.inputs[0].shape.first == .some(nil),
+      rows == expected.shape[0]
     else { return }
     let program = try Program(graph, output: graph.outputs[place])
     let bytes = UnsafeRawBufferPointer(start: inputs[0].start, count: inputs[0].type.byteCount)

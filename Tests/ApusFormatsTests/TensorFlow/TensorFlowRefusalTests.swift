@@ -23,7 +23,10 @@ struct TensorFlowRefusalTests {
         "node y (Relu): it reads output 1 of a node that does not give so many here",
         TF.graph([TF.input(), TF.node("Relu", "y", ["x:1"])])
       ),
-      ("node y (Relu): it has 2 inputs, and takes 1", TF.graph([TF.input(), TF.node("Relu", "y", ["x", "x"])])),
+      (
+        "node y (Relu): it has 2 inputs, and takes 1",
+        TF.graph([TF.input(), TF.node("Relu", "y", ["x", "x"])])
+      ),
       (
         "node y (Relu): the attribute 'odd' is not known here",
         TF.graph([TF.input(), TF.node("Relu", "y", ["x"], [TF.int("odd", 1)])])
@@ -118,7 +121,10 @@ struct TensorFlowRefusalTests {
           TF.input(), TF.input("z", type: 3, [1]), TF.node("Mean", "y", ["x", "z"]),
         ])
       ),
-      ("there is no axis 7", TF.graph([TF.input(), TF.integers("a", [7]), TF.node("Mean", "y", ["x", "a"])])),
+      (
+        "there is no axis 7",
+        TF.graph([TF.input(), TF.integers("a", [7]), TF.node("Mean", "y", ["x", "a"])])
+      ),
       (
         "the axis is one number, not 2",
         TF.graph([TF.input(), TF.integers("a", [1, 2]), TF.node("ExpandDims", "y", ["x", "a"])])
@@ -161,13 +167,22 @@ struct TensorFlowRefusalTests {
         "it multiplies matrices of 2 dimensions",
         TF.graph([TF.input("x", [-1, 2, 4]), TF.node("MatMul", "y", ["x", "x"])])
       ),
-      ("numbers are rounded", TF.graph([TF.input(), TF.node("Cast", "y", ["x"], [
-        TF.type("DstT", 19), TF.flag("Truncate", true),
-      ])])),
+      (
+        "numbers are rounded",
+        TF.graph([
+          TF.input(),
+          TF.node(
+            "Cast", "y", ["x"],
+            [
+              TF.type("DstT", 19), TF.flag("Truncate", true),
+            ]),
+        ])
+      ),
     ] as [(String, [UInt8])])
   func operators(message: String, file: [UInt8]) {
     let refusal = tensorFlowRefusal(file)
-    #expect(refusal?.contains(message) == true && refusal?.hasPrefix("node y (") == true, "\(refusal ?? "read")")
+    #expect(
+      refusal?.contains(message) == true && refusal?.hasPrefix("node y (") == true, "\(refusal ?? "read")")
   }
 
   @Test("What only checks need is not computed, and what runs before counts for nothing")
@@ -178,7 +193,8 @@ struct TensorFlowRefusalTests {
         TF.node("Fancy", "odd", ["x"]), TF.node("Assert", "check", ["odd"]), TF.input(),
         TF.node("Identity", "first", ["y:0"]), TF.node("Identity", "second", ["y"]),
         TF.node("Identity", "third", ["x"]),
-      ])).graph
+      ])
+    ).graph
     #expect(graph.outputs.map { graph.values[$0].name } == ["first", "second", "third"])
     let x = try Tensor([-1, 2, -3, 4] as [Float], [1, 4])
     let outputs = try evaluate(graph, [x]).map { Array($0.view.elements(Float.self)) }

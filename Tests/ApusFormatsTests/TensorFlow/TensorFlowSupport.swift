@@ -41,7 +41,8 @@ enum TF {
   }
 
   static func input(_ name: String = "x", type: Int = 1, _ sizes: [Int] = [-1, 4]) -> [UInt8] {
-    node("Placeholder", name, [], [Self.type("dtype", type), attribute("shape", Proto.bytes(7, shape(sizes)))])
+    node(
+      "Placeholder", name, [], [Self.type("dtype", type), attribute("shape", Proto.bytes(7, shape(sizes)))])
   }
 
   static func constant(_ name: String, _ type: Int, _ shape: [Int], _ data: [UInt8]) -> [UInt8] {
@@ -98,5 +99,7 @@ func run(_ program: Program, _ rows: Int, _ input: UnsafeRawBufferPointer) throw
 /// The largest difference, for numbers above 1 as a part of the number.
 func difference(_ found: [Double], _ expected: [Double]) -> Double {
   guard found.count == expected.count else { return .infinity }
-  return zip(found, expected).map { abs($0 - $1) / max(1, abs($1)) }.reduce(0) { $0 < $1 || $1.isNaN ? $1 : $0 }
+  return zip(found, expected).map { abs($0 - $1) / max(1, abs($1)) }.reduce(0) {
+    $0 < $1 || $1.isNaN ? $1 : $0
+  }
 }

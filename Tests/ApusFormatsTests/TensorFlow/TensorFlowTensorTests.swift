@@ -30,7 +30,8 @@ struct TensorFlowTensorTests {
 
   @Test("Numbers in fields of their kind, of which the last stands for all that are missing")
   func fields() throws {
-    #expect(try elements(1, [2, 2], Proto.float(5, 1.5) + Proto.float(5, -2)) == [1.5, -2, -2, -2] as [Float])
+    #expect(
+      try elements(1, [2, 2], Proto.float(5, 1.5) + Proto.float(5, -2)) == [1.5, -2, -2, -2] as [Float])
     #expect(try elements(1, [3], []) == [0, 0, 0] as [Float])
     #expect(try elements(1, [], Proto.float(5, 7)) == [7 as Float])
     #expect(try elements(2, [1], Proto.bytes(6, littleEndian((2.5 as Double).bitPattern))) == [2.5 as Double])
@@ -59,7 +60,8 @@ struct TensorFlowTensorTests {
       let tensor = try #require(graph.values.compactMap(\.constant).first)
       #expect(Array(tensor.view.elements(Float.self)) == [1, 2, 3])
       let start = memory.kept.bytes.baseAddress!
-      inPlace += UnsafeRawPointer(tensor.start) >= start && UnsafeRawPointer(tensor.start) < start + file.count ? 1 : 0
+      inPlace +=
+        UnsafeRawPointer(tensor.start) >= start && UnsafeRawPointer(tensor.start) < start + file.count ? 1 : 0
     }
     #expect(inPlace == 1)
   }
@@ -72,7 +74,8 @@ struct TensorFlowTensorTests {
     #expect(refusal(1, [2], Proto.bytes(4, [0, 0, 0, 0]))?.contains("4 bytes; float32 [2] takes 8") == true)
     #expect(refusal(1, [1], Proto.bytes(5, littleEndian([1, 2])))?.contains("has 2 numbers") == true)
     #expect(refusal(1, [1], Proto.int(7, 1))?.contains("in int_val, where none of float32 belong") == true)
-    #expect(refusal(3, [1], Proto.int(7, 1) + Proto.bytes(4, [1, 0, 0, 0]))?.contains("and again in") == true)
+    #expect(
+      refusal(3, [1], Proto.int(7, 1) + Proto.bytes(4, [1, 0, 0, 0]))?.contains("and again in") == true)
     #expect(refusal(6, [1], Proto.int(7, 300))?.contains("beyond its type") == true)
     #expect(refusal(1, [-1], [])?.contains("open sizes") == true)
     #expect(refusal(1, [1 << 40, 4], [])?.contains("too many elements") == true)
