@@ -18,7 +18,7 @@ help:
 	@echo "make fuzz    fuzz the readers of weight files, frames, texts, JSON and log lines for a minute each (FUZZ_SECONDS=60)"
 	@echo "make soak    the long form: fuzzing for 10 minutes each, the tests ten times and under both sanitizers"
 	@echo "make sslyze  let sslyze, from PyPI, look for weak TLS"
-	@echo "make proto   generate the protobuf-c code from proto/apus.proto and proto/onnx.proto"
+	@echo "make proto   generate the protobuf-c code from proto/apus.proto, proto/onnx.proto and proto/tensorflow.proto"
 
 setup:
 	@missing=""; for package in $(PACKAGES); do \
@@ -37,19 +37,23 @@ build: setup
 # Generated code is committed, so that a build needs no generator.
 proto: setup
 	@rm -rf .build/proto && mkdir -p .build/proto
-	protoc-c --proto_path=proto --c_out=.build/proto proto/apus.proto proto/onnx.proto
+	protoc-c --proto_path=proto --c_out=.build/proto proto/apus.proto proto/onnx.proto proto/tensorflow.proto
 	cp .build/proto/apus.pb-c.c Sources/CApusProto/
 	cp .build/proto/apus.pb-c.h Sources/CApusProto/include/
 	cp .build/proto/onnx.pb-c.c Sources/COnnxProto/
 	cp .build/proto/onnx.pb-c.h Sources/COnnxProto/include/
+	cp .build/proto/tensorflow.pb-c.c Sources/CTensorFlowProto/
+	cp .build/proto/tensorflow.pb-c.h Sources/CTensorFlowProto/include/
 
 proto-check: setup
 	@rm -rf .build/proto && mkdir -p .build/proto
-	@protoc-c --proto_path=proto --c_out=.build/proto proto/apus.proto proto/onnx.proto
+	@protoc-c --proto_path=proto --c_out=.build/proto proto/apus.proto proto/onnx.proto proto/tensorflow.proto
 	@cmp .build/proto/apus.pb-c.c Sources/CApusProto/apus.pb-c.c && \
 	 cmp .build/proto/apus.pb-c.h Sources/CApusProto/include/apus.pb-c.h && \
 	 cmp .build/proto/onnx.pb-c.c Sources/COnnxProto/onnx.pb-c.c && \
-	 cmp .build/proto/onnx.pb-c.h Sources/COnnxProto/include/onnx.pb-c.h || \
+	 cmp .build/proto/onnx.pb-c.h Sources/COnnxProto/include/onnx.pb-c.h && \
+	 cmp .build/proto/tensorflow.pb-c.c Sources/CTensorFlowProto/tensorflow.pb-c.c && \
+	 cmp .build/proto/tensorflow.pb-c.h Sources/CTensorFlowProto/include/tensorflow.pb-c.h || \
 	 { echo "proto-check: the generated code is not current; run make proto"; exit 1; }
 
 # Debian's Python, which has Debian's numpy and pytest; the client needs nothing else.
@@ -155,7 +159,7 @@ sslyze: build
 	@[ -x .build/sslyze/bin/sslyze ] || { /usr/bin/python3 -m venv .build/sslyze && .build/sslyze/bin/pip install -q sslyze==6.3.1; }
 	.build/sslyze/bin/python Tests/Sslyze/scan.py .build/release/apus models/repository
 
-FUZZ_TARGETS := json logs onnx platform pytorch safetensors store text tls wire
+FUZZ_TARGETS := json logs onnx platform pytorch safetensors store tensorflow text tls wire
 FUZZ_SECONDS ?= 60
 
 # A crash hangs in Swift's backtracer unless backtraces are off.

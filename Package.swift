@@ -46,6 +46,7 @@ let package = Package(
     .target(name: "CSingleThreadedBLAS"),
     .target(name: "CApusProto", dependencies: ["CProtobufC"]),
     .target(name: "COnnxProto", dependencies: ["CProtobufC"]),
+    .target(name: "CTensorFlowProto", dependencies: ["CProtobufC"]),
 
     // Layers 1 to 5: each imports only from above; Tests/HygieneTests checks it.
     module("ApusBase", ["CLinux"]),
@@ -59,7 +60,7 @@ let package = Package(
     module("ApusJSON", []),
     module("ApusMetrics", []),
     module("ApusEngine", ["ApusBase", "CApusKernels", "COpenBLAS", "CSingleThreadedBLAS"]),
-    module("ApusFormats", ["ApusBase", "ApusEngine", "COnnxProto"]),
+    module("ApusFormats", ["ApusBase", "ApusEngine", "COnnxProto", "CTensorFlowProto"]),
     module("ApusFeatures", ["ApusBase"]),
     module(
       "ApusModels",

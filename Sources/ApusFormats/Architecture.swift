@@ -5,15 +5,20 @@ package struct Architecture: Sendable, Equatable {
   package enum Kind: String, Sendable, CaseIterable {
     /// Linear layers in the file's order, weight and bias paired by name.
     case mlp
+    /// Layers of any kind that the description lists.
+    case layers
   }
 
   package var type: Kind
-  /// Between the layers; the last one has none.
+  /// Of an mlp, between the layers; the last one has none.
   package var activation: Activation
+  /// In order; of an mlp none, as the file has them.
+  package var layers: [LayerDescription]
 
-  package init(type: Kind, activation: Activation) {
+  package init(type: Kind, activation: Activation, layers: [LayerDescription] = []) {
     self.type = type
     self.activation = activation
+    self.layers = layers
   }
 }
 
@@ -41,8 +46,9 @@ package func makeNetwork(
   for (index, layer) in layers.enumerated() {
     built.append(
       Network.Layer(
-        name: layer.name, inputs: layer.inputs, outputs: layer.outputs, weights: try numbers(layer.weight),
-        bias: try layer.bias.map(numbers) ?? [],
+        name: layer.name, inputs: layer.inputs, outputs: layer.outputs,
+        weights: try soundNumbers(layer.weight),
+        bias: try layer.bias.map(soundNumbers) ?? [],
         activation: index == layers.count - 1 ? .none : activation))
   }
   let network: Network
@@ -115,7 +121,9 @@ private func checkLinear(_ tensor: WeightTensor, role: String) throws(FormatErro
   let name = printable(tensor.name)
   let described = "\(tensor.elementType.rawValue) of shape \(printable(tensor.shape))"
   func unsupported(_ kind: String) -> FormatError {
-    .architecture("tensor \(name) (\(described)) is \(kind); only linear layers are built from weights alone")
+    .architecture(
+      "tensor \(name) (\(described)) is \(kind); from weights alone only linear layers are "
+        + "built: list the layers, as `architecture: {type: layers, layers: […]}` in model.yaml")
   }
   switch (role, tensor.shape.count) {
   case ("num_batches_tracked", _), ("running_mean", _), ("running_var", _):
@@ -170,7 +178,7 @@ private func checkSize(_ layers: [PairedLayer], fileByteCount: Int) throws(Forma
 }
 
 /// The tensor's numbers, none of which may be NaN: every answer would be NaN.
-private func numbers(_ tensor: WeightTensor) throws(FormatError) -> [Float] {
+func soundNumbers(_ tensor: WeightTensor) throws(FormatError) -> [Float] {
   let numbers = try tensor.floats()
   guard !numbers.contains(where: \.isNaN) else {
     throw .tensor(name: printable(tensor.name), problem: "holds numbers that are NaN")

@@ -1,9 +1,9 @@
 /// The bytes of a weight file, or a part of them; every access is checked against the bounds.
 ///
 /// Invariant of the unsafe code here: whoever hands in the buffer keeps it readable and unchanged for as
-/// long as this value and everything read from it (a `StateDict`'s tensors) is in use. Only tensors of an
-/// ONNX file, which keep the file's owner, hold the pointer longer; no other code of the module is unsafe
-/// but that which calls protobuf-c (`ProtobufSkeleton`, `ProtobufMemory`, `ONNXMessages`).
+/// long as this value and everything read from it (a `StateDict`'s tensors) is in use. Only tensors of a
+/// graph, which keep the file's owner, hold the pointer longer; no other code of the module is unsafe but
+/// that which calls protobuf-c (`ProtobufSkeleton`, `ProtobufMemory`, `ProtobufMessages`).
 struct FileBytes {
   let bytes: UnsafeRawBufferPointer
 

@@ -70,19 +70,6 @@ extension Manifest {
     }
   }
 
-  private static func architecture(_ value: YAMLValue) throws(YAMLError) -> Architecture {
-    var type: Architecture.Kind?
-    var activation = Activation.relu
-    for (key, value) in try value.fields("architecture", known: ["type", "activation"]) {
-      switch key {
-      case "type": type = try value.choice("architecture.type", of: Architecture.Kind.self)
-      default: activation = try value.choice("architecture.activation", of: Activation.self)
-      }
-    }
-    guard let type else { throw value.failure("architecture needs a type, for example `type: mlp`") }
-    return Architecture(type: type, activation: activation)
-  }
-
   private static func output(_ value: YAMLValue) throws(YAMLError) -> Output {
     guard value.isMapping else {
       return Output(name: nil, activation: try value.choice("output", of: OutputActivation.self))

@@ -166,7 +166,7 @@ struct VersionLoader {
     }
     guard let first = models.first else {
       throw ModelError(
-        "the version has no model file; put a .pth, .safetensors or .onnx file into its folder")
+        "the version has no model file; put a .pth, .safetensors, .onnx or .pb file into its folder")
     }
     if models.count == 1 { return (first, []) }
     // An ONNX model may have its weights in files beside it.
@@ -193,8 +193,11 @@ struct VersionLoader {
   ) throws(ModelError) -> Classifier {
     do {
       let built =
-        Self.ending(file.name) == "onnx"
-        ? try readGraph(file, manifest, beside: beside) : try readWeights(file, manifest)
+        switch Self.ending(file.name) {
+        case "onnx": try readGraph(file, manifest, beside: beside)
+        case "pb": try readTensorFlow(file, manifest)
+        default: try readWeights(file, manifest)
+        }
       result.notes = built.notes
       return built.classifier
     } catch let error as ModelError {
@@ -207,6 +210,12 @@ struct VersionLoader {
   ) throws -> (classifier: Classifier, notes: [String]) {
     let stateDict = try WeightFile.read(file.mapping.bytes)
     result.format = stateDict.format.rawValue
+    if let architecture = manifest.architecture, architecture.type == .layers {
+      let graph = try makeGraph(
+        stateDict, layers: architecture.layers, input: manifest.inputs.first?.shape ?? [])
+      let classifier = try Classifier(graph, head: manifest.output?.activation)
+      return (classifier, stateDict.notes + classifier.notes)
+    }
     let built = try makeNetwork(
       stateDict, architecture: manifest.architecture, output: manifest.output?.activation)
     return (try Classifier(built.network), built.notes)
@@ -216,12 +225,30 @@ struct VersionLoader {
     _ file: OpenFile, _ manifest: Manifest, beside: (String) -> OpenFile?
   ) throws -> (classifier: Classifier, notes: [String]) {
     result.format = "onnx"
-    guard manifest.architecture == nil else {
-      throw ModelError("model.yaml says an architecture, but an ONNX file has its own; remove it")
-    }
+    try refuseArchitecture(manifest, "an ONNX file")
     let graph = try withoutActuallyEscaping(beside) { beside in
       try ONNXFile.read(file.kept) { beside($0)?.kept }.graph
     }
+    return try Self.classifier(graph, manifest)
+  }
+
+  private mutating func readTensorFlow(
+    _ file: OpenFile, _ manifest: Manifest
+  ) throws -> (classifier: Classifier, notes: [String]) {
+    result.format = "tensorflow"
+    try refuseArchitecture(manifest, "a frozen graph")
+    return try Self.classifier(TensorFlowFile.read(file.kept).graph, manifest)
+  }
+
+  private func refuseArchitecture(_ manifest: Manifest, _ file: String) throws(ModelError) {
+    guard manifest.architecture == nil else {
+      throw ModelError("model.yaml says an architecture, but \(file) has its own; remove it")
+    }
+  }
+
+  private static func classifier(
+    _ graph: Graph, _ manifest: Manifest
+  ) throws(GraphError) -> (classifier: Classifier, notes: [String]) {
     let classifier = try Classifier(
       graph, inputShape: manifest.inputs.first?.shape ?? [], output: manifest.output?.name,
       head: manifest.output?.activation)

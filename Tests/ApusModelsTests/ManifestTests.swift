@@ -57,6 +57,34 @@ struct ManifestTests {
     #expect(Manifest().batchMaximum == Limits().batchRows && Manifest().maximumDelayMicroseconds == 0)
   }
 
+  @Test("Layers are listed by their type, or with what is said of them")
+  func layers() throws {
+    let manifest = try Manifest(
+      yaml: """
+        architecture:
+          type: layers
+          layers:
+          - {type: conv2d, name: features.0, stride: [2, 1], padding: 1, dilation: 2, groups: 3}
+          - {type: batchnorm, eps: 1e-3}
+          - relu
+          - {type: maxpool, kernel: 3, ceil: true}
+          - {type: avgpool, kernel: [2, 2], count_include_pad: false}
+          - {type: leaky_relu, slope: 0.2}
+          - {type: dropout, p: 0.5}
+          - adaptive_avgpool
+        """)
+    let layers = try #require(manifest.architecture?.layers)
+    #expect(manifest.architecture?.type == .layers)
+    #expect(
+      layers.map(\.kind) == [
+        .conv2d, .batchnorm, .relu, .maxpool, .avgpool, .leakyRelu, .dropout, .adaptiveAveragePool,
+      ])
+    #expect(layers[0].name == "features.0" && layers[0].stride == [2, 1] && layers[0].padding == [1])
+    #expect(layers[0].dilation == [2] && layers[0].groups == 3 && layers[1].epsilon == 1e-3)
+    #expect(layers[3].kernel == [3] && layers[3].isCeiling && layers[4].kernel == [2, 2])
+    #expect(!layers[4].countsPadding && layers[5].slope == 0.2 && layers[1].name == nil)
+  }
+
   @Test(
     "Each mistake is told with its line and what to do",
     arguments: [
@@ -65,7 +93,26 @@ struct ManifestTests {
       ("architecture:\n  type: mlp\n  activations: relu", ["line 3", "did you mean activation?"]),
       ("architecture: mlp", ["line 1", "must be a map"]),
       ("architecture: {activation: relu}", ["needs a type"]),
-      ("architecture: {type: cnn}", ["architecture.type is cnn", "mlp"]),
+      ("architecture: {type: cnn}", ["architecture.type is cnn", "mlp, layers"]),
+      ("architecture: {type: layers}", ["lists them", "line 1"]),
+      ("architecture: {type: mlp, layers: [relu]}", ["type mlp lists no layers"]),
+      ("architecture: {type: layers, activation: relu, layers: [relu]}", ["remove activation"]),
+      ("architecture: {type: layers, layers: []}", ["1 to 1000 layers"]),
+      ("architecture: {type: layers, layers: [conv3d]}", ["a layer is conv3d", "conv1d, conv2d"]),
+      ("architecture: {type: layers, layers: [{name: fc}]}", ["a layer needs a type"]),
+      (
+        "architecture:\n  type: layers\n  layers:\n  - {type: linear, stride: 2}",
+        ["line 4", "stride in a layer of type"]
+      ),
+      (
+        "architecture: {type: layers, layers: [{type: maxpool, kernel: 0}]}", ["maxpool.kernel", "from 1 to"]
+      ),
+      (
+        "architecture: {type: layers, layers: [{type: maxpool, kernel: [1, 2, 3]}]}",
+        ["one for each dimension"]
+      ),
+      ("architecture: {type: layers, layers: [{type: batchnorm, eps: -1}]}", ["batchnorm.eps", "-1"]),
+      ("architecture: {type: layers, layers: [{type: maxpool, ceil: yes}]}", ["true or false"]),
       ("architecture: {type: mlp, activation: swish}", ["swish", "relu, tanh, sigmoid, gelu"]),
       ("output: softmx", ["softmx", "softmax, sigmoid, none"]),
       ("output: {activation: [softmax]}", ["output.activation must be a text"]),

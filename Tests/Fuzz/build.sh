@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # Builds a libFuzzer target with the address sanitizer: Tests/Fuzz/build.sh TARGET [FOLDER]
 #
-# TARGET is json, logs, onnx, platform, pytorch, safetensors, store, text, tls or wire; the program is FOLDER/TARGET (default .build/fuzz). Then, for example:
+# TARGET is json, logs, onnx, platform, pytorch, safetensors, store, tensorflow, text,
+# tls or wire; the program is FOLDER/TARGET (default
+# .build/fuzz). Then, for example:
 #   SWIFT_BACKTRACE=enable=no .build/fuzz/pytorch -max_total_time=60 -rss_limit_mb=512 NEW Tests/Fuzz/corpus/pytorch
 # NEW is a folder for what the run finds. Without backtraces off, a crash hangs in Swift's backtracer.
 set -euo pipefail
 
-target=${1:?usage: Tests/Fuzz/build.sh json|logs|onnx|platform|pytorch|safetensors|store|text|tls|wire [FOLDER]}
+target=${1:?usage: Tests/Fuzz/build.sh json|logs|onnx|platform|pytorch|safetensors|store|tensorflow|text|tls|wire [FOLDER]}
 root=$(cd "$(dirname "$0")/../.." && pwd)
 out=${2:-$root/.build/fuzz}
 mkdir -p "$out"
@@ -57,26 +59,31 @@ case $target in
     # The network's description alone: a reader of files needs no kernels.
     c_module CLinux "$root/Sources/CLinux/clinux.c"
     swift_module ApusBase
-    swift_module ApusEngine "$root"/Sources/ApusEngine/{Network,Graph/ElementType}.swift
+    swift_module ApusEngine "$root"/Sources/ApusEngine/{Classifier/Network,Classifier/OutputActivation,Graph/ElementType}.swift
     swift_module ApusFormats
     if [ "$target" = pytorch ]; then program PyTorchFuzz.swift; else program SafetensorsFuzz.swift; fi
     ;;
-  onnx)
-    # Graphs and operators without the kernels of networks.
+  onnx | tensorflow)
+    # All of the engine: what is read becomes a program, too, whose kernels are sanitized as well.
+    flags+=(-I "$root/Sources/CProtobufC" -I "$root/Sources/COpenBLAS")
+    for flag in $(pkg-config --cflags openblas); do flags+=(-Xcc "$flag"); done
     c_module CLinux "$root/Sources/CLinux/clinux.c"
-    flags+=(-I "$root/Sources/CProtobufC")
+    c_module CSingleThreadedBLAS "$root"/Sources/CSingleThreadedBLAS/*.c
+    c_module CApusKernels "$root"/Sources/CApusKernels/*.c
     c_module COnnxProto "$root/Sources/COnnxProto/onnx.pb-c.c"
+    c_module CTensorFlowProto "$root/Sources/CTensorFlowProto/tensorflow.pb-c.c"
     swift_module ApusBase
-    swift_module ApusEngine "$root"/Sources/ApusEngine/{Network.swift,Graph/*.swift,Operators/*.swift}
-    swift_module ApusFormats "$root"/Sources/ApusFormats/*.swift "$root"/Sources/ApusFormats/ONNX/*.swift
-    program ONNXFuzz.swift -lprotobuf-c
+    swift_module ApusEngine "$root"/Sources/ApusEngine/*/*.swift
+    swift_module ApusFormats "$root"/Sources/ApusFormats/*.swift "$root"/Sources/ApusFormats/*/*.swift
+    if [ "$target" = onnx ]; then source=ONNXFuzz.swift; else source=TensorFlowFuzz.swift; fi
+    program "$source" "$root/Tests/Fuzz/GraphFuzz.swift" -lprotobuf-c $(pkg-config --libs openblas)
     ;;
   platform)
     # The files of a repository that others write, without the folders: those need YAML.
     flags+=(-I "$root/Sources/COpenSSL")
     c_module CLinux "$root/Sources/CLinux/clinux.c"
     swift_module ApusBase
-    swift_module ApusEngine "$root"/Sources/ApusEngine/{Network,Graph/ElementType}.swift
+    swift_module ApusEngine "$root"/Sources/ApusEngine/{Classifier/Network,Classifier/OutputActivation,Graph/ElementType}.swift
     swift_module ApusFormats
     swift_module ApusJSON
     swift_module ApusDigest
@@ -130,7 +137,7 @@ case $target in
     program StoreFuzz.swift -lexpat
     ;;
   *)
-    echo "unknown target $target; there are json, logs, onnx, platform, pytorch, safetensors, store, text, tls and wire" >&2
+    echo "unknown target $target; there are json, logs, onnx, platform, pytorch, safetensors, store, tensorflow, text, tls and wire" >&2
     exit 2
     ;;
 esac

@@ -18,7 +18,7 @@ import Testing
     "ApusJSON": [],
     "ApusMetrics": [],
     "ApusEngine": ["ApusBase", "CApusKernels", "COpenBLAS", "CSingleThreadedBLAS"],
-    "ApusFormats": ["ApusBase", "ApusEngine", "COnnxProto"],
+    "ApusFormats": ["ApusBase", "ApusEngine", "COnnxProto", "CTensorFlowProto"],
     "ApusFeatures": ["ApusBase"],
     "ApusModels": [
       "ApusBase", "ApusDigest", "ApusEngine", "ApusFeatures", "ApusFormats", "ApusJSON", "ApusYAML", "CLinux",
@@ -170,7 +170,7 @@ import Testing
       ".swift", ".c", ".h", ".cc", ".py", ".sh", ".md", ".proto", ".yaml", ".toml", ".json", "Makefile",
       "modulemap",
     ]
-    let folders = ["Sources", "Tests", "benchmarks", "clients", "models", "proto", ".ci"]
+    let folders = ["Sources", "Tests", "benchmarks", "clients", "models", "proto", "tools", ".ci"]
     let files = try folders.flatMap { try sources($0, endings) }
     let top = try ["Makefile", "Package.swift", "README.md", "ARCHITECTURE.md", ".ci/run"].map { path in
       let text = try String(contentsOf: root.appendingPathComponent(path), encoding: .utf8)

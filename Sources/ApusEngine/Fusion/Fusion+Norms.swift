@@ -22,8 +22,8 @@ func joinBatchNormalization(_ editor: inout GraphEditor) throws(GraphError) {
   }
 }
 
-/// What a BatchNormalization does to each channel: v · factor + shift.
-private struct ChannelScaling {
+/// What is done to each channel: v · factor + shift.
+struct ChannelScaling {
   let factors: [Float]
   let shifts: [Float]
 }
@@ -48,7 +48,7 @@ extension GraphEditor {
 
   /// Input, weights and bias of a product or convolution whose outputs are scaled; nil where they are no
   /// constants that fit.
-  fileprivate mutating func scaled(
+  mutating func scaled(
     _ operands: [Graph.ValueID?], by scaling: ChannelScaling, channelAxis: Int
   ) throws(GraphError) -> [Graph.ValueID?]? {
     guard let weights = constant(operands[1]), weights.type.element == .float32,

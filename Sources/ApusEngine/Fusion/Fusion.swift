@@ -12,6 +12,7 @@ extension Graph {
     try joinAxisNormalization(&editor)
     joinSoftmax(&editor)
     try joinLinear(&editor)
+    try joinChannelArithmetic(&editor)
     try joinChannelBiases(&editor)
     try joinBatchNormalization(&editor)
     joinAddends(&editor)

@@ -19,4 +19,29 @@ enum ONNXElements {
     let name = types[number]?.rawValue ?? others[number] ?? "the unknown type \(number)"
     return .failure(GraphError("elements of \(name) are not computed with"))
   }
+
+  /// The number of a type that is computed with.
+  static func number(of type: ElementType) -> Int? { types.first { $0.value == type }.map { Int($0.key) } }
+
+  // MARK: Fields of `TensorProto` that may hold numbers
+
+  static let raw = ProtobufNumbers.Field(9, "raw_data", .bytes)
+  private static let float = ProtobufNumbers.Field(4, "float_data", .numbers(.fixed32))
+  private static let int32 = ProtobufNumbers.Field(5, "int32_data", .numbers(.varint))
+  private static let int64 = ProtobufNumbers.Field(7, "int64_data", .numbers(.varint))
+  private static let double = ProtobufNumbers.Field(10, "double_data", .numbers(.fixed64))
+  private static let uint64 = ProtobufNumbers.Field(11, "uint64_data", .numbers(.varint))
+  private static let string = ProtobufNumbers.Field(6, "string_data", .texts)
+  static let fields = [raw, float, int32, int64, double, uint64, string]
+
+  /// Where numbers of a type may be, other than in `raw_data`.
+  static func field(for element: ElementType) -> ProtobufNumbers.Field {
+    switch element {
+    case .float32, .complex64: float
+    case .float64, .complex128: double
+    case .int64: int64
+    case .uint32, .uint64: uint64
+    default: int32
+    }
+  }
 }

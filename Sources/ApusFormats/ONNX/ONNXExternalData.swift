@@ -17,7 +17,7 @@ extension ONNXTensors {
         "it takes \(type.byteCount) bytes at \(place.offset) of '\(printable(place.location))', "
           + "which has \(file.bytes.count)")
     }
-    return Self.inPlace(type, part.bytes, file.owner)
+    return Tensor(type, copyingIfNeeded: part.bytes, file.owner)
   }
 }
 

@@ -32,9 +32,10 @@ package struct ONNXFile: Sendable {
     _ file: KeptBytes, operators: OperatorTable = .standard,
     companion: @escaping (String) -> KeptBytes? = { _ in nil }
   ) throws(FormatError) -> ONNXFile {
-    let skeleton = try skeleton(file, onnx_model_descriptor())
+    let skeleton = try ONNXLimits.format.skeleton(
+      of: file, onnx_model_descriptor(), marking: onnx_tensor_descriptor())
     let tensors = ONNXTensors(file: file, messages: skeleton.marked, companion: companion)
-    return try memory(skeleton).withMessage(skeleton, onnx__model_proto__unpack) {
+    return try ONNXLimits.format.memory(for: skeleton).withMessage(skeleton, onnx__model_proto__unpack) {
       (model) throws(FormatError) in
       try ONNXFile(model, tensors, operators)
     }
@@ -42,9 +43,10 @@ package struct ONNXFile: Sendable {
 
   /// Reads a file of one tensor alone (`TensorProto`), as tests of the format have.
   package static func readTensor(_ file: KeptBytes) throws(FormatError) -> Tensor {
-    let skeleton = try skeleton(file, onnx_tensor_descriptor())
+    let skeleton = try ONNXLimits.format.skeleton(
+      of: file, onnx_tensor_descriptor(), marking: onnx_tensor_descriptor())
     let tensors = ONNXTensors(file: file, messages: skeleton.marked) { _ in nil }
-    return try memory(skeleton).withMessage(skeleton, onnx__tensor_proto__unpack) {
+    return try ONNXLimits.format.memory(for: skeleton).withMessage(skeleton, onnx__tensor_proto__unpack) {
       (message) throws(FormatError) in
       try tensors.read(message, called: printable(text(message.name)))
     }
@@ -69,24 +71,5 @@ package struct ONNXFile: Sendable {
     name = text(message.name)
     producer = model.producer
     opsets = sets.versions
-  }
-
-  private static func skeleton(
-    _ file: KeptBytes, _ description: ProtobufSkeleton.Description
-  ) throws(FormatError) -> ProtobufSkeleton {
-    guard file.bytes.count > 0 else { throw .malformed("the file is empty") }
-    guard file.bytes.count <= ONNXLimits.fileByteCount else {
-      throw .unsupported("a file of \(file.bytes.count) bytes; at most \(ONNXLimits.fileByteCount) are read")
-    }
-    return try ProtobufSkeleton(
-      FileBytes(file.bytes), of: description, marking: onnx_tensor_descriptor(), in: markNumber)
-  }
-
-  /// `TensorProto.apus_place` in proto/onnx.proto.
-  private static let markNumber: UInt32 = 400_000_000
-
-  private static func memory(_ skeleton: ProtobufSkeleton) -> ProtobufMemory {
-    let needed = 4096 + skeleton.bytes.count * ONNXLimits.memoryPerStructureByte
-    return ProtobufMemory(limit: min(needed, ONNXLimits.decodingByteCount))
   }
 }

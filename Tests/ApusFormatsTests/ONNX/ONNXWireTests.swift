@@ -20,8 +20,8 @@ struct ONNXWireTests {
     ("the model: a variable-length integer has more than 64 bits", [0x08] + nine + [2]),
     ("the model: a field has no sound number", [0x00, 0]),
     ("the model: a field has no sound number", Proto.varint(1 << 35) + [0]),
-    ("the model: a field is a group, which ONNX does not have", [0x3b]),
-    ("the model: a field is a group, which ONNX does not have", [0x3c]),
+    ("the model: a field is a group, which none of these files has", [0x3b]),
+    ("the model: a field is a group, which none of these files has", [0x3c]),
     ("the model: a field has a wire type that there is not", [0x0e]),
     ("the model: it has the field graph twice", ONNX.model() + Proto.bytes(7, [])),
     ("the model: it has the field ir_version twice", Proto.int(1, 8) + Proto.int(1, 8)),
@@ -69,22 +69,22 @@ struct ONNXWireTests {
 
   @Test("Texts and lists that are too long are refused")
   func long() {
-    let name = String(repeating: "n", count: ONNXLimits.nameByteCount)
+    let name = String(repeating: "n", count: ONNXLimits.format.nameByteCount)
     #expect(
       onnxRefusal(ONNX.model(ONNX.graph(nodes: [ONNX.node("Identity", ["x"], ["y"], name: name)]))) == nil)
     #expect(
       onnxRefusal(Self.graph(Proto.bytes(1, Proto.text(3, name + "n"))))
         == "not supported: graph.node[0].name: a text of 1025 bytes; at most 1024 are read")
-    let text = [UInt8](repeating: 65, count: ONNXLimits.textByteCount + 1)
+    let text = [UInt8](repeating: 65, count: ONNXLimits.format.textByteCount + 1)
     #expect(
       onnxRefusal(Self.graph(Proto.bytes(1, Proto.bytes(5, Proto.bytes(4, text)))))
         == "not supported: graph.node[0].attribute[0].s: a text of 1048577 bytes; at most 1048576 are read")
-    let list = [UInt8](repeating: 1, count: ONNXLimits.listElements + 1)
+    let list = [UInt8](repeating: 1, count: ONNXLimits.format.listElements + 1)
     #expect(
       onnxRefusal(Self.graph(Proto.bytes(1, Proto.bytes(5, Proto.bytes(8, list)))))
         == "not supported: graph.node[0].attribute[0]: a list of over 16777216 numbers")
     let many = Proto.bytes(
-      1, Proto.bytes(5, Proto.bytes(8, [UInt8](repeating: 1, count: ONNXLimits.listElements))))
+      1, Proto.bytes(5, Proto.bytes(8, [UInt8](repeating: 1, count: ONNXLimits.format.listElements))))
     #expect(
       onnxRefusal(Self.graph(many + many + many + many + many))
         == "not supported: the model has over 64 MiB of names, nodes and attributes")
@@ -132,7 +132,7 @@ struct ONNXWireTests {
     #expect(onnxRefusal(ONNX.model(ONNX.graph(nodes: [texts]))) == "node #0: it has no operator")
     let file = FileMemory(ONNX.model())
     let skeleton = try ProtobufSkeleton(
-      FileBytes(file.kept.bytes), of: onnx_model_descriptor(), marking: nil, in: 0)
+      FileBytes(file.kept.bytes), of: onnx_model_descriptor(), in: ONNXLimits.format, marking: nil)
     for (limit, isEnough) in [(0, false), (500, false), (4096, true)] {
       let name = try? ProtobufMemory(limit: limit).withMessage(skeleton, onnx__model_proto__unpack) {
         (model) throws(FormatError) in text(model.graph?.pointee.name)

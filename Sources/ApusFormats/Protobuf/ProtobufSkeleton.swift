@@ -11,6 +11,7 @@ import COnnxProto
 struct ProtobufSkeleton {
   typealias Description = UnsafePointer<ProtobufCMessageDescriptor>
 
+  private let format: ProtobufFormat
   private(set) var bytes: [UInt8] = []
   private(set) var marked: [FileBytes] = []
   private let markedKind: Description?
@@ -21,10 +22,12 @@ struct ProtobufSkeleton {
   /// - Parameters:
   ///   - markedKind: the message that gets a mark; nil for none.
   ///   - markNumber: its field, of type fixed32, for that.
-  /// - Throws: `malformed` with the place; `unsupported` for what is longer than `ONNXLimits` allow.
+  /// - Throws: `malformed` with the place; `unsupported` for what is longer than the format's limits allow.
   init(
-    _ message: FileBytes, of description: Description, marking markedKind: Description?, in markNumber: UInt32
+    _ message: FileBytes, of description: Description, in format: ProtobufFormat,
+    marking markedKind: Description?, markNumber: UInt32 = ProtobufFormat.markNumber
   ) throws(FormatError) {
+    self.format = format
     self.markedKind = markedKind
     self.markNumber = markNumber
     try copy(message, description)
@@ -79,7 +82,7 @@ struct ProtobufSkeleton {
   }
 
   private func check(_ text: FileBytes, isName: Bool) throws(FormatError) {
-    let limit = isName ? ONNXLimits.nameByteCount : ONNXLimits.textByteCount
+    let limit = isName ? format.nameByteCount : format.textByteCount
     guard text.count <= limit else {
       throw .unsupported("\(place): a text of \(text.count) bytes; at most \(limit) are read")
     }
@@ -110,8 +113,8 @@ struct ProtobufSkeleton {
     let count: Int
     do { count = try ProtobufReader.packedCount(content, wireType) } catch { throw failure(error.rawValue) }
     run?.count += count
-    guard let run, run.count <= ONNXLimits.listElements else {
-      throw .unsupported("\(place): a list of over \(ONNXLimits.listElements) numbers")
+    guard let run, run.count <= format.listElements else {
+      throw .unsupported("\(place): a list of over \(format.listElements) numbers")
     }
     append(content)
     endLength(run.lengthPlace)
@@ -119,8 +122,8 @@ struct ProtobufSkeleton {
 
   /// The file's own range of a message, under a number that no file's field gets.
   private mutating func mark(_ message: FileBytes) throws(FormatError) {
-    guard marked.count < ONNXLimits.tensors else {
-      throw .unsupported("the model has over \(ONNXLimits.tensors) tensors")
+    guard marked.count < format.tensors else {
+      throw .unsupported("the model has over \(format.tensors) tensors")
     }
     appendTag(markNumber, .fixed32)
     withUnsafeBytes(of: UInt32(marked.count).littleEndian) { bytes.append(contentsOf: $0) }
@@ -156,9 +159,9 @@ struct ProtobufSkeleton {
   }
 
   private func checkSize() throws(FormatError) {
-    guard bytes.count <= ONNXLimits.structureByteCount else {
+    guard bytes.count <= format.structureByteCount else {
       throw .unsupported(
-        "the model has over \(ONNXLimits.structureByteCount >> 20) MiB of names, nodes and attributes")
+        "the model has over \(format.structureByteCount >> 20) MiB of names, nodes and attributes")
     }
   }
 
@@ -173,7 +176,7 @@ struct ProtobufSkeleton {
   }
 
   private func wrongType(_ field: UnsafePointer<ProtobufCFieldDescriptor>) -> FormatError {
-    failure("its field \(name(field)) is of another type than ONNX's")
+    failure("its field \(name(field)) is of another type than \(format.name)'s")
   }
 
   private func failure(_ problem: String) -> FormatError { .malformed("\(place): \(problem)") }

@@ -3,7 +3,7 @@ enum ProtobufProblem: String, Error {
   case truncated = "it is cut short"
   case varint = "a variable-length integer has more than 64 bits"
   case number = "a field has no sound number"
-  case group = "a field is a group, which ONNX does not have"
+  case group = "a field is a group, which none of these files has"
   case wireType = "a field has a wire type that there is not"
   case packed = "packed numbers do not fill their field"
 }

@@ -1,0 +1,13 @@
+/// The bytes of a file, and who keeps them where they are: a mapping.
+///
+/// Invariant of the unsafe code that reads them: `bytes` stay readable and unchanged for as long as `owner`
+/// lives.
+package struct KeptBytes: @unchecked Sendable {
+  package let bytes: UnsafeRawBufferPointer
+  package let owner: any AnyObject & Sendable
+
+  package init(_ bytes: UnsafeRawBufferPointer, keeping owner: any AnyObject & Sendable) {
+    self.bytes = bytes
+    self.owner = owner
+  }
+}
