@@ -81,7 +81,7 @@ INLINE void find_values(
 }
 
 /// Adds the products of all inputs to sums. Few sums would wait for themselves: each is kept in two parts.
-INLINE void add_products(
+INLINE void add_tap_products(
   const int rows, const int vectors, const bool is_direct, const struct conv_tile *whole,
   vf sums[CONV_GROUP][MOST_DIRECT]) {
   // A copy, whose fields stay in registers.
@@ -121,7 +121,7 @@ INLINE void panel_tile(const int rows, const int vectors, const struct conv_tile
     for (int v = 0; v < vectors; v++)
       sums[row][v] =
         t->is_first ? splat(t->bias ? t->bias[row] : 0) : load(t->y + row * t->y_step + v * WIDTH);
-  add_products(rows, vectors, false, t, sums);
+  add_tap_products(rows, vectors, false, t, sums);
 #pragma clang loop unroll(full)
   for (int row = 0; row < rows; row++) {
     if (t->is_last) {
@@ -142,7 +142,7 @@ INLINE void direct_tile(const int rows, const int vectors, const struct conv_til
   for (int row = 0; row < rows; row++)
 #pragma clang loop unroll(full)
     for (int v = 0; v < vectors; v++) sums[row][v] = splat(t->bias ? t->bias[row] : 0);
-  add_products(rows, vectors, true, t, sums);
+  add_tap_products(rows, vectors, true, t, sums);
 #pragma clang loop unroll(full)
   for (int row = 0; row < rows; row++) {
     if (t->addend)

@@ -76,7 +76,8 @@ INLINE vf scaled_sums(vi sums, vf factors, vf bias, const struct scaling *s) {
   }
   if (s->has_bias) v = v + bias;
   if (s->activation == apus_activation_relu) v = greater(splat(0), v);
-  if (s->activation > apus_activation_relu) activate(&v, 1, &s->tile);
+  if (s->activation > apus_activation_relu)
+    activate(&v, 1, s->tile.activation, s->tile.alpha, s->tile.beta);
   return v;
 }
 

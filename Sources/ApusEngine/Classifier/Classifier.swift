@@ -45,7 +45,7 @@ package struct Classifier: Sendable {
   package init(
     _ graph: Graph, inputShape: [Int] = [], output: String? = nil, head: OutputActivation? = nil
   ) throws(GraphError) {
-    var graph = try graph.withInput(inputShape).withOpenBatch().folded()
+    var graph = try graph.withInput(inputShape).withOpenBatch().foldedButQuantisedWeights()
     let typing = try BatchTyping(graph)
     graph.outputs = [try graph.scores(named: output, typing)]
     let outputName = graph.values[graph.outputs[0]].name

@@ -23,7 +23,7 @@ extension Graph {
         ? Input(value: input.value, element: input.element, shape: [nil] + input.shape.dropFirst()) : input
     }
     do throws(GraphError) {
-      let typing = try BatchTyping(open.folded())
+      let typing = try BatchTyping(open.foldedButQuantisedWeights())
       guard outputs.contains(where: { typing.isRows($0) }) else {
         throw GraphError("no output has a row for each input")
       }

@@ -10,11 +10,8 @@ extension Graph {
   /// - Throws: `GraphError` that names a node whose constants do not fit.
   func withIntegerProducts() throws(GraphError) -> Graph {
     guard nodes.contains(where: { $0.operation.isOfIntegers }) else { return self }
-    var editor = GraphEditor(
-      try folded { node, inputs in
-        guard node.operation is DequantizeLinear, let type = inputs[0]?.type else { return false }
-        return type.rank == 2 && QuantizationInputs.elements.contains(type.element)
-      })
+    let graph = try foldedButQuantisedWeights()
+    var editor = GraphEditor(graph, try BatchTyping(graph))
     for node in editor.nodes() {
       guard let output = editor.onlyOutput(of: node), let found = try editor.integerProduct(node) else {
         continue
@@ -23,6 +20,19 @@ extension Graph {
       editor.replace(node, found.operation, inputs: found.inputs, output: output)
     }
     return editor.finished()
+  }
+}
+
+extension Graph {
+  /// The same without the nodes that read constants alone, but for those that make floats of 8-bit weights: a
+  /// kernel may take the weights as they are.
+  ///
+  /// - Throws: `GraphError` that names the node whose inputs do not fit.
+  func foldedButQuantisedWeights() throws(GraphError) -> Graph {
+    try folded { node, inputs in
+      guard node.operation is DequantizeLinear, let type = inputs[0]?.type else { return false }
+      return type.rank == 2 && QuantizationInputs.elements.contains(type.element)
+    }
   }
 }
 
