@@ -25,8 +25,8 @@
 #define DIRECT_VECTORS(rows) ((rows) == 1 ? 8 : (rows) <= 3 ? 4 : 2)
 #endif
 
-/// Floats that weights are fetched ahead: the first panel that they pass by finds them in memory, and the next
-/// tile's follow on this one's.
+/// Floats that weights are fetched ahead: the first panel that they pass by finds them in memory. The next
+/// tile's weights follow this one's.
 #define WEIGHTS_AHEAD 1024
 
 /// What is computed of a tile, and where that goes.
