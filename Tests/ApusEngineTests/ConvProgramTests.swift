@@ -22,14 +22,14 @@ import Testing
   /// Compares the quick program with the plain one, and names its steps.
   private func steps(_ graph: Graph, rowShape: [Int]) throws -> [String] {
     let quick = try Program(graph)
-    let plain = try Program(graph, isPlain: true)
+    let plain = try Program(plainly: graph)
     for rows in [1, 3] {
       let input = numbers(rows * rowShape.reduce(1, *), rows)
       let (found, expected) = (try run(quick, input, rows: rows), try run(plain, input, rows: rows))
       let size = expected.reduce(1) { max($0, $1.magnitude) }
       #expect(zip(found, expected).allSatisfy { ($0 - $1).magnitude <= 1e-5 * size }, "\(rows) rows")
     }
-    return quick.descriptions.map { $0.split(separator: " n")[0].description }
+    return quick.descriptions.map { $0.split(separator: ": ", maxSplits: 1)[1].description }
   }
 
   @Test func residualsAreAddedByTheConvolution() throws {
