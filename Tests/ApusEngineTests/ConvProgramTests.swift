@@ -22,14 +22,14 @@ import Testing
   /// Compares the quick program with the plain one, and names its steps.
   private func steps(_ graph: Graph, rowShape: [Int]) throws -> [String] {
     let quick = try Program(graph)
-    let plain = try Program(graph, isPlain: true)
+    let plain = try Program(plainly: graph)
     for rows in [1, 3] {
       let input = numbers(rows * rowShape.reduce(1, *), rows)
       let (found, expected) = (try run(quick, input, rows: rows), try run(plain, input, rows: rows))
       let size = expected.reduce(1) { max($0, $1.magnitude) }
       #expect(zip(found, expected).allSatisfy { ($0 - $1).magnitude <= 1e-5 * size }, "\(rows) rows")
     }
-    return quick.descriptions.map { $0.split(separator: " n")[0].description }
+    return quick.descriptions.map { $0.split(separator: ": ", maxSplits: 1)[1].description }
   }
 
   @Test func residualsAreAddedByTheConvolution() throws {
@@ -47,12 +47,12 @@ import Testing
     try builder.node("Flatten", ["p"], ["y"])
     let conv = "Conv 20 -> 20, 3 x 3, packed"
     #expect(
-      try steps(builder.graph("y"), rowShape: [20, 6, 7]) == [conv, conv, "GlobalAveragePool", "Copy"])
+      try steps(builder.graph("y"), rowShape: [20, 6, 7]) == [conv, conv, "GlobalAveragePool"])
   }
 
-  /// What is added to each image, or to each channel alone, is no addend.
+  /// What is added to each image is no addend, and what is added to each channel becomes a bias.
   @Test func whatHasAnotherShapeIsNotTakenIn() throws {
-    for shape in [[1, 4, 3, 3], [4, 1, 1], [1]] {
+    for (shape, isBias) in [([1, 4, 3, 3], false), ([4, 1, 1], true), ([1], true)] {
       var builder = GraphBuilder()
       builder.input("x", [nil, 2, 5, 5])
       try builder.constant("w", numbers(4 * 2 * 9), [4, 2, 3, 3])
@@ -60,8 +60,8 @@ import Testing
       try builder.node("Conv", ["x", "w"], ["c"])
       try builder.node("Add", ["c", "a"], ["s"])
       try builder.node("Flatten", ["s"], ["y"])
-      #expect(
-        try steps(builder.graph("y"), rowShape: [2, 5, 5]) == ["Conv 2 -> 4, 3 x 3, packed", "Add", "Copy"])
+      let conv = "Conv 2 -> 4, 3 x 3, packed"
+      #expect(try steps(builder.graph("y"), rowShape: [2, 5, 5]) == (isBias ? [conv] : [conv, "Add"]))
     }
   }
 
@@ -76,7 +76,7 @@ import Testing
     try builder.node("Flatten", ["m"], ["y"])
     #expect(
       try steps(builder.graph("y"), rowShape: [3, 4, 4])
-        == ["Conv 3 -> 3, 1 x 1, packed", "Add", "Mul", "Copy"])
+        == ["Conv 3 -> 3, 1 x 1, packed", "Add", "Mul"])
   }
 
   @Test func twoConvolutionsAreAdded() throws {
@@ -91,7 +91,7 @@ import Testing
     try builder.node("Flatten", ["r"], ["y"])
     #expect(
       try steps(builder.graph("y"), rowShape: [3, 6, 6])
-        == ["Conv 3 -> 18, 1 x 1, packed", "Conv 3 -> 18, 3 x 3, packed", "Copy"])
+        == ["Conv 3 -> 18, 1 x 1, packed", "Conv 3 -> 18, 3 x 3, packed"])
   }
 
   @Test func linesAndDepthwiseConvolutionsAndPoolsAreQuick() throws {
@@ -108,7 +108,7 @@ import Testing
     #expect(
       try steps(builder.graph("y"), rowShape: [4, 31]) == [
         "Conv 4 -> 4, 1 x 5, packed", "Conv 4 -> 24, 1 x 3, packed", "AveragePool 1 x 3", "MaxPool 1 x 2",
-        "GlobalMaxPool", "Copy",
+        "GlobalMaxPool",
       ])
   }
 
@@ -120,13 +120,13 @@ import Testing
     try builder.node("Conv", ["x", "w"], ["c"])
     try builder.node("MaxPool", ["c"], ["p"], ["kernel_shape": .ints([1, 2, 2])])
     try builder.node("Flatten", ["p"], ["y"])
-    #expect(try steps(builder.graph("y"), rowShape: [2, 3, 4, 5]) == ["Conv", "MaxPool", "Copy"])
+    #expect(try steps(builder.graph("y"), rowShape: [2, 3, 4, 5]) == ["Conv", "MaxPool"])
     var hostile = GraphBuilder()
     hostile.input("x", [nil, 1, 1])
     try hostile.constant("v", [1, 2] as [Float], [1, 1, 2])
     try hostile.node(
       "Conv", ["x", "v"], ["c"], ["dilations": .ints([1 << 28]), "pads": .ints([1 << 28, 1])])
     try hostile.node("Flatten", ["c"], ["y"])
-    #expect(try steps(hostile.graph("y"), rowShape: [1]) == ["Conv", "Copy"])
+    #expect(try steps(hostile.graph("y"), rowShape: [1]) == ["Conv"])
   }
 }
