@@ -46,7 +46,7 @@ import Testing
     let columns = shape.channels * shape.size[0] * shape.size[1]
     let graph = try builder.graph("y")
     let input = numbers(3 * columns, 8)
-    let expected = try run(Program(graph, isPlain: true), input, rows: 3, by: 3)
+    let expected = try run(Program(plainly: graph), input, rows: 3, by: 3)
     let program = try Program(graph)
     #expect(
       program.descriptions.contains { $0.contains("x \(shape.kernel[1]), packed") }, "\(program.descriptions)"

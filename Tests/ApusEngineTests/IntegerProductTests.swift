@@ -17,11 +17,11 @@ import Testing
     var input = numbers(rows * columns, 5).map { $0 * 3 }
     input[columns] = .nan
     let joined = try graph.withIntegerProducts()
-    let expected = try run(Program(graph, isPlain: true), input, rows: rows, by: rows)
+    let expected = try run(Program(plainly: graph), input, rows: rows, by: rows)
     let program = try Program(graph)
     if let steps { #expect(program.descriptions.count == steps, "\(label) \(program.descriptions)") }
     for found in [
-      try run(Program(joined, isPlain: true), input, rows: rows, by: rows),
+      try run(Program(plainly: joined), input, rows: rows, by: rows),
       try run(program, input, rows: rows, by: rows),
     ] {
       #expect(found.count == expected.count)
@@ -121,7 +121,7 @@ import Testing
     for scale in [0, .nan, .infinity, -0.5, .leastNonzeroMagnitude] as [Float] {
       let input = numbers(3 * 12, 5)
       let graph = try dequantizedLayers(scale: scale)
-      let plain = try run(Program(graph, isPlain: true), input, rows: 3, by: 3)
+      let plain = try run(Program(plainly: graph), input, rows: 3, by: 3)
       let quick = try run(Program(graph), input, rows: 3, by: 3)
       // A number that is not finite may come of another order of multiplications.
       #expect(zip(plain, quick).allSatisfy { $0 == $1 || !$0.isFinite && !$1.isFinite }, "\(scale)")

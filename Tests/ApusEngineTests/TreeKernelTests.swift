@@ -108,7 +108,7 @@ import Testing
   }
 
   private func check(_ graph: Graph, _ input: [Float], rows: Int, _ label: String) throws {
-    let plain = try run(Program(graph, isPlain: true), input, rows: rows, by: rows)
+    let plain = try run(Program(plainly: graph), input, rows: rows, by: rows)
     let program = try Program(graph)
     #expect(program.descriptions[0].contains("eight at a time"), "\(program.descriptions)")
     for count in [1, 3, rows] {

@@ -45,7 +45,7 @@ struct IntegerConvKernel: StepKernel {
     self.init(
       conv.name, conv.convolution, types, weights: 3, zeros: 5, zero: input.zero,
       finish: .rounded(
-        factors: BufferOwner(factors), bias: types.inputs.count > 8 ? types.constants[8] : nil, to: output))
+        factors: BufferOwner(copying: factors), bias: types.inputs.count > 8 ? types.constants[8] : nil, to: output))
   }
 
   private init?(
@@ -94,8 +94,12 @@ struct IntegerConvKernel: StepKernel {
 
   func scratchBytes(rows: Int) -> Int { parts.end }
 
+  func reads(_ input: Int) -> Bool { input == 0 || input == 2 && zero == nil }
+
+  var ownBytes: Int { weights.reduce(0) { $0 + $1.byteCount } }
+
   func run(rows: Int, _ run: borrowing StepRun) {
-    guard let input = run.bytes(0) else { return }
+    guard let input = run.address(0) else { return }
     let zero = zero ?? run.integer(2, isSigned: isSigned)
     let height = places.window.height.output
     for image in 0..<images.resolved(rows: rows) {

@@ -45,6 +45,8 @@ struct IntegerWeights: Sendable {
     self.zeros = owner
   }
 
+  var byteCount: Int { packed.byteCount + (zeros?.byteCount ?? 0) }
+
   func workspaceBytes(rows: Int) -> Int { apus_integer_workspace_bytes(rows, inputs) }
 
   /// Invariant: `x` covers `rows` rows of `inputs` bytes, `sums` of `outputs` integers, `stride` apart, and
@@ -87,12 +89,16 @@ struct IntegerMatMulKernel: StepKernel {
   func scratchBytes(rows: Int) -> Int { weights.workspaceBytes(rows: count.resolved(rows: rows)) }
 
   func run(rows: Int, _ run: borrowing StepRun) {
-    guard let x = run.bytes(0) else { return }
+    guard let x = run.address(0) else { return }
     let sums = UnsafeMutableRawPointer(run.output).assumingMemoryBound(to: Int32.self)
     weights.multiply(
       rows: count.resolved(rows: rows), x, isSigned: isSigned,
       zero: hasZero ? run.integer(2, isSigned: isSigned) : 0, into: sums, workspace: run.scratch)
   }
+
+  func reads(_ input: Int) -> Bool { input == 0 || input == 2 }
+
+  var ownBytes: Int { weights.byteCount }
 
   var description: String { "MatMulInteger \(weights.inputs) -> \(weights.outputs), packed" }
 }
@@ -115,7 +121,7 @@ struct IntegerLinearKernel: StepKernel {
     self.layer = layer
     self.weights = weights
     factors = BufferOwner(
-      layer.factors(UnsafeBufferPointer(start: scales, count: scaleCount), outputs: weights.outputs))
+      copying: layer.factors(UnsafeBufferPointer(start: scales, count: scaleCount), outputs: weights.outputs))
     hasBias = types.inputs[4] != nil
     activation = KernelActivation(layer.activation)
     let all = types.outputCount
@@ -132,7 +138,7 @@ struct IntegerLinearKernel: StepKernel {
   func scratchBytes(rows: Int) -> Int { parts(count.resolved(rows: rows)).end }
 
   func run(rows: Int, _ run: borrowing StepRun) {
-    guard let x = run.bytes(0) else { return }
+    guard let x = run.address(0) else { return }
     let rows = count.resolved(rows: rows)
     let parts = parts(rows)
     let sums = run.scratch.assumingMemoryBound(to: Int32.self)
@@ -182,7 +188,19 @@ struct IntegerLinearKernel: StepKernel {
     apus_quantize(rows * weights.outputs, floats, &rounding, run.output)
   }
 
+  func reads(_ input: Int) -> Bool { input == 0 || input == 4 }
+
+  var ownBytes: Int { weights.byteCount + factors.byteCount }
+
   var description: String { "Linear \(weights.inputs) -> \(weights.outputs) of 8 bits, packed" }
+}
+
+extension BufferOwner {
+  /// A copy.
+  convenience init(copying values: [Float]) {
+    self.init(floatCount: values.count)
+    for (index, value) in values.enumerated() { floats[index] = value }
+  }
 }
 
 extension Quantization {
@@ -190,16 +208,10 @@ extension Quantization {
 }
 
 extension StepRun {
-  @inline(__always)
-  func bytes(_ input: Int) -> UnsafeRawPointer? {
-    guard input < step.inputs.count, let operand = step.inputs[input] else { return nil }
-    return UnsafeRawPointer(memory.address(operand.location))
-  }
-
   /// The only number of an input of 8 bits.
   @inline(__always)
   func integer(_ input: Int, isSigned: Bool) -> Int32 {
-    guard let start = bytes(input) else { return 0 }
+    guard let start = address(input) else { return 0 }
     return isSigned ? Int32(start.load(as: Int8.self)) : Int32(start.load(as: UInt8.self))
   }
 }

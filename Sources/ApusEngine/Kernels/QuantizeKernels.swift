@@ -40,7 +40,7 @@ struct DequantizeKernel: StepKernel {
 
   func run(rows: Int, _ run: borrowing StepRun) {
     var quantization = run.quantization(element, hasZero: hasZero)
-    apus_dequantize(count.resolved(rows: rows), run.bytes(0), &quantization, run.output)
+    apus_dequantize(count.resolved(rows: rows), run.address(0), &quantization, run.output)
   }
 
   var description: String { "DequantizeLinear" }
@@ -57,11 +57,10 @@ struct DynamicQuantizeKernel: StepKernel {
 
   func run(rows: Int, _ run: borrowing StepRun) {
     let count = count.resolved(rows: rows)
-    let outputs = run.step.outputs
     var found = apus_dynamic_quantization(count, run.floats(0))
-    apus_quantize(count, run.floats(0), &found, run.memory.address(outputs[0].location))
-    run.memory.address(outputs[1].location).storeBytes(of: found.scale, as: Float.self)
-    run.memory.address(outputs[2].location).storeBytes(
+    apus_quantize(count, run.floats(0), &found, run.outputAddress(0))
+    run.outputAddress(1).storeBytes(of: found.scale, as: Float.self)
+    run.outputAddress(2).storeBytes(
       of: UInt8(truncatingIfNeeded: found.zero), as: UInt8.self)
   }
 

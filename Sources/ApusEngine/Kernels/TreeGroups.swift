@@ -17,6 +17,11 @@ final class TreeGroups: @unchecked Sendable {
   let fixedPresence: [UInt8]?
   let trees: Int
 
+  var byteCount: Int {
+    memory.bytes.count + starts.count * MemoryLayout<UInt32>.stride
+      + weights.count * MemoryLayout<apus_leaf_weight>.stride
+  }
+
   /// Integers that stand for one row.
   var slots: Int { described.count + 1 }
 

@@ -17,10 +17,12 @@ struct TreeClassifierKernel: StepKernel {
   func scratchBytes(rows: Int) -> Int { walk.scratchBytes(rows: rows) }
 
   func run(rows: Int, _ run: borrowing StepRun) {
-    let labels = run.memory.address(run.step.outputs[0].location).assumingMemoryBound(to: Int64.self)
-    let results = run.memory.address(run.step.outputs[1].location).assumingMemoryBound(to: Float.self)
+    let labels = run.outputAddress(0).assumingMemoryBound(to: Int64.self)
+    let results = run.outputAddress(1).assumingMemoryBound(to: Float.self)
     walk.run(rows: rows, run, results) { row, scores in labels[row] = classifier.finish(scores) }
   }
+
+  var ownBytes: Int { walk.ownBytes }
 
   var description: String { "\(classifier.name), \(walk.trees) trees, eight at a time" }
 }
@@ -41,8 +43,10 @@ struct TreeRegressorKernel: StepKernel {
   func scratchBytes(rows: Int) -> Int { walk.scratchBytes(rows: rows) }
 
   func run(rows: Int, _ run: borrowing StepRun) {
-    walk.run(rows: rows, run, run.output) { _, scores in regressor.finish(scores.values) }
+    walk.run(rows: rows, run, run.output) { _, scores in regressor.finish(scores) }
   }
+
+  var ownBytes: Int { walk.ownBytes }
 
   var description: String { "\(regressor.name), \(walk.trees) trees, eight at a time" }
 }
@@ -65,6 +69,7 @@ private struct TreeWalk: Sendable {
   }
 
   var trees: Int { groups.trees }
+  var ownBytes: Int { groups.byteCount }
 
   func scratchBytes(rows: Int) -> Int {
     let rows = count.resolved(rows: rows)

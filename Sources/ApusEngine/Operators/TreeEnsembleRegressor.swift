@@ -67,18 +67,23 @@ struct TreeEnsembleRegressor: Operator {
         case .least: scores.combine(reader.numbers, ensemble) { $1 < $0 ? $1 : $0 }
         case .greatest: scores.combine(reader.numbers, ensemble) { $1 > $0 ? $1 : $0 }
         }
-        finish(scores.values)
+        finish(scores)
         for place in 0..<targets { results[index * targets + place] = Float(scores.values[place]) }
       }
     }
   }
 
-  /// Makes means of sums if they are asked for, adds base values and transforms the numbers.
-  func finish<Number: BinaryFloatingPoint>(_ values: UnsafeMutableBufferPointer<Number>) {
+  /// Makes means of sums if they are asked for, adds base values and transforms the numbers. Where nothing
+  /// was there to choose from, ONNX Runtime leaves 0.
+  func finish<Number: BinaryFloatingPoint>(_ scores: TreeScores<Number>) {
+    let values = scores.values
+    let isSum = aggregate == .sum || aggregate == .average
     if aggregate == .average {
       for index in values.indices { values[index] /= Number(ensemble.trees) }
     }
-    for (index, value) in baseValues.enumerated() { values[index] += Number(value) }
+    for (index, value) in baseValues.enumerated() where isSum || scores.isThere(index) {
+      values[index] += Number(value)
+    }
     transform.apply(values)
   }
 

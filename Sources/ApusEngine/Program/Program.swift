@@ -55,7 +55,7 @@ package final class Program: Sendable {
   ) throws(GraphError) {
     var graph = graph
     graph.outputs = [output ?? graph.outputs[0]]
-    if !isPlain { graph = try graph.withIntegerProducts() }
+    if planner != nil { graph = try graph.withIntegerProducts() }
     graph = try graph.folded()
     if planner != nil { graph = try graph.fused() }
     graph = graph.withAllOutputs()

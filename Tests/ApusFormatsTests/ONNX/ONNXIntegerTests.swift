@@ -14,7 +14,7 @@ struct ONNXIntegerTests {
     let bytes = try Fixtures.bytes("torch/digits_mlp/digits_mlp.\(form).onnx")
     let graph = try readONNX(bytes, operators: .standard).graph
     for isPlain in [true, false] {
-      let program = try Program(graph, isPlain: isPlain)
+      let program = try isPlain ? Program(plainly: graph) : Program(graph)
       let rows = expected.count / program.outputs
       #expect(rows == 128 && program.blockRows >= rows)
       let found = try answers(program, input, rows)
