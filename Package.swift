@@ -113,6 +113,12 @@ let package = Package(
       dependencies: ["ApusStore", "CLinux", .product(name: "ArgumentParser", package: "swift-argument-parser")],
       swiftSettings: settings),
 
+    // What the engine is compared with, and what compares them: benchmarks/engine.
+    .target(name: "COnnxRuntime", path: "benchmarks/engine/onnxruntime"),
+    .executableTarget(
+      name: "engine-bench", dependencies: ["ApusBase", "ApusEngine", "ApusFormats", "COnnxRuntime"],
+      path: "benchmarks/engine/probe", swiftSettings: settings),
+
     tests("ApusBaseTests", ["ApusBase"]),
     tests("ApusWireTests", ["ApusWire", "ApusBase", "CApusProto"]),
     tests("ApusIOTests", ["ApusIO", "ApusBase", "CLinux"]),

@@ -20,6 +20,7 @@ enum ConfigurationKey: String, CaseIterable, Sendable {
   case tlsMinimumVersion = "tls.min_version"
   case tlsHandshakes = "tls.handshakes"
   case tlsHandshakeTimeout = "tls.handshake_timeout_ms"
+  case planCache = "plan_cache"
   case storeCache = "store.cache"
   case storeInterval = "store.interval"
   case storeEndpoint = "store.endpoint"
@@ -102,6 +103,11 @@ extension ConfigurationKey {
       Row(
         .repository, .path("models"),
         "The folder with the models, or a store of them: `s3://BUCKET/PREFIX` or a web server's URL.")
+    case .planCache:
+      Row(
+        .madeFolder, nil,
+        "Where the measured times of kernels are kept, so that the next start need not measure. Without it "
+          + "`$XDG_CACHE_HOME/apus`, else `/var/cache/apus` if that is writable, else `~/.cache/apus`.")
     case .storeCache:
       Row(
         .madeFolder, nil,

@@ -10,6 +10,7 @@ func loadPlatform(
   var loader = ModelLoader()
   if let keys = told.trustedKeys { loader.trusted = try TrustedKeys(folder: keys) }
   loader.requiresSignatures = told.requiresSignatures
+  loader.plans = PlanCache(folder: told.planCache ?? standardCacheFolder())
   return try Platform(
     try ModelRepository(path: folder), loader: loader, names: logs.access?.names,
     log: PlatformLog { level, text in output.write(level, text, logger: "apus") })

@@ -9,6 +9,10 @@ struct Model: ParsableCommand {
 
         apus model publish digits/ --name digits --to unix:/run/apus.sock
         apus model rollback digits --to unix:/run/apus.sock
+
+      A file that is not published yet is looked at without a server:
+
+        apus model inspect digits.onnx
       """,
-    subcommands: ModelAdministration.administration + [ModelSign.self, ModelKey.self])
+    subcommands: ModelAdministration.administration + [ModelInspect.self, ModelSign.self, ModelKey.self])
 }

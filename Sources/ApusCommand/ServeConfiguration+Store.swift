@@ -16,22 +16,7 @@ extension ServeConfiguration {
     var shownURL: String { String(url.prefix { $0 != "?" }) }
 
     /// A folder for this store alone, so that no two mix; nil where there is no place for one.
-    func standardCache() -> String? {
-      func variable(_ name: String) -> String? {
-        getenv(name).map { String(cString: $0) }.flatMap { $0.hasPrefix("/") ? $0 : nil }
-      }
-      let base: String
-      if let folder = variable("XDG_CACHE_HOME") {
-        base = folder
-      } else if access("/var/cache", W_OK) == 0 || access("/var/cache/apus", W_OK) == 0 {
-        base = "/var/cache"
-      } else if let home = variable("HOME") {
-        base = home + "/.cache"
-      } else {
-        return nil
-      }
-      return "\(base)/apus/\(name)"
-    }
+    func standardCache() -> String? { standardCacheFolder().map { "\($0)/\(name)" } }
 
     /// FNV-1a, 64 bits, of what tells stores apart.
     private var name: String {
@@ -41,4 +26,14 @@ extension ServeConfiguration {
       return String(repeating: "0", count: 16 - digits.count) + digits
     }
   }
+}
+
+/// The folder for what may be made again; nil where there is no place for one.
+func standardCacheFolder() -> String? {
+  func variable(_ name: String) -> String? {
+    getenv(name).map { String(cString: $0) }.flatMap { $0.hasPrefix("/") ? $0 : nil }
+  }
+  if let folder = variable("XDG_CACHE_HOME") { return folder + "/apus" }
+  if access("/var/cache", W_OK) == 0 || access("/var/cache/apus", W_OK) == 0 { return "/var/cache/apus" }
+  return variable("HOME").map { $0 + "/.cache/apus" }
 }

@@ -53,6 +53,8 @@ extension ServeConfiguration {
   }
   /// The folder with the models, where they are in no store.
   var models: String { path(.models) ?? "models" }
+  /// Where measured times of kernels are kept; nil: where such things are kept.
+  var planCache: String? { path(.planCache) }
   /// nil: the models lie in a folder of this machine.
   var store: Store? {
     text(.models).map { url in

@@ -17,6 +17,19 @@ package enum Durable {
     try sync(folder: parent(path))
   }
 
+  /// Replaces a file by rename; after a crash it may be the old one, or gone.
+  static func writeScratch(_ bytes: [UInt8], to path: String) throws(ModelError) {
+    try makeScratchFolder(parent(path))
+    let temporary = "\(path).\(getpid())"
+    do {
+      let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o644)
+      guard descriptor >= 0 else { throw ModelError("cannot write \(temporary): \(systemError())") }
+      defer { close(descriptor) }
+      try writeAll(bytes, descriptor, temporary)
+    }
+    guard rename(temporary, path) == 0 else { throw ModelError("cannot write \(path): \(systemError())") }
+  }
+
   static func writeAll(_ bytes: [UInt8], _ descriptor: Int32, _ name: String) throws(ModelError) {
     var rest = bytes[...]
     while !rest.isEmpty {
@@ -90,7 +103,7 @@ package enum Durable {
     rmdir(path)
   }
 
-  private static func parent(_ path: String) -> String {
+  static func parent(_ path: String) -> String {
     guard let slash = path.lastIndex(of: "/") else { return "." }
     return slash == path.startIndex ? "/" : String(path[..<slash])
   }

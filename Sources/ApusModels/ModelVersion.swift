@@ -58,3 +58,18 @@ package struct ModelVersion: Sendable {
     if case .ready(let classifier) = state { classifier } else { nil }
   }
 }
+
+extension ModelVersion {
+  /// Reads one model file by itself, with a `model.yaml`, labels and tensors that lie beside it; or a
+  /// folder, as a version's.
+  ///
+  /// - Throws: `ModelError` with what is wrong with it.
+  package init(readingFrom path: String) throws(ModelError) {
+    guard let folder = try? Folder(path: path) else {
+      self = try VersionLoader.load(file: path)
+      return
+    }
+    self = VersionLoader.load(name: lastComponent(path), version: 0, folder: folder)
+    if case .failed(let reason) = state { throw ModelError(reason) }
+  }
+}

@@ -2,6 +2,7 @@ import ApusBase
 import ApusEngine
 import ApusFeatures
 import ApusFormats
+import Glibc
 
 /// Loads one version folder. Each file is mapped once: what is hashed is what is read.
 struct VersionLoader {
@@ -43,6 +44,27 @@ struct VersionLoader {
     return loader.result
   }
 
+  /// Loads one model file by itself, with a `model.yaml`, labels and tensors that lie beside it.
+  ///
+  /// - Throws: `ModelError` with what is wrong with it.
+  static func load(file path: String) throws(ModelError) -> ModelVersion {
+    let name = lastComponent(path)
+    let folder = try Folder(path: path.contains("/") ? Durable.parent(path) : ".")
+    var loader = VersionLoader(name: name, version: 0, folder: folder)
+    func open(_ name: String) throws(ModelError) -> OpenFile {
+      try OpenFile(name: name, path: folder.entry(name).path)
+    }
+    let model = try OpenFile(name: name, path: path)
+    loader.files = [model]
+    if access(folder.path + "/model.yaml", F_OK) == 0 { loader.files.append(try open("model.yaml")) }
+    let manifest = try loader.readManifest()
+    if case .file(let labels) = manifest.labels { loader.files.append(try open(labels)) }
+    let classifier = try loader.build(model, manifest) { try? open($0) }
+    try loader.describe(classifier, manifest)
+    loader.result.state = .ready(classifier)
+    return loader.result
+  }
+
   /// The digest of the files as they are now.
   static func digest(of folder: Folder) throws(ModelError) -> [UInt8] {
     var loader = VersionLoader(name: "", version: 0, folder: folder)
@@ -68,8 +90,14 @@ struct VersionLoader {
     }
     try readPublication()
     let manifest = try readManifest()
-    let model = try findModel(manifest)
-    let classifier = try build(model, manifest)
+    let (model, others) = try findModel(manifest)
+    var read: Set<String> = []
+    let classifier = try build(model, manifest) { name in
+      read.insert(name)
+      return others.first { $0.name == name }
+    }
+    let unread = others.filter { !read.contains($0.name) }
+    guard unread.isEmpty else { throw Self.tooMany([model] + unread) }
     try describe(classifier, manifest)
     result.samples = try readSamples(classifier)
     result.state = .ready(classifier)
@@ -159,21 +187,22 @@ struct VersionLoader {
     return ModelError("the version has \(models.count) model files (\(names)); keep one")
   }
 
+  /// - Parameter beside: a file of tensors that the model names; nil where there is none.
   private mutating func build(
-    _ model: (file: OpenFile, others: [OpenFile]), _ manifest: Manifest
+    _ file: OpenFile, _ manifest: Manifest, beside: (String) -> OpenFile?
   ) throws(ModelError) -> Classifier {
     do {
       let built =
-        switch Self.ending(model.file.name) {
-        case "onnx": try readGraph(model.file, model.others, manifest)
-        case "pb": try readTensorFlow(model.file, manifest)
-        default: try readWeights(model.file, manifest)
+        switch Self.ending(file.name) {
+        case "onnx": try readGraph(file, manifest, beside: beside)
+        case "pb": try readTensorFlow(file, manifest)
+        default: try readWeights(file, manifest)
         }
       result.notes = built.notes
       return built.classifier
     } catch let error as ModelError {
       throw error
-    } catch { throw ModelError("\(model.file.name): \(error)") }
+    } catch { throw ModelError("\(file.name): \(error)") }
   }
 
   private mutating func readWeights(
@@ -193,18 +222,14 @@ struct VersionLoader {
   }
 
   private mutating func readGraph(
-    _ file: OpenFile, _ others: [OpenFile], _ manifest: Manifest
+    _ file: OpenFile, _ manifest: Manifest, beside: (String) -> OpenFile?
   ) throws -> (classifier: Classifier, notes: [String]) {
     result.format = "onnx"
     try refuseArchitecture(manifest, "an ONNX file")
-    let read = NamesRead()
-    let model = try ONNXFile.read(file.kept) { name in
-      read.names.insert(name)
-      return others.first { $0.name == name }?.kept
+    let graph = try withoutActuallyEscaping(beside) { beside in
+      try ONNXFile.read(file.kept) { beside($0)?.kept }.graph
     }
-    let unread = others.filter { !read.names.contains($0.name) }
-    guard unread.isEmpty else { throw Self.tooMany([file] + unread) }
-    return try Self.classifier(model.graph, manifest)
+    return try Self.classifier(graph, manifest)
   }
 
   private mutating func readTensorFlow(
@@ -228,11 +253,6 @@ struct VersionLoader {
       graph, inputShape: manifest.inputs.first?.shape ?? [], output: manifest.output?.name,
       head: manifest.output?.activation)
     return (classifier, classifier.notes)
-  }
-
-  /// The files beside a model that it has asked for.
-  private final class NamesRead {
-    var names: Set<String> = []
   }
 
   // MARK: - What the manifest adds

@@ -8,6 +8,8 @@ package import ApusModels
 /// against the samples that it ships.
 package struct ModelLoader: Sendable {
   package var planning = Planning.measured
+  /// Of what was measured before; nil: every plan measures for itself.
+  package var plans: PlanCache?
   /// Whose signatures count.
   package var trusted = TrustedKeys()
   /// Whether a version that none of them signed is refused.
@@ -48,7 +50,7 @@ package struct ModelLoader: Sendable {
     case .ready(let classifier):
       outcome.summary = classifier.summary
       do throws(ModelError) {
-        let plan = try Self.plan(classifier, planning)
+        let plan = try plan(classifier)
         step(.warming)
         Self.warmUp(plan)
         var reference: DriftReference?
@@ -62,10 +64,12 @@ package struct ModelLoader: Sendable {
     return outcome
   }
 
-  private static func plan(
-    _ classifier: Classifier, _ planning: Planning
-  ) throws(ModelError) -> Plan {
-    do { return try Plan(classifier, planning: planning) } catch { throw ModelError(error.description) }
+  private func plan(_ classifier: Classifier) throws(ModelError) -> Plan {
+    do {
+      let plan = try Plan(classifier, planning: planning, known: plans?.costs ?? MeasuredCosts())
+      plans?.keep(plan.costs)
+      return plan
+    } catch { throw ModelError(error.description) }
   }
 
   private func signer(of version: ModelVersion) -> String? {

@@ -1,5 +1,7 @@
 // Finds the level by cpuid and xgetbv: an instruction set counts only if the operating system saves its
 // registers.
+#include <string.h>
+
 #include "kernels.h"
 
 #if defined(__x86_64__)
@@ -32,6 +34,15 @@ static unsigned detect(void) {
 static unsigned detect(void) { return apus_level_portable; }
 #endif
 
+/// What `detect` finds, asked for once: a virtual machine may take long to answer. 0: not asked yet.
+static unsigned detected(void) {
+  static _Atomic unsigned found;
+  const unsigned is_known = 1u << 31;
+  unsigned known = atomic_load_explicit(&found, memory_order_relaxed);
+  if (!known) atomic_store_explicit(&found, known = detect() | is_known, memory_order_relaxed);
+  return known & ~is_known;
+}
+
 /// The table that calls use; null until the first of them has found it. Every thread that finds it stores the
 /// same.
 static _Atomic(const struct kernels *) present;
@@ -47,7 +58,7 @@ static const struct kernels *table(apus_level level) {
 }
 
 static const struct kernels *table_within(apus_level limit) {
-  apus_level best = (apus_level)(detect() & 0xff);
+  apus_level best = (apus_level)(detected() & 0xff);
   return table(best < limit ? best : limit);
 }
 
@@ -66,8 +77,8 @@ apus_level apus_kernels_level(void) { return kernels()->level; }
 
 bool apus_kernels_vnni(void) {
   apus_level level = apus_kernels_level();
-  if (level == apus_level_portable || atomic_load(&is_vnni_forbidden)) return false;
-  return detect() >> (7 + level) & 1;
+  if (level == apus_level_portable) return false;
+  return !atomic_load_explicit(&is_vnni_forbidden, memory_order_relaxed) && (detected() >> (7 + level) & 1);
 }
 
 void apus_kernels_limit(apus_level limit, bool allow_vnni) {
@@ -78,4 +89,23 @@ void apus_kernels_limit(apus_level limit, bool allow_vnni) {
 const char *apus_level_name(apus_level level) {
   static const char *const names[] = {"portable", "avx2", "avx512"};
   return names[level];
+}
+
+void apus_processor_name(char name[APUS_PROCESSOR_NAME_BYTES]) {
+  char text[49] = "";
+#if defined(__x86_64__)
+  uint32_t words[12];
+  for (unsigned leaf = 0; leaf < 3; leaf++) {
+    uint32_t *part = words + 4 * leaf;
+    if (!__get_cpuid(0x80000002 + leaf, part, part + 1, part + 2, part + 3)) memset(part, 0, 16);
+  }
+  memcpy(text, words, 48);
+#endif
+  const char *start = text;
+  while (*start == ' ') start++;
+  size_t length = strlen(start);
+  while (length > 0 && start[length - 1] == ' ') length--;
+  if (length == 0) start = "unknown", length = 7;
+  memcpy(name, start, length);
+  name[length] = 0;
 }

@@ -12,6 +12,7 @@
 #define MOST_ROWS 6
 #define MOST_PANELS 1
 #define TABLE kernels_avx2
+#define TABLE_DOTS integer_product_avxvnni
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 #include "level.inc.h"
 #pragma clang attribute pop

@@ -12,6 +12,7 @@
 #define MOST_ROWS 12
 #define MOST_PANELS 2
 #define TABLE kernels_avx512
+#define TABLE_DOTS integer_product_avx512vnni
 #pragma clang attribute push( \
   __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c"))), apply_to = function)
 #include "level.inc.h"

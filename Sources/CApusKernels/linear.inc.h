@@ -25,7 +25,7 @@
 #define MOST_PARTS 4
 #define BLOCK_INPUTS 1024
 #define BLOCK_OUTPUTS 64
-/// Floats that weights are fetched ahead: with few rows they come from memory, with more from the
+/// Weights that are fetched ahead: with few rows they come from memory, with more from the
 /// second-level cache.
 #define AHEAD 512
 
@@ -34,8 +34,8 @@ struct tile {
   ptrdiff_t inputs;
   const float *x;
   ptrdiff_t x_stride;
-  const float *packed;
-  /// Floats from one panel to the next.
+  const void *packed;
+  /// Weights from one panel to the next.
   ptrdiff_t panel_stride;
   /// Of the tile's outputs; null for none.
   const float *bias;
@@ -46,30 +46,46 @@ struct tile {
   float alpha, beta;
 };
 
+/// A vector of packed weights from the one of this index on.
+INLINE vf weights_at(const enum weight_format format, const void *packed, ptrdiff_t index) {
+  switch (format) {
+  case weights_of_float16: return load_float16((const uint16_t *)packed + index);
+  case weights_of_bfloat16: return load_bfloat16((const uint16_t *)packed + index);
+  default: return load((const float *)packed + index);
+  }
+}
+
+INLINE const void *weights_from(const enum weight_format format, const void *packed, ptrdiff_t index) {
+  const ptrdiff_t size = format == weights_of_float32 ? sizeof(float) : sizeof(uint16_t);
+  return (const char *)packed + index * size;
+}
+
 /// Applies what is quickest while sums are in registers.
-INLINE void activate(vf *sums, int count, const struct tile *t) {
-  switch (t->activation) {
+INLINE void activate(vf *sums, int count, apus_activation activation, float alpha, float beta) {
+  switch (activation) {
   case apus_activation_relu:
 #pragma clang loop unroll(full)
     for (int i = 0; i < count; i++) sums[i] = greater(splat(0), sums[i]);
     break;
   case apus_activation_clip:
 #pragma clang loop unroll(full)
-    for (int i = 0; i < count; i++) sums[i] = lesser(splat(t->beta), greater(splat(t->alpha), sums[i]));
+    for (int i = 0; i < count; i++) sums[i] = lesser(splat(beta), greater(splat(alpha), sums[i]));
     break;
   case apus_activation_leaky:
 #pragma clang loop unroll(full)
-    for (int i = 0; i < count; i++) sums[i] = sums[i] < splat(0) ? sums[i] * t->alpha : sums[i];
+    for (int i = 0; i < count; i++) sums[i] = sums[i] < splat(0) ? sums[i] * alpha : sums[i];
     break;
   default: break;
   }
 }
 
 /// One tile of constant shape: `rows` by `panels`, each sum in `parts` parts.
-INLINE void compute_tile(const int rows, const int panels, const int parts, const struct tile *t) {
+INLINE void compute_tile(
+  const int rows, const int panels, const int parts, const enum weight_format format, const struct tile *t) {
   const int vectors = panels * PANEL_VECTORS;
   vf sums[MOST_PARTS][MOST_ROWS][MOST_VECTORS];
-  const float *x = t->x, *w = t->packed;
+  const float *x = t->x;
+  const void *w = t->packed;
   ptrdiff_t x_stride = t->x_stride, y_stride = t->y_stride, panel_stride = t->panel_stride;
 #pragma clang loop unroll(full)
   for (int part = 0; part < parts; part++)
@@ -84,12 +100,12 @@ INLINE void compute_tile(const int rows, const int panels, const int parts, cons
     for (int part = 0; part < parts; part++) {
 #pragma clang loop unroll(full)
       for (int panel = 0; panel < panels; panel++)
-        __builtin_prefetch(w + panel * panel_stride + (k + part) * PANEL + AHEAD);
+        __builtin_prefetch(weights_from(format, w, panel * panel_stride + (k + part) * PANEL + AHEAD));
       vf weights[MOST_VECTORS];
 #pragma clang loop unroll(full)
       for (int v = 0; v < vectors; v++)
-        weights[v] =
-          load(w + v / PANEL_VECTORS * panel_stride + (k + part) * PANEL + v % PANEL_VECTORS * WIDTH);
+        weights[v] = weights_at(
+          format, w, v / PANEL_VECTORS * panel_stride + (k + part) * PANEL + v % PANEL_VECTORS * WIDTH);
 #pragma clang loop unroll(full)
       for (int row = 0; row < rows; row++) {
         vf value = splat(x[row * x_stride + k + part]);
@@ -106,7 +122,8 @@ INLINE void compute_tile(const int rows, const int panels, const int parts, cons
         vf value = splat(x[row * x_stride + k]);
 #pragma clang loop unroll(full)
         for (int v = 0; v < vectors; v++) {
-          vf weights = load(w + v / PANEL_VECTORS * panel_stride + k * PANEL + v % PANEL_VECTORS * WIDTH);
+          vf weights =
+            weights_at(format, w, v / PANEL_VECTORS * panel_stride + k * PANEL + v % PANEL_VECTORS * WIDTH);
           sums[0][row][v] = fma_(value, weights, sums[0][row][v]);
         }
       }
@@ -135,7 +152,7 @@ INLINE void compute_tile(const int rows, const int panels, const int parts, cons
         for (int row = 0; row < rows; row++) sums[0][row][v] += bias;
       }
 #pragma clang loop unroll(full)
-    for (int row = 0; row < rows; row++) activate(sums[0][row], vectors, t);
+    for (int row = 0; row < rows; row++) activate(sums[0][row], vectors, t->activation, t->alpha, t->beta);
   }
 #pragma clang loop unroll(full)
   for (int row = 0; row < rows; row++)
@@ -144,44 +161,53 @@ INLINE void compute_tile(const int rows, const int panels, const int parts, cons
 }
 
 #define PARTS(rows) ((rows) == 1 ? 4 : (rows) <= 3 ? 2 : 1)
-#define TILE(rows) \
-  static void tile_##rows##_1(const struct tile *t) { compute_tile(rows, 1, PARTS(rows), t); }
-#define WIDE_TILE(rows) \
-  static void tile_##rows##_2(const struct tile *t) { compute_tile(rows, 2, PARTS(rows), t); }
+#define TILE(rows, panels, name, format) \
+  static void tile_##rows##_##panels##_##name(const struct tile *t) { \
+    compute_tile(rows, panels, PARTS(rows), format, t); \
+  }
+#define TILES(rows, panels) \
+  TILE(rows, panels, float32, weights_of_float32) \
+  TILE(rows, panels, float16, weights_of_float16) \
+  TILE(rows, panels, bfloat16, weights_of_bfloat16)
 
-TILE(1) TILE(2) TILE(3)
+TILES(1, 1) TILES(2, 1) TILES(3, 1)
 #if MOST_ROWS > 3
-TILE(4) TILE(5) TILE(6)
+TILES(4, 1) TILES(5, 1) TILES(6, 1)
 #endif
 #if MOST_ROWS > 6
-TILE(7) TILE(8) TILE(9) TILE(10) TILE(11) TILE(12)
+TILES(7, 1) TILES(8, 1) TILES(9, 1) TILES(10, 1) TILES(11, 1) TILES(12, 1)
 #endif
 #if MOST_PANELS > 1
-WIDE_TILE(1) WIDE_TILE(2) WIDE_TILE(3) WIDE_TILE(4) WIDE_TILE(5) WIDE_TILE(6)
-WIDE_TILE(7) WIDE_TILE(8) WIDE_TILE(9) WIDE_TILE(10) WIDE_TILE(11) WIDE_TILE(12)
+TILES(1, 2) TILES(2, 2) TILES(3, 2) TILES(4, 2) TILES(5, 2) TILES(6, 2)
+TILES(7, 2) TILES(8, 2) TILES(9, 2) TILES(10, 2) TILES(11, 2) TILES(12, 2)
+#endif
+
+#define UP_TO_3(panels, name) tile_1_##panels##_##name, tile_2_##panels##_##name, tile_3_##panels##_##name
+#define UP_TO_6(panels, name) \
+  UP_TO_3(panels, name), tile_4_##panels##_##name, tile_5_##panels##_##name, tile_6_##panels##_##name
+#define UP_TO_12(panels, name) \
+  UP_TO_6(panels, name), tile_7_##panels##_##name, tile_8_##panels##_##name, tile_9_##panels##_##name, \
+    tile_10_##panels##_##name, tile_11_##panels##_##name, tile_12_##panels##_##name
+#if MOST_ROWS == 3
+#define UP_TO_MOST UP_TO_3
+#elif MOST_ROWS == 6
+#define UP_TO_MOST UP_TO_6
+#else
+#define UP_TO_MOST UP_TO_12
+#endif
+#if MOST_PANELS == 1
+#define ALL_TILES(name) {{UP_TO_MOST(1, name)}}
+#else
+#define ALL_TILES(name) {{UP_TO_MOST(1, name)}, {UP_TO_MOST(2, name)}}
 #endif
 
 typedef void tile_function(const struct tile *);
-static tile_function *const tiles[MOST_PANELS][MOST_ROWS] = {
-  {
-    tile_1_1, tile_2_1, tile_3_1,
-#if MOST_ROWS > 3
-    tile_4_1, tile_5_1, tile_6_1,
-#endif
-#if MOST_ROWS > 6
-    tile_7_1, tile_8_1, tile_9_1, tile_10_1, tile_11_1, tile_12_1,
-#endif
-  },
-#if MOST_PANELS > 1
-  {
-    tile_1_2, tile_2_2, tile_3_2, tile_4_2, tile_5_2, tile_6_2,
-    tile_7_2, tile_8_2, tile_9_2, tile_10_2, tile_11_2, tile_12_2,
-  },
-#endif
-};
+static tile_function *const tiles[weight_formats][MOST_PANELS][MOST_ROWS] = {
+  ALL_TILES(float32), ALL_TILES(float16), ALL_TILES(bfloat16)};
 
 /// A tile of which only `columns` outputs exist: it is computed beside y.
-static void ragged_tile(const struct tile *whole, int rows, int panels, ptrdiff_t columns) {
+static void ragged_tile(
+  tile_function *tile, const struct tile *whole, int rows, int panels, ptrdiff_t columns) {
   float y[MOST_ROWS * MOST_PANELS * PANEL], bias[MOST_PANELS * PANEL];
   const ptrdiff_t width = panels * PANEL;
   struct tile t = *whole;
@@ -197,24 +223,24 @@ static void ragged_tile(const struct tile *whole, int rows, int panels, ptrdiff_
     for (int row = 0; row < rows; row++)
       memcpy(y + row * width, whole->y + row * whole->y_stride, (size_t)columns * sizeof(float));
   }
-  tiles[panels - 1][rows - 1](&t);
+  tile(&t);
   for (int row = 0; row < rows; row++)
     memcpy(whole->y + row * whole->y_stride, y + row * width, (size_t)columns * sizeof(float));
 }
 
 /// Rows by one or two panels; activations that are functions of their own are applied while the tile is in
 /// cache.
-INLINE void any_tile(const struct tile *t, int rows, int panels, ptrdiff_t columns) {
+INLINE void any_tile(
+  enum weight_format format, const struct tile *t, int rows, int panels, ptrdiff_t columns) {
+  tile_function *tile = tiles[format][panels - 1][rows - 1];
   if (columns == panels * PANEL) {
-    tiles[panels - 1][rows - 1](t);
+    tile(t);
   } else {
-    ragged_tile(t, rows, panels, columns);
+    ragged_tile(tile, t, rows, panels, columns);
   }
   if (t->is_last && t->activation >= apus_activation_sigmoid)
     for (int row = 0; row < rows; row++) activate_row(t->activation, columns, t->y + row * t->y_stride);
 }
-
-static ptrdiff_t least(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 
 /// All tiles of some rows and one or two panels: as few as can be, their heights as equal as can be.
 INLINE void all_rows(struct tile *t, const struct linear *l, ptrdiff_t first_input, ptrdiff_t first_output) {
@@ -223,12 +249,12 @@ INLINE void all_rows(struct tile *t, const struct linear *l, ptrdiff_t first_inp
   const ptrdiff_t count = (l->rows + MOST_ROWS - 1) / MOST_ROWS;
   const ptrdiff_t height = l->rows / count, higher = l->rows % count;
   t->x = l->x + first_input;
-  t->packed = l->packed + first_output * l->inputs + first_input * PANEL;
+  t->packed = weights_from(l->format, l->packed, first_output * l->inputs + first_input * PANEL);
   t->bias = l->bias ? l->bias + first_output : 0;
   t->y = l->y + first_output;
   for (ptrdiff_t tile = 0; tile < count; tile++) {
     int rows = (int)(height + (tile < higher));
-    any_tile(t, rows, panels, columns);
+    any_tile(l->format, t, rows, panels, columns);
     t->x += rows * t->x_stride;
     t->y += rows * t->y_stride;
   }

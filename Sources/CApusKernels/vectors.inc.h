@@ -83,3 +83,28 @@ INLINE vf with_sign(vf v, vf sign) {
   return from_bits((bits(v) & 0x7fffffff) | (bits(sign) & ~0x7fffffff));
 }
 INLINE vf magnitude(vf v) { return from_bits(bits(v) & 0x7fffffff); }
+
+INLINE ptrdiff_t least(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
+
+typedef uint16_t vh __attribute__((ext_vector_type(WIDTH)));
+typedef uint16_t vh_unaligned __attribute__((ext_vector_type(WIDTH), aligned(2), may_alias));
+
+/// Floats of bfloat16.
+INLINE vf load_bfloat16(const uint16_t *p) {
+  return from_bits((vi)(__builtin_convertvector(*(const vh_unaligned *)p, vu) << 16));
+}
+
+/// Floats of IEEE 754 binary16. A NaN may become a quiet one.
+INLINE vf load_float16(const uint16_t *p) {
+#if WIDTH == 8
+  return (vf)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)p));
+#elif WIDTH == 16 && defined(__x86_64__) && !defined(NARROW_REGISTERS)
+  return (vf)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
+#else
+  // The exponent's bias is 15 and not 127: what is not infinite is 2^-112 of its value, denormals too.
+  const vu half = __builtin_convertvector(*(const vh_unaligned *)p, vu);
+  const vi size = (vi)((half & 0x7fff) << 13), sign = (vi)((half & 0x8000) << 16);
+  const vi finite = bits(from_bits(size) * splat(0x1p112f));
+  return from_bits((size >= 0x7c00 << 13 ? size | 0x7f800000 : finite) | sign);
+#endif
+}

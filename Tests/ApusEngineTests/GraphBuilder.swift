@@ -27,14 +27,14 @@ struct GraphBuilder {
   /// - Parameter inputs: an empty name is one that is left out.
   mutating func node(
     _ operation: String, _ inputs: [String], _ outputs: [String],
-    _ attributes: [String: Attributes.Attribute] = [:]
+    _ attributes: [String: Attributes.Attribute] = [:], domain: String = ""
   ) throws {
     let description = NodeDescription(
       opset: opset, attributes: Attributes(attributes), inputs: inputs.count, outputs: outputs.count)
     nodes.append(
       Graph.Node(
         name: "n\(nodes.count)",
-        operation: try OperatorTable.standard.make(operation, domain: "", description),
+        operation: try OperatorTable.standard.make(operation, domain: domain, description),
         inputs: inputs.map { $0.isEmpty ? nil : id($0) }, outputs: outputs.map { id($0) }))
   }
 

@@ -118,6 +118,15 @@ import Testing
         .hasPrefix("strides has 0") == true)
   }
 
+  @Test func batchesMayBeNormalizedByThemselves() throws {
+    let probe = OperatorProbe(
+      name: "BatchNormalization", opset: 15, outputs: 3,
+      attributes: ["training_mode": .int(1), "momentum": .float(0.5), "epsilon": .float(0)])
+    let one = try Tensor([1] as [Float], [1])
+    let found = try probe.run([Tensor([1, 3] as [Float], [2, 1]), one, .zeros([1]), .zeros([1]), one])
+    #expect(found.map { numbers($0) } == [[-1, 1], [1], [1]])
+  }
+
   @Test func normalizationsRefuseWhatDoesNotFit() {
     func refusal(
       _ name: String, _ shapes: [[Int]], _ values: [String: Attributes.Attribute] = [:], outputs: Int = 1
@@ -125,11 +134,14 @@ import Testing
       OperatorProbe(name: name, outputs: outputs, attributes: values)
         .refusal(types: shapes.map { (.float32, $0) })
     }
-    let training = "a BatchNormalization that trains is not computed here"
     let shapes = [[2, 3, 4], [3], [3], [3], [3]]
     #expect(refusal("BatchNormalization", shapes) == nil)
-    #expect(refusal("BatchNormalization", shapes, ["training_mode": .int(1)]) == training)
-    #expect(refusal("BatchNormalization", shapes, outputs: 3) == training)
+    #expect(
+      refusal("BatchNormalization", shapes, outputs: 3)
+        == "without training_mode, BatchNormalization has one output, not 3")
+    #expect(
+      refusal("BatchNormalization", shapes, ["training_mode": .int(1)], outputs: 4)
+        == "it has at most 3 outputs, not 4")
     #expect(refusal("BatchNormalization", [[2, 3], [3], [2], [3], [3]])?.hasPrefix("B of shape [2]") == true)
     #expect(
       OperatorProbe(name: "BatchNormalization", opset: 9, attributes: ["spatial": .int(0)]).refusal()

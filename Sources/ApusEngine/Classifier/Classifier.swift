@@ -7,6 +7,9 @@ package struct Classifier: Sendable {
   package let labels: [String]
   /// For a person, for example `64 -> 128 relu -> 10 softmax`.
   package let summary: String
+  /// As the file calls them.
+  package let inputName: String
+  package let outputName: String
   /// Numbers that training set.
   package let parameters: Int
   package let inputElement: ElementType
@@ -27,7 +30,8 @@ package struct Classifier: Sendable {
   /// - Throws: `GraphError` for a layer that is too large to compute with.
   package init(_ network: Network) throws(GraphError) {
     try self.init(
-      folded: network.graph(), head: network.output, labels: [], summary: network.summary, notes: [])
+      folded: network.graph(), outputName: "output", head: network.output, labels: [],
+      summary: network.summary, notes: [])
   }
 
   /// What a file gives.
@@ -44,6 +48,8 @@ package struct Classifier: Sendable {
     var graph = try graph.withInput(inputShape).withOpenBatch().folded()
     let typing = try BatchTyping(graph)
     graph.outputs = [try graph.scores(named: output, typing)]
+    let outputName = graph.values[graph.outputs[0]].name
+    graph = try graph.endingInWholeSoftmax()
     let labels = graph.labels()
     let ending = graph.ending(typing)
     let classes = try typing.rowCount(of: graph.outputs[0], graph)
@@ -58,12 +64,13 @@ package struct Classifier: Sendable {
     graph = graph.pruned()
     let head = head ?? assumed
     try self.init(
-      folded: graph.asFloat32(typing), head: head, labels: labels,
+      folded: graph.asFloat32(typing), outputName: outputName, head: head, labels: labels,
       summary: graph.summary + (head == .none ? "" : " \(head.rawValue)"), notes: notes)
   }
 
   private init(
-    folded graph: Graph, head: OutputActivation, labels: [String], summary: String, notes: [String]
+    folded graph: Graph, outputName: String, head: OutputActivation, labels: [String], summary: String,
+    notes: [String]
   ) throws(GraphError) {
     guard let input = graph.inputs.first, graph.inputs.count == 1 else {
       let names = graph.inputs.map { "'\(graph.values[$0.value].name)'" }.joined(separator: ", ")
@@ -77,6 +84,8 @@ package struct Classifier: Sendable {
     self.notes = notes
     parameters = graph.parameterCount
     couplesRows = graph.couplesRows(typing)
+    inputName = graph.values[input.value].name
+    self.outputName = outputName
     inputElement = input.element
     inputShape = input.shape.dropFirst().compactMap { $0 }
     inputs = try typing.rowCount(of: input.value, graph)

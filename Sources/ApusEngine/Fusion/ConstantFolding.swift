@@ -3,14 +3,17 @@ extension Graph {
   ///
   /// A node whose result would take more memory than `maximumBytes` with those before it is left as it is.
   ///
+  /// - Parameter isKept: whether a node of these constants is left as it is, too.
   /// - Throws: `GraphError` that names the node whose inputs do not fit.
-  func folded(maximumBytes: Int = 1 << 30) throws(GraphError) -> Graph {
+  func folded(
+    maximumBytes: Int = 1 << 30, keeping isKept: (Node, [Tensor?]) -> Bool = { _, _ in false }
+  ) throws(GraphError) -> Graph {
     var graph = self
     graph.nodes = []
     var bytes = 0
     for node in nodes {
       let inputs = node.inputs.map { $0.flatMap { graph.values[$0].constant } }
-      guard zip(node.inputs, inputs).allSatisfy({ $0 == nil || $1 != nil }) else {
+      guard zip(node.inputs, inputs).allSatisfy({ $0 == nil || $1 != nil }), !isKept(node, inputs) else {
         graph.nodes.append(node)
         continue
       }

@@ -63,7 +63,7 @@ extension GraphEditor {
   }
 
   /// A constant that is the same for each row, as a row of so many numbers; nil where it is none.
-  fileprivate mutating func row(_ value: Graph.ValueID, _ columns: Int) throws(GraphError) -> Graph.ValueID? {
+  mutating func row(_ value: Graph.ValueID, _ columns: Int) throws(GraphError) -> Graph.ValueID? {
     guard let tensor = constant(value), tensor.type.element == .float32,
       tensor.type.count == (tensor.type.shape.last ?? 1), [1, columns].contains(tensor.type.count)
     else { return nil }

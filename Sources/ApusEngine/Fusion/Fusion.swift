@@ -2,16 +2,25 @@ extension Graph {
   /// The same with fewer and larger operators: what exporters write in pieces becomes one node again, and
   /// what follows a product is computed with it. Answers differ by rounding alone.
   ///
-  /// - Throws: `GraphError` for constants that do not fit each other.
+  /// - Throws: `GraphError` for constants that do not fit each other, and for a graph that has no types for
+  ///   batches of any size.
   func fused() throws(GraphError) -> Graph {
-    var editor = GraphEditor(self)
+    var editor = GraphEditor(self, try BatchTyping(self))
     dropIdentities(&editor)
+    try simplifyShapes(&editor)
     joinGelu(&editor)
-    try joinLayerNormalization(&editor)
+    try joinAxisNormalization(&editor)
+    joinSoftmax(&editor)
     try joinLinear(&editor)
     try joinChannelArithmetic(&editor)
+    try joinChannelBiases(&editor)
     try joinBatchNormalization(&editor)
+    joinAddends(&editor)
     joinActivations(&editor)
+    try joinLookups(&editor)
+    try joinSequences(&editor)
+    try joinMaxima(&editor)
+    try simplifyShapes(&editor)
     return editor.finished()
   }
 }
@@ -39,6 +48,7 @@ private func joinActivations(_ editor: inout GraphEditor) {
     guard let activation = editor.activation(node), let output = editor.onlyOutput(of: node),
       let input = editor.graph.nodes[node].inputs[0], editor.hasOneReader(input)
     else { continue }
+    if editor.moveBeforeReshapes(activation, node, input, output) { continue }
     if let linear = editor.producer(of: input, Linear.self), linear.operation.activation == .none {
       let inputs = editor.graph.nodes[linear.node].inputs
       editor.remove(linear.node)
@@ -49,20 +59,42 @@ private func joinActivations(_ editor: inout GraphEditor) {
       let inputs = editor.graph.nodes[conv.node].inputs
       editor.remove(conv.node)
       editor.replace(
-        node, ActivatedConv(conv: conv.operation.conv, activation: activation), inputs: inputs, output: output
-      )
+        node,
+        ActivatedConv(
+          conv: conv.operation.conv, hasAddend: conv.operation.hasAddend, activation: activation),
+        inputs: inputs, output: output)
     } else if let conv = editor.producer(of: input, Conv.self) {
       let inputs = editor.graph.nodes[conv.node].inputs
       editor.remove(conv.node)
       editor.replace(
-        node, ActivatedConv(conv: conv.operation, activation: activation), inputs: inputs, output: output)
+        node, ActivatedConv(conv: conv.operation, hasAddend: false, activation: activation), inputs: inputs,
+        output: output)
     }
   }
 }
 
 extension GraphEditor {
+  /// Lets a product or convolution compute a function that follows a Reshape of it, which changes no number.
+  fileprivate mutating func moveBeforeReshapes(
+    _ activation: FusedActivation, _ node: Int, _ input: Graph.ValueID, _ output: Graph.ValueID
+  ) -> Bool {
+    guard !isOutput(output), let source = sourceOfReshapes(input), source != input else { return false }
+    if let linear = producer(of: source, Linear.self), linear.operation.activation == .none {
+      let operation = Linear(isTransposed: linear.operation.isTransposed, activation: activation)
+      replace(linear.node, operation, inputs: graph.nodes[linear.node].inputs, output: source)
+    } else if let conv = producer(of: source, Conv.self) {
+      let operation = ActivatedConv(conv: conv.operation, hasAddend: false, activation: activation)
+      replace(conv.node, operation, inputs: graph.nodes[conv.node].inputs, output: source)
+    } else {
+      return false
+    }
+    guard redirect(output, to: input) else { return false }
+    remove(node)
+    return true
+  }
+
   /// What a node does to each number, if that can be computed with a product.
-  fileprivate func activation(_ node: Int) -> FusedActivation? {
+  func activation(_ node: Int) -> FusedActivation? {
     switch graph.nodes[node].operation {
     case let operation as Elementwise:
       switch operation.function {

@@ -56,6 +56,7 @@ package struct OperatorTable: Sendable {
     QuantizeLinear.entries, MatMulInteger.entries, ConvInteger.entries,
     // Trained classifiers.
     LinearClassifier.entries, SVMClassifier.entries, SVMRegressor.entries, TreeEnsembleClassifier.entries,
+    TreeEnsembleRegressor.entries,
     Scaler.entries, Imputer.entries, LabelEncoder.entries, ZipMap.entries,
   ])
 

@@ -1,3 +1,4 @@
+import CApusKernels
 import COpenBLAS
 import Glibc
 
@@ -6,6 +7,22 @@ package var blasCoreName: String { String(cString: openblas_get_corename()) }
 
 /// OpenBLAS's version and build options, for example `OpenBLAS 0.3.21 DYNAMIC_ARCH NO_AFFINITY ...`.
 package var blasConfiguration: String { String(cString: openblas_get_config()) }
+
+/// The instructions that our own kernels use: `portable`, `avx2` or `avx512`, with `+vnni` where there is
+/// that.
+package var kernelLevelName: String {
+  String(cString: apus_level_name(apus_kernels_level())) + (apus_kernels_vnni() ? "+vnni" : "")
+}
+
+/// The processor as it calls itself, for example `AMD EPYC 7763 64-Core Processor`; `unknown` where it does
+/// not.
+package var processorName: String {
+  withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(APUS_PROCESSOR_NAME_BYTES)) { name in
+    guard let start = name.baseAddress else { return "unknown" }
+    apus_processor_name(start)
+    return String(cString: start)
+  }
+}
 
 /// Makes OpenBLAS take the memory it needs, so that later calls on so many threads at once map none.
 ///

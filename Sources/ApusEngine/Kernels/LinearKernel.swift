@@ -34,8 +34,9 @@ struct LinearKernel: StepKernel {
   func run(rows: Int, _ run: borrowing StepRun) {
     guard let input = run.floats(0) else { return }
     let bias = hasBias ? run.floats(2) : nil
-    let inputStride = run.inputStride(width: weights.inputs)
-    let outputStride = run.outputStride(width: weights.outputs)
+    // Where a row of the batch has several rows of the product, these lie one after the other.
+    let inputStride = takesStrides ? run.inputStride(width: weights.inputs) : weights.inputs
+    let outputStride = takesStrides ? run.outputStride(width: weights.outputs) : weights.outputs
     let count = count.resolved(rows: rows)
     let most = isPackedAlone ? count : Bucket.largestRows
     var first = 0

@@ -5,13 +5,15 @@ struct MapKernel: StepKernel {
   private typealias Function =
     @convention(c) (Int, UnsafePointer<Float>?, UnsafeMutablePointer<Float>?) -> Void
 
-  private let name: String
   private let function: Function
   private let count: Extent
+  let description: String
 
   init?(_ function: Elementwise.Function, _ types: KernelTypes) {
     switch function {
     case .relu: self.function = apus_relu
+    case .squareRoot: self.function = apus_sqrt
+    case .reciprocal: self.function = apus_reciprocal
     case .exponential: self.function = apus_exp
     case .logarithm: self.function = apus_log
     case .errorFunction: self.function = apus_erf
@@ -19,57 +21,54 @@ struct MapKernel: StepKernel {
     case .tanh: self.function = apus_tanh
     default: return nil
     }
-    name = function.rawValue
+    description = function.rawValue
     count = types.outputCount
   }
 
   init(_ gelu: Gelu, _ types: KernelTypes) {
-    name = gelu.name
+    description = gelu.name
     function = gelu.isApproximate ? apus_gelu_tanh : apus_gelu
+    count = types.outputCount
+  }
+
+  /// Squares, the one power that exporters write.
+  init?(_ power: Power, _ types: KernelTypes) {
+    guard let exponent = types.floats(1), let type = types.inputs[1], type.count == Extent(1),
+      exponent[0] == 2,
+      types.outputs[0] == types.inputs[0]
+    else { return nil }
+    description = power.name
+    function = apus_square
     count = types.outputCount
   }
 
   func run(rows: Int, _ run: borrowing StepRun) {
     function(count.resolved(rows: rows), run.floats(0), run.output)
   }
-
-  var description: String { name }
 }
 
-/// Sums and products of two tensors of one shape, and sums with a row that is the same for each.
-struct PairKernel: StepKernel {
-  private let isProduct: Bool
+/// Cast to float32.
+struct FloatKernel: StepKernel {
+  private let element: ElementType
   private let count: Extent
-  /// Of a row that is added to each; nil: both have the same shape.
-  private let columns: Int?
+  let description = "Cast"
 
-  init?(_ function: Arithmetic.Function, _ types: KernelTypes) {
-    guard function == .add || function == .multiply, types.isFloat32(1), let left = types.inputs[0],
-      let right = types.inputs[1]
+  init?(_ types: KernelTypes) {
+    guard types.outputs.first?.element == .float32, let element = types.inputs[0]?.element,
+      [.int32, .int64, .uint8, .bool].contains(element)
     else { return nil }
-    isProduct = function == .multiply
+    self.element = element
     count = types.outputCount
-    if left.shape == right.shape {
-      columns = nil
-    } else if !isProduct, right.shape.count == 1, left.shape.last == right.shape[0], right.shape[0].count > 0,
-      !right.shape[0].isPerRow, left.shape == types.outputs[0].shape
-    {
-      columns = right.shape[0].count
-    } else {
-      return nil
-    }
   }
 
   func run(rows: Int, _ run: borrowing StepRun) {
+    guard let input = run.address(0) else { return }
     let count = count.resolved(rows: rows)
-    if let columns {
-      apus_add_row(count / columns, columns, run.floats(0), columns, run.floats(1), run.output, columns)
-    } else if isProduct {
-      apus_multiply(count, run.floats(0), run.floats(1), run.output)
-    } else {
-      apus_add(count, run.floats(0), run.floats(1), run.output)
+    switch element {
+    case .int32: apus_floats_of_int32(count, input.assumingMemoryBound(to: Int32.self), run.output)
+    case .int64: apus_floats_of_int64(count, input.assumingMemoryBound(to: Int64.self), run.output)
+    case .uint8: apus_floats_of_uint8(count, input.assumingMemoryBound(to: UInt8.self), run.output)
+    default: apus_floats_of_truths(count, input.assumingMemoryBound(to: UInt8.self), run.output)
     }
   }
-
-  var description: String { isProduct ? "Mul" : "Add" }
 }

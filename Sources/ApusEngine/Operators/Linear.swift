@@ -34,19 +34,3 @@ struct Linear: Operator {
     activation.apply(outputs[0].elements())
   }
 }
-
-/// Conv in float32, with a function of each sum.
-struct ActivatedConv: Operator {
-  let conv: Conv
-  let activation: FusedActivation
-  var name: String { conv.name }
-
-  func outputTypes(_ inputs: [KnownTensor?]) throws(GraphError) -> [TensorType] {
-    try conv.outputTypes(inputs)
-  }
-
-  func compute(_ inputs: [TensorView?], _ outputs: [MutableTensorView]) throws(GraphError) {
-    try conv.compute(inputs, outputs)
-    activation.apply(outputs[0].elements())
-  }
-}

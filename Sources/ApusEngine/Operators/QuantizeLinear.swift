@@ -140,17 +140,23 @@ struct DynamicQuantizeLinear: Operator {
 
   func compute(_ inputs: [TensorView?], _ outputs: [MutableTensorView]) {
     let input = inputs[required: 0].elements(Float.self)
+    let found = Self.quantization(input)
+    let target = outputs[0].pointer(UInt8.self)
+    for (index, value) in input.enumerated() { target[index] = UInt8(found.rounded(value / found.scale)) }
+    outputs[1].pointer(Float.self)[0] = found.scale
+    outputs[2].pointer(UInt8.self)[0] = UInt8(found.zero)
+  }
+
+  /// That of a range which holds all numbers and 0. NaNs are passed over.
+  static func quantization(_ numbers: UnsafeBufferPointer<Float>) -> Quantization {
     var least: Float = 0
     var most: Float = 0
-    for value in input {
+    for value in numbers {
       least = min(least, value)
       most = max(most, value)
     }
     let scale = least == most ? 1 : (most - least) / 255
-    let zero = UInt8(rounding: -least / scale, zero: 0)
-    let target = outputs[0].pointer(UInt8.self)
-    for (index, value) in input.enumerated() { target[index] = UInt8(rounding: value / scale, zero: zero) }
-    outputs[1].pointer(Float.self)[0] = scale
-    outputs[2].pointer(UInt8.self)[0] = zero
+    return Quantization(
+      scale: scale, zero: Int32(UInt8(rounding: -least / scale, zero: 0)), element: .uint8)
   }
 }

@@ -10,7 +10,7 @@ struct Slicing: Operator {
   var name: String { "Slice" }
 
   /// Along one dimension: the first place, the number of elements and the way from one to the next.
-  private struct Stretch {
+  struct Stretch {
     var start = 0
     var count: Int
     var step = 1
@@ -23,7 +23,7 @@ struct Slicing: Operator {
     return [try TensorType(data.element, stretches.map(\.count))]
   }
 
-  private static func stretches(
+  static func stretches(
     _ data: TensorType, _ starts: [Int], _ ends: [Int], _ axes: [Int]?, _ steps: [Int]?
   ) throws(GraphError) -> [Stretch] {
     let axes = axes ?? Array(starts.indices)

@@ -1,7 +1,7 @@
 /// Decision trees as a flat table that is checked when it is made: each branch leads to nodes of its own
 /// tree, no node has two parents, so that no path has a cycle, and each leaf has weights.
 struct TreeEnsemble: Sendable {
-  private enum Mode: UInt8 {
+  enum Mode: UInt8 {
     case lessOrEqual, less, greaterOrEqual, greater, equal, notEqual, leaf
 
     /// - Throws: `GraphError` for a name that is not known.
@@ -19,7 +19,7 @@ struct TreeEnsemble: Sendable {
     }
   }
 
-  private struct Node {
+  struct Node {
     let mode: Mode
     /// Whether what is not a number takes the true branch.
     let missingIsTrue: Bool
@@ -40,8 +40,8 @@ struct TreeEnsemble: Sendable {
   /// Longest path from a root to a leaf.
   static let maximumDepth = 10_000
 
-  private var nodes: [Node] = []
-  private var roots: [Int32] = []
+  private(set) var nodes: [Node] = []
+  private(set) var roots: [Int32] = []
   private(set) var weights: [Weight] = []
   /// One more than the greatest index of a feature that a node asks for.
   private(set) var features = 0

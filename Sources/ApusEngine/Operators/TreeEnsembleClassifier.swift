@@ -5,7 +5,7 @@
 struct TreeEnsembleClassifier: LabelledOperator {
   let name = "TreeEnsembleClassifier"
   package let classLabels: ClassLabels
-  private let ensemble: TreeEnsemble
+  let ensemble: TreeEnsemble
   private let transform: PostTransform
   /// None, or one for each class; one for two classes is that of the first.
   private let baseValues: [Double]
@@ -53,107 +53,61 @@ struct TreeEnsembleClassifier: LabelledOperator {
     let input = try FeatureMatrix(view.type.shape)
     let labels = outputs[0].pointer(Int64.self)
     let results = outputs[1].pointer(Float.self)
-    var row = [Double](repeating: 0, count: input.columns)
-    var narrow = [Float](repeating: 0, count: Number.self == Float.self ? input.columns : 0)
-    var scores = Scores<Number>(classes: classLabels.count)
-    for index in 0..<input.rows {
-      if Number.self == Float.self {
-        // Whole numbers are compared as single precision holds them.
-        input.read(index, of: view, into: &narrow)
-        for place in row.indices { row[place] = Double(narrow[place]) }
-      } else {
-        input.read(index, of: view, into: &row)
-      }
-      scores.sum(row, ensemble)
-      labels[index] = finish(&scores)
-      for place in 0..<classLabels.count {
-        results[index * classLabels.count + place] = Float(scores.values[place])
-      }
-    }
-  }
-
-  /// Sums of one row.
-  private struct Scores<Number: BinaryFloatingPoint> {
-    var values: [Number]
-    /// Whether a leaf has added to it.
-    var isThere: [Bool]
-
-    init(classes: Int) {
-      values = [Number](repeating: 0, count: classes)
-      isThere = [Bool](repeating: false, count: classes)
-    }
-
-    mutating func sum(_ row: [Double], _ ensemble: TreeEnsemble) {
-      for index in values.indices {
-        values[index] = 0
-        isThere[index] = false
-      }
-      ensemble.forEachLeaf(row) { weights in
-        for weight in weights {
-          values[weight.target] += Number(weight.value)
-          isThere[weight.target] = true
+    var reader = FeatureRow(columns: input.columns, isNarrow: Number.self == Float.self)
+    TreeScores<Number>.with(count: classLabels.count) { scores in
+      for index in 0..<input.rows {
+        reader.read(index, of: view, input)
+        scores.sum(reader.numbers, ensemble)
+        labels[index] = finish(scores)
+        for place in 0..<classLabels.count {
+          results[index * classLabels.count + place] = Float(scores.values[place])
         }
       }
-    }
-
-    /// The class of the greatest score that is there.
-    var best: Int {
-      var best: Int?
-      for index in values.indices where isThere[index] {
-        if let found = best, !(values[index] > values[found]) { continue }
-        best = index
-      }
-      return best ?? 0
     }
   }
 
   /// Adds base values, transforms the scores and gives the label.
-  private func finish<Number: BinaryFloatingPoint>(_ scores: inout Scores<Number>) -> Int64 {
+  func finish<Number: BinaryFloatingPoint>(_ scores: TreeScores<Number>) -> Int64 {
     guard classLabels.count <= 2 else {
-      for (index, value) in baseValues.enumerated() {
-        scores.values[index] += Number(value)
-        scores.isThere[index] = true
-      }
-      let best = scores.best
-      scores.values.withUnsafeMutableBufferPointer { transform.apply($0) }
+      for (index, value) in baseValues.enumerated() { scores.values[index] += Number(value) }
+      let best = scores.best(ofAll: !baseValues.isEmpty)
+      transform.apply(scores.values)
       return classLabels.output(best)
     }
-    return classLabels.count == 2 ? finishTwo(&scores) : finishOne(&scores)
+    return classLabels.count == 2 ? finishTwo(scores) : finishOne(scores)
   }
 
-  private func finishOne<Number: BinaryFloatingPoint>(_ scores: inout Scores<Number>) -> Int64 {
+  private func finishOne<Number: BinaryFloatingPoint>(_ scores: TreeScores<Number>) -> Int64 {
     scores.values[0] += Number(baseValues.first ?? 0)
     let isPositive = scores.values[0] > 0
-    scores.values.withUnsafeMutableBufferPointer { transform.apply($0) }
+    transform.apply(scores.values)
     return classLabels.output(isPositive: isPositive)
   }
 
-  private func finishTwo<Number: BinaryFloatingPoint>(_ scores: inout Scores<Number>) -> Int64 {
-    let hasSecond = scores.isThere[1]
-    if baseValues.count == 1 { scores.values[0] += Number(baseValues[0]) }
+  private func finishTwo<Number: BinaryFloatingPoint>(_ scores: TreeScores<Number>) -> Int64 {
+    let values = scores.values
+    let hasSecond = scores.isThere(1)
+    if baseValues.count == 1 { values[0] += Number(baseValues[0]) }
     if baseValues.count == 2 {
       if hasSecond {
         // ONNX Runtime takes the first class's sum, and leaves out the second's and the first base value.
-        scores.values[1] = Number(baseValues[1]) + scores.values[0]
-        scores.values[0] = -scores.values[1]
+        values[1] = Number(baseValues[1]) + values[0]
+        values[0] = -values[1]
       } else {
-        scores.values[0] += Number(baseValues[0])
-        scores.values[1] += Number(baseValues[1])
+        values[0] += Number(baseValues[0])
+        values[1] += Number(baseValues[1])
       }
     }
-    let decisive = hasSecond ? scores.values[1] : scores.isThere[0] ? scores.values[0] : 0
+    let decisive = hasSecond ? values[1] : scores.isThere(0) ? values[0] : 0
     let isPositive = hasSingleScore && hasOnlyPositiveWeights ? decisive > 0.5 : decisive > 0
-    let isThere = scores.isThere
-    scores.values.withUnsafeMutableBufferPointer { values in
-      if hasSecond || baseValues.count == 2 {
-        // A sum to which no leaf has added is 0, whatever its base value.
-        for index in values.indices where !isThere[index] { values[index] = 0 }
-        transform.apply(values)
-      } else if hasSingleScore {
-        transform.expand(values, hasOnlyPositiveWeights ? .complement : .opposite)
-      } else if baseValues.isEmpty {
-        transform.expand(values, .opposite)
-      }
+    if hasSecond || baseValues.count == 2 {
+      // A sum to which no leaf has added is 0, whatever its base value.
+      for index in values.indices where !scores.isThere(index) { values[index] = 0 }
+      transform.apply(values)
+    } else if hasSingleScore {
+      transform.expand(values, hasOnlyPositiveWeights ? .complement : .opposite)
+    } else if baseValues.isEmpty {
+      transform.expand(values, .opposite)
     }
     // Where both classes have weights the label is 1 or 0, whatever the labels are.
     return hasSingleScore

@@ -24,21 +24,47 @@ struct Walk {
     count = shape.reduce(1, *)
     guard count > 0 else { return }
     var hasRun = false
-    for axis in shape.indices where shape[axis] > 1 {
-      let (size, stride) = (shape[axis], strides[axis])
-      if hasRun, step == stride &* SIMD4(repeating: size) {
-        run *= size
-      } else {
-        if hasRun {
-          self.sizes[outerRank] = run
-          self.strides[outerRank] = step
-          outerRank += 1
-        }
-        run = size
-        hasRun = true
+    for axis in shape.indices { add(shape[axis], strides[axis], &hasRun) }
+  }
+
+  /// A walk that was prepared for batches of any size, for one of so many rows. Allocates nothing.
+  init(_ axes: [BatchAxis], rows: Int) {
+    var product = 1
+    for axis in axes { product *= axis.size.resolved(rows: rows) }
+    count = product
+    guard count > 0 else { return }
+    var hasRun = false
+    for axis in axes { add(axis.size.resolved(rows: rows), axis.strides.resolved(rows: rows), &hasRun) }
+  }
+
+  /// Adds a dimension inside those so far.
+  private mutating func add(_ size: Int, _ stride: SIMD4<Int>, _ hasRun: inout Bool) {
+    guard size > 1 else { return }
+    if hasRun, step == stride &* SIMD4(repeating: size) {
+      run *= size
+    } else {
+      if hasRun {
+        sizes[outerRank] = run
+        strides[outerRank] = step
+        outerRank += 1
       }
-      step = stride
+      run = size
+      hasRun = true
     }
+    step = stride
+  }
+
+  /// Takes the innermost of the outer dimensions out, if its step in lane 0 is `step`: with a run it is a
+  /// plane whose lines go the other way.
+  func plane(whoseOuterStepIs step: Int) -> (inner: Walk, size: Int, strides: SIMD4<Int>)? {
+    guard let axis = (0..<outerRank).last(where: { strides[$0][0] == step }) else { return nil }
+    var rest = self
+    for place in axis..<outerRank - 1 {
+      rest.sizes[place] = sizes[place + 1]
+      rest.strides[place] = strides[place + 1]
+    }
+    rest.outerRank -= 1
+    return (rest, sizes[axis], strides[axis])
   }
 
   /// A walk in the order of `shape` over tensors that are broadcast to it.

@@ -35,7 +35,7 @@ package final class KernelPlanner {
   }
 }
 
-/// Times the kernels of one layer.
+/// Times the kernels of one layer, with a bias and a function of each sum, as most layers have.
 private struct LayerTimer: ~Copyable {
   /// Most floats of input and output in a measurement.
   private static let mostFloats = 1 << 20
@@ -48,6 +48,7 @@ private struct LayerTimer: ~Copyable {
   private let deadline: Instant
   private let input: AlignedBuffer
   private let output: AlignedBuffer
+  private let bias: AlignedBuffer
   private let mostRows: Int
 
   init(_ weights: LinearWeights, deadline: Instant) {
@@ -56,6 +57,7 @@ private struct LayerTimer: ~Copyable {
     mostRows = max(1, min(Bucket.largestRows, Self.mostFloats / max(1, weights.inputs + weights.outputs)))
     input = AlignedBuffer(byteCount: mostRows * weights.inputs * MemoryLayout<Float>.stride)
     output = AlignedBuffer(byteCount: mostRows * weights.outputs * MemoryLayout<Float>.stride)
+    bias = AlignedBuffer(byteCount: weights.outputs * MemoryLayout<Float>.stride)
     let floats = input.floats
     for index in 0..<(mostRows * weights.inputs) { floats[index] = Float(index & 15) * 0.125 - 1 }
   }
@@ -83,8 +85,8 @@ private struct LayerTimer: ~Copyable {
         } else {
           costs[kernel, bucket] = nanoseconds {
             weights.multiply(
-              kernel, rows: rows, input: input.floats, inputStride: weights.inputs, bias: nil,
-              activation: .none, output: output.floats, outputStride: weights.outputs)
+              kernel, rows: rows, input: input.floats, inputStride: weights.inputs, bias: bias.floats,
+              activation: .relu, output: output.floats, outputStride: weights.outputs)
           }
         }
       }

@@ -134,3 +134,20 @@ extension OutputActivation {
     }
   }
 }
+
+// MARK: - Measuring
+
+extension Plan {
+  /// What each step takes for so many rows, at most `blockRows`, of zeros: the least of some runs.
+  ///
+  /// - Throws: `GraphError` where the model does not allow zeros.
+  package func stepTimes(rows: Int) throws(GraphError) -> [StepTime] {
+    precondition(1...blockRows ~= rows, "not more rows than a block")
+    let input = AlignedBuffer(byteCount: rows * inputs * inputElement.byteCount)
+    let output = AlignedBuffer(byteCount: 4 * rows * outputs)
+    let workspace = AlignedBuffer(byteCount: workspaceBytes)
+    let runs = max(2, min(100, Int(2e8 / max(1, nanosecondsPerRow.single * Double(rows)))))
+    return try program.stepTimes(
+      rows: rows, runs: runs, input: input.baseAddress, output: output.floats, arena: workspace.baseAddress)
+  }
+}

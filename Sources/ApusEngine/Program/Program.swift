@@ -1,4 +1,4 @@
-import Glibc
+import ApusBase
 
 /// A graph made ready to run for batches of any number of rows: its steps in order, and one arena in which
 /// every value has its place. Immutable, so that any number of threads may run it at once, each with an arena
@@ -55,6 +55,7 @@ package final class Program: Sendable {
   ) throws(GraphError) {
     var graph = graph
     graph.outputs = [output ?? graph.outputs[0]]
+    if !isPlain { graph = try graph.withIntegerProducts() }
     graph = try graph.folded()
     if planner != nil { graph = try graph.fused() }
     graph = graph.withAllOutputs()
@@ -151,5 +152,39 @@ extension Program {
   ) throws(GraphError) {
     try run(
       rows: rows, input: input, inputStride: inputs, output: output, outputStride: outputs, arena: arena)
+  }
+}
+
+// MARK: - Measuring
+
+/// What a step of a program takes.
+package struct StepTime: Sendable {
+  /// As the node is called that it computes.
+  package let name: String
+  /// How it is computed.
+  package let kernel: String
+  package let nanoseconds: Double
+}
+
+extension Program {
+  /// The least that each step took in some runs.
+  ///
+  /// Invariant: as that of `run`.
+  func stepTimes(
+    rows: Int, runs: Int, input: UnsafeRawPointer, output: UnsafeMutablePointer<Float>,
+    arena: UnsafeMutableRawPointer
+  ) throws(GraphError) -> [StepTime] {
+    let memory = ProgramMemory(
+      arena: arena, input: input, output: UnsafeMutableRawPointer(output), inputStride: inputs,
+      outputStride: outputs)
+    var best = steps.map { _ in Double.infinity }
+    for _ in 0..<runs {
+      for (index, step) in steps.enumerated() {
+        let start = Instant.now
+        try step.kernel.run(rows: rows, StepRun(step: step, memory: memory))
+        best[index] = min(best[index], Double(Instant.now.since(start)))
+      }
+    }
+    return zip(steps, best).map { StepTime(name: $0.name, kernel: $0.kernel.description, nanoseconds: $1) }
   }
 }

@@ -6,8 +6,16 @@
 // a float only.
 #pragma once
 
+#include "apus_conv.h"
 #include "apus_elementwise.h"
 #include "apus_functions.h"
+#include "apus_half.h"
+#include "apus_integer.h"
 #include "apus_level.h"
 #include "apus_linear.h"
+#include "apus_moves.h"
+#include "apus_pairs.h"
+#include "apus_pool.h"
+#include "apus_reductions.h"
 #include "apus_rows.h"
+#include "apus_trees.h"

@@ -25,5 +25,11 @@ bool apus_kernels_vnni(void);
 /// which compare levels.
 void apus_kernels_limit(apus_level limit, bool allow_vnni);
 
+/// Bytes that `apus_processor_name` writes at most, with the zero at the end.
+#define APUS_PROCESSOR_NAME_BYTES 49
+
+/// The processor as cpuid tells its name, without spaces around it; "unknown" where it tells none.
+void apus_processor_name(char name[APUS_PROCESSOR_NAME_BYTES]);
+
 /// "portable", "avx2" or "avx512".
 const char *apus_level_name(apus_level level);

@@ -27,6 +27,7 @@ def add(family):
     linear(family)
     features(family)
     encoders(family)
+    regressors(family)
 
 
 def trained(family):
@@ -195,3 +196,24 @@ def encoders(family):
         values_tensor=numpy_helper.from_array(numpy.array([2.5, 8.0])),
         default_tensor=numpy_helper.from_array(numpy.array([-3.5])))
     family.add("LabelEncoder", 1, [numpy.array([0, 1, 5])], domain=DOMAIN, classes_strings=["no", "yes"])
+
+
+def regressors(family):
+    """Trees that sum, average or choose, of one target or several, with and without base values."""
+    x = random.integers(-2, 3, (5, 3)).astype(numpy.float32)
+    x[0, 0] = numpy.nan
+    for function, targets, bases in itertools.product(("SUM", "AVERAGE", "MIN", "MAX"), (1, 3), (False, True)):
+        trees = [random_tree(number, list(range(targets)), 3, MODES, 3) for number in range(3)]
+        columns = list(zip(*(node for one, _ in trees for node in one)))
+        of = list(zip(*(weight for _, one in trees for weight in one)))
+        attributes = {
+            "nodes_treeids": columns[0], "nodes_nodeids": columns[1], "nodes_modes": columns[2],
+            "nodes_featureids": columns[3], "nodes_values": columns[4], "nodes_truenodeids": columns[5],
+            "nodes_falsenodeids": columns[6], "nodes_missing_value_tracks_true": columns[7],
+            "target_treeids": of[0], "target_nodeids": of[1], "target_ids": of[2], "target_weights": of[3],
+            "n_targets": targets, "aggregate_function": function,
+        }
+        if bases:
+            attributes["base_values"] = [float(value) for value in random.random(targets)]
+        dtype = [numpy.float32, numpy.float64][random.integers(2)]
+        family.add("TreeEnsembleRegressor", 3, [x.astype(dtype)], domain=DOMAIN, **attributes)

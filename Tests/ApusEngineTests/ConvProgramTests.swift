@@ -1,0 +1,132 @@
+import ApusBase
+import Testing
+
+@testable import ApusEngine
+
+/// Convolutions and pools as steps of programs: which kernels serve, what is fused, and that quick steps give
+/// what plain ones do.
+@Suite struct ConvProgramTests {
+  private func run(_ program: Program, _ input: [Float], rows: Int) throws -> [Float] {
+    var output = [Float](repeating: .nan, count: rows * program.outputs)
+    let arena = AlignedBuffer(byteCount: program.arenaBytes)
+    try input.withUnsafeBufferPointer { input in
+      try output.withUnsafeMutableBufferPointer { output in
+        try program.run(
+          rows: rows, input: UnsafeRawPointer(input.baseAddress!), output: output.baseAddress!,
+          arena: arena.baseAddress)
+      }
+    }
+    return output
+  }
+
+  /// Compares the quick program with the plain one, and names its steps.
+  private func steps(_ graph: Graph, rowShape: [Int]) throws -> [String] {
+    let quick = try Program(graph)
+    let plain = try Program(graph, isPlain: true)
+    for rows in [1, 3] {
+      let input = numbers(rows * rowShape.reduce(1, *), rows)
+      let (found, expected) = (try run(quick, input, rows: rows), try run(plain, input, rows: rows))
+      let size = expected.reduce(1) { max($0, $1.magnitude) }
+      #expect(zip(found, expected).allSatisfy { ($0 - $1).magnitude <= 1e-5 * size }, "\(rows) rows")
+    }
+    return quick.descriptions.map { $0.split(separator: " n")[0].description }
+  }
+
+  @Test func residualsAreAddedByTheConvolution() throws {
+    var builder = GraphBuilder()
+    builder.input("x", [nil, 20, 6, 7])
+    for name in ["v", "w"] { try builder.constant(name, numbers(20 * 20 * 9), [20, 20, 3, 3]) }
+    try builder.constant("b", numbers(20, 3), [20])
+    let pads = ["pads": Attributes.Attribute.ints([1, 1, 1, 1])]
+    try builder.node("Conv", ["x", "v", "b"], ["c1"], pads)
+    try builder.node("Relu", ["c1"], ["r1"])
+    try builder.node("Conv", ["r1", "w"], ["c2"], pads)
+    try builder.node("Add", ["x", "c2"], ["s"])
+    try builder.node("Relu", ["s"], ["r2"])
+    try builder.node("GlobalAveragePool", ["r2"], ["p"])
+    try builder.node("Flatten", ["p"], ["y"])
+    let conv = "Conv 20 -> 20, 3 x 3, packed"
+    #expect(
+      try steps(builder.graph("y"), rowShape: [20, 6, 7]) == [conv, conv, "GlobalAveragePool", "Copy"])
+  }
+
+  /// What is added to each image, or to each channel alone, is no addend.
+  @Test func whatHasAnotherShapeIsNotTakenIn() throws {
+    for shape in [[1, 4, 3, 3], [4, 1, 1], [1]] {
+      var builder = GraphBuilder()
+      builder.input("x", [nil, 2, 5, 5])
+      try builder.constant("w", numbers(4 * 2 * 9), [4, 2, 3, 3])
+      try builder.constant("a", numbers(shape.reduce(1, *), 5), shape)
+      try builder.node("Conv", ["x", "w"], ["c"])
+      try builder.node("Add", ["c", "a"], ["s"])
+      try builder.node("Flatten", ["s"], ["y"])
+      #expect(
+        try steps(builder.graph("y"), rowShape: [2, 5, 5]) == ["Conv 2 -> 4, 3 x 3, packed", "Add", "Copy"])
+    }
+  }
+
+  /// A sum that is read elsewhere, too, must stay.
+  @Test func whatIsReadTwiceIsNotTakenIn() throws {
+    var builder = GraphBuilder()
+    builder.input("x", [nil, 3, 4, 4])
+    try builder.constant("w", numbers(9), [3, 3, 1, 1])
+    try builder.node("Conv", ["x", "w"], ["c"])
+    try builder.node("Add", ["c", "x"], ["s"])
+    try builder.node("Mul", ["c", "s"], ["m"])
+    try builder.node("Flatten", ["m"], ["y"])
+    #expect(
+      try steps(builder.graph("y"), rowShape: [3, 4, 4])
+        == ["Conv 3 -> 3, 1 x 1, packed", "Add", "Mul", "Copy"])
+  }
+
+  @Test func twoConvolutionsAreAdded() throws {
+    var builder = GraphBuilder()
+    builder.input("x", [nil, 3, 6, 6])
+    try builder.constant("v", numbers(18 * 3), [18, 3, 1, 1])
+    try builder.constant("w", numbers(18 * 3 * 9), [18, 3, 3, 3])
+    try builder.node("Conv", ["x", "v"], ["c1"], ["strides": .ints([2, 2])])
+    try builder.node("Conv", ["x", "w"], ["c2"], ["strides": .ints([2, 2]), "pads": .ints([1, 1, 1, 1])])
+    try builder.node("Add", ["c2", "c1"], ["s"])
+    try builder.node("LeakyRelu", ["s"], ["r"])
+    try builder.node("Flatten", ["r"], ["y"])
+    #expect(
+      try steps(builder.graph("y"), rowShape: [3, 6, 6])
+        == ["Conv 3 -> 18, 1 x 1, packed", "Conv 3 -> 18, 3 x 3, packed", "Copy"])
+  }
+
+  @Test func linesAndDepthwiseConvolutionsAndPoolsAreQuick() throws {
+    var builder = GraphBuilder()
+    builder.input("x", [nil, 4, 31])
+    try builder.constant("w", numbers(4 * 5), [4, 1, 5])
+    try builder.constant("v", numbers(24 * 4 * 3), [24, 4, 3])
+    try builder.node("Conv", ["x", "w"], ["c1"], ["group": .int(4), "pads": .ints([2, 2])])
+    try builder.node("Conv", ["c1", "v"], ["c2"], ["dilations": .ints([2]), "strides": .ints([2])])
+    try builder.node("AveragePool", ["c2"], ["p1"], ["kernel_shape": .ints([3]), "pads": .ints([1, 1])])
+    try builder.node("MaxPool", ["p1"], ["p2"], ["kernel_shape": .ints([2]), "strides": .ints([2])])
+    try builder.node("GlobalMaxPool", ["p2"], ["g"])
+    try builder.node("Flatten", ["g"], ["y"])
+    #expect(
+      try steps(builder.graph("y"), rowShape: [4, 31]) == [
+        "Conv 4 -> 4, 1 x 5, packed", "Conv 4 -> 24, 1 x 3, packed", "AveragePool 1 x 3", "MaxPool 1 x 2",
+        "GlobalMaxPool", "Copy",
+      ])
+  }
+
+  /// No kernel is for them, and they are computed all the same.
+  @Test func otherConvolutionsAndPoolsArePlain() throws {
+    var builder = GraphBuilder()
+    builder.input("x", [nil, 2, 3, 4, 5])
+    try builder.constant("w", numbers(3 * 2 * 8), [3, 2, 2, 2, 2])
+    try builder.node("Conv", ["x", "w"], ["c"])
+    try builder.node("MaxPool", ["c"], ["p"], ["kernel_shape": .ints([1, 2, 2])])
+    try builder.node("Flatten", ["p"], ["y"])
+    #expect(try steps(builder.graph("y"), rowShape: [2, 3, 4, 5]) == ["Conv", "MaxPool", "Copy"])
+    var hostile = GraphBuilder()
+    hostile.input("x", [nil, 1, 1])
+    try hostile.constant("v", [1, 2] as [Float], [1, 1, 2])
+    try hostile.node(
+      "Conv", ["x", "v"], ["c"], ["dilations": .ints([1 << 28]), "pads": .ints([1 << 28, 1])])
+    try hostile.node("Flatten", ["c"], ["y"])
+    #expect(try steps(hostile.graph("y"), rowShape: [1]) == ["Conv", "Copy"])
+  }
+}
