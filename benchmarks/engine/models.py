@@ -10,6 +10,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from trees import trees
+
 OPSET = 17
 
 
@@ -92,8 +94,36 @@ def resnet18(path):
   b.save(b.linear(x, 512, 1000), 1000, path)
 
 
+def mlp(path, widths, seed):
+  """Linear layers with ReLU between them."""
+  b = Builder("mlp", seed, [widths[0]])
+  x = "x"
+  for index, (inputs, outputs) in enumerate(zip(widths, widths[1:])):
+    x = b.linear(x, inputs, outputs)
+    if index < len(widths) - 2:
+      x = b.relu(x)
+  b.save(x, widths[-1], path)
+
+
+def mlp1024(path):
+  mlp(path, [1024, 1024, 1024, 10], 3)
+
+
+def digits(path):
+  """As the digits network of this repository."""
+  mlp(path, [64, 128, 64, 10], 4)
+
+
+def quantise(path, to):
+  """The same with weights of 8 bits and inputs quantised as they come, by ONNX Runtime's own tool."""
+  from onnxruntime.quantization import QuantType, quantize_dynamic
+  quantize_dynamic(path, to, weight_type=QuantType.QInt8)
+
+
 if __name__ == "__main__":
   folder = pathlib.Path(sys.argv[1])
   folder.mkdir(parents=True, exist_ok=True)
-  for make in [lenet, resnet18]:
+  for make in [lenet, resnet18, mlp1024, digits, trees]:
     make(folder / f"{make.__name__}.onnx")
+  for name in ["mlp1024", "digits"]:
+    quantise(folder / f"{name}.onnx", folder / f"{name}-int8.onnx")
