@@ -1,7 +1,7 @@
 import CApusKernels
 
-/// Convolutions of 8-bit numbers in two dimensions as products of matrices: some rows of an image's places at a
-/// time, each place a row of the numbers that its kernel meets.
+/// Convolutions of 8-bit numbers in two dimensions as products of matrices: some rows of an image's places at
+/// a time, each place a row of the numbers that its kernel meets.
 struct IntegerConvKernel: StepKernel {
   private enum Finish {
     case integers
@@ -45,7 +45,8 @@ struct IntegerConvKernel: StepKernel {
     self.init(
       conv.name, conv.convolution, types, weights: 3, zeros: 5, zero: input.zero,
       finish: .rounded(
-        factors: BufferOwner(copying: factors), bias: types.inputs.count > 8 ? types.constants[8] : nil, to: output))
+        factors: BufferOwner(copying: factors), bias: types.inputs.count > 8 ? types.constants[8] : nil,
+        to: output))
   }
 
   private init?(
@@ -168,17 +169,17 @@ struct IntegerConvKernel: StepKernel {
   }
 
   var description: String {
-    let window = places.window
-    return
-      "\(name) \(places.channels) -> \(places.outputs), \(window.height.kernel) x \(window.width.kernel), packed"
+    let (height, width) = (places.window.height.kernel, places.window.width.kernel)
+    return "\(name) \(places.channels) -> \(places.outputs), \(height) x \(width), packed"
   }
 }
 
 extension Convolution.Places {
-  /// Writes for each place of some rows of an image the numbers that its kernel meets, one place after the other.
+  /// Writes for each place of some rows of an image the numbers that its kernel meets, one place after the
+  /// other.
   ///
-  /// Invariant: `image` covers `channels` planes of two dimensions, `target` for each place as many bytes times
-  /// the kernel's elements.
+  /// Invariant: `image` covers `channels` planes of two dimensions, `target` for each place as many bytes
+  /// times the kernel's elements.
   fileprivate func layRows(
     of image: UnsafePointer<UInt8>, channels: Int, lines: Range<Int>, padding: UInt8,
     into target: UnsafeMutablePointer<UInt8>

@@ -1,5 +1,5 @@
-// Linear layers whose weights stay 16 bits wide in memory. They are widened, exactly, when they are read: a row
-// by itself waits for half as many bytes as with weights of 32 bits.
+// Linear layers whose weights stay 16 bits wide in memory. They are widened, exactly, when they are read: a
+// row by itself waits for half as many bytes as with weights of 32 bits.
 #pragma once
 
 #include <stdint.h>
