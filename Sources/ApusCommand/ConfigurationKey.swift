@@ -9,6 +9,7 @@ enum ConfigurationKey: String, CaseIterable, Sendable {
   case http
   case models
   case defaultModel = "default_model"
+  case planCache = "plan_cache"
   case threads
   case httpThreads = "http_threads"
   case spinMicroseconds = "spin_us"
@@ -20,7 +21,6 @@ enum ConfigurationKey: String, CaseIterable, Sendable {
   case tlsMinimumVersion = "tls.min_version"
   case tlsHandshakes = "tls.handshakes"
   case tlsHandshakeTimeout = "tls.handshake_timeout_ms"
-  case planCache = "plan_cache"
   case storeCache = "store.cache"
   case storeInterval = "store.interval"
   case storeEndpoint = "store.endpoint"

@@ -70,6 +70,7 @@ import Testing
         # http: not set
         models: "\(base)m"  # \(path) line 2
         # default_model: not set
+        # plan_cache: not set
         threads: 3  # --threads
         http_threads: 1  # default
         spin_us: 7  # APUS_SPIN_US
