@@ -25,7 +25,7 @@ struct ModelInspect: ParsableCommand {
   func run() throws {
     let inspection: ModelInspection
     do throws(ModelError) { inspection = try ModelInspection(path) } catch {
-      throw failure("\(path): \(error.description)", status: 1)
+      throw failure(error.description, status: 1)
     }
     if json { print(inspection.json) } else { inspection.print() }
   }

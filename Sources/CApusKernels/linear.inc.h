@@ -44,6 +44,9 @@ struct tile {
   bool is_first, is_last;
   apus_activation activation;
   float alpha, beta;
+  /// What is fetched ahead meanwhile: so many bytes for each input from there on.
+  const char *ahead;
+  ptrdiff_t ahead_step;
 };
 
 /// A vector of packed weights from the one of this index on.
@@ -55,9 +58,12 @@ INLINE vf weights_at(const enum weight_format format, const void *packed, ptrdif
   }
 }
 
+INLINE ptrdiff_t weight_bytes(const enum weight_format format, ptrdiff_t count) {
+  return count * (ptrdiff_t)(format == weights_of_float32 ? sizeof(float) : sizeof(uint16_t));
+}
+
 INLINE const void *weights_from(const enum weight_format format, const void *packed, ptrdiff_t index) {
-  const ptrdiff_t size = format == weights_of_float32 ? sizeof(float) : sizeof(uint16_t);
-  return (const char *)packed + index * size;
+  return (const char *)packed + weight_bytes(format, index);
 }
 
 /// Applies what is quickest while sums are in registers.
@@ -87,6 +93,9 @@ INLINE void compute_tile(
   const float *x = t->x;
   const void *w = t->packed;
   ptrdiff_t x_stride = t->x_stride, y_stride = t->y_stride, panel_stride = t->panel_stride;
+  const char *ahead = t->ahead;
+  ptrdiff_t ahead_step = t->ahead_step;
+  ptrdiff_t ahead_next = weight_bytes(format, panel_stride);
 #pragma clang loop unroll(full)
   for (int part = 0; part < parts; part++)
 #pragma clang loop unroll(full)
@@ -99,8 +108,8 @@ INLINE void compute_tile(
 #pragma clang loop unroll(full)
     for (int part = 0; part < parts; part++) {
 #pragma clang loop unroll(full)
-      for (int panel = 0; panel < panels; panel++)
-        __builtin_prefetch(weights_from(format, w, panel * panel_stride + (k + part) * PANEL + AHEAD));
+      for (int panel = 0; panel < panels; panel++) __builtin_prefetch(ahead + panel * ahead_next);
+      ahead += ahead_step;
       vf weights[MOST_VECTORS];
 #pragma clang loop unroll(full)
       for (int v = 0; v < vectors; v++)
@@ -252,11 +261,15 @@ INLINE void all_rows(struct tile *t, const struct linear *l, ptrdiff_t first_inp
   t->packed = weights_from(l->format, l->packed, first_output * l->inputs + first_input * PANEL);
   t->bias = l->bias ? l->bias + first_output : 0;
   t->y = l->y + first_output;
+  // One tile fetches its own weights ahead; of several, each fetches a part of the next panels.
+  t->ahead_step = weight_bytes(l->format, PANEL) / count;
+  t->ahead = weights_from(l->format, t->packed, count == 1 ? AHEAD : panels * t->panel_stride);
   for (ptrdiff_t tile = 0; tile < count; tile++) {
     int rows = (int)(height + (tile < higher));
     any_tile(l->format, t, rows, panels, columns);
     t->x += rows * t->x_stride;
     t->y += rows * t->y_stride;
+    t->ahead += t->ahead_step * t->inputs;
   }
 }
 

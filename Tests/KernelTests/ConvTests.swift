@@ -230,8 +230,8 @@ extension KernelTests {
       }
     }
 
-    /// More inputs than are added at a time, more outputs than pass by a panel at a time, and more columns than
-    /// a tile has.
+    /// More inputs than are added at a time, more outputs than pass by a panel at a time, and more columns
+    /// than a tile has.
     @Test func largeSumsAreAddedInBlocks() {
       var random = Random(seed: 25)
       let three = { (size: Int) in apus_axis(size, 3, before: 1, after: 1) }

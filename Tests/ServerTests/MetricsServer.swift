@@ -20,12 +20,18 @@ final class MetricsServer {
     let layer = Network.Layer(
       name: "0", inputs: inputs, outputs: outputs, weights: [Float](repeating: 0, count: inputs * outputs),
       bias: [Float](repeating: 0, count: outputs), activation: .none)
-    let classifier = try Classifier(Network(layers: [layer], output: .softmax))
+    return try model(
+      name, version: version, Classifier(Network(layers: [layer], output: .softmax)))
+  }
+
+  static func model(_ name: String, version: UInt64 = 1, _ classifier: Classifier) throws -> ServedModel {
     let plan = try Plan(classifier, planning: .fixed(.sgemm))
     var description = ModelDescription()
     description.format = "safetensors"
-    description.inputShape = [inputs]
-    description.classes = outputs
+    description.inputShape = classifier.inputShape
+    let element = classifier.inputElement.rawValue
+    description.inputType = DataType.allCases.first { $0.name == element } ?? .float32
+    description.classes = classifier.outputs
     description.batchMaximum = 65_536
     return ServedModel(
       name: name, version: version, description, state: .ready, loaded: LoadedModel(plan, labels: []))

@@ -170,6 +170,7 @@ final class RawConnection: @unchecked Sendable {
 /// A Classify request as it goes over the wire.
 func classifyFrame(
   _ id: UInt64, _ model: String, _ input: [Float], rows: Int = 1, shape: [Int]? = nil,
+  dtype: DataType = .float32,
   _ configure: (inout ClassifyOptions) -> Void = { _ in }
 ) -> [UInt8] {
   var options = ClassifyOptions(model: model)
@@ -177,7 +178,7 @@ func classifyFrame(
   var metadata = [UInt8](repeating: 0, count: 4096)
   let metadataBytes = metadata.withUnsafeMutableBytes {
     options.encode(
-      dtype: .float32, shape: shape ?? [rows, input.count / rows], byteCount: 4 * input.count, into: $0,
+      dtype: dtype, shape: shape ?? [rows, input.count / rows], byteCount: 4 * input.count, into: $0,
       arena: MetadataArena(byteCount: 64 << 10))
   }
   let header = FrameHeader(
