@@ -20,6 +20,8 @@ flags=(
   -enable-upcoming-feature MemberImportVisibility -warnings-as-errors -use-ld=lld
 )
 libraries=()
+# Of the modules that were made before.
+keys=""
 
 # A C module: its objects, and its header folder for the modules above.
 c_module() {
@@ -33,13 +35,22 @@ c_module() {
   flags+=(-I "$root/Sources/$name/include")
 }
 
-# A Swift module from these files, or from all of its folder: a static library.
+# A Swift module from these files, or from all of its folder: a static library. One that another target has made of the
+# same files over the same modules is taken as it is.
 swift_module() {
-  local name=$1
+  local name=$1 key
   shift
   if [ $# -eq 0 ]; then set -- "$root/Sources/$name"/*.swift; fi
+  key=$({ printf '%s\n' "${flags[@]}" "$@" "$keys"; cat "$@"; } | sha256sum)
+  keys+=$key
+  if [ -e "$out/lib$name.a" ] && [ "$key" = "$(cat "$out/$name.key" 2>/dev/null)" ]; then
+    libraries=("$out/lib$name.a" "${libraries[@]}")
+    return
+  fi
+  rm -f "$out/$name.key"
   swiftc "${flags[@]}" -emit-module -emit-module-path "$out/$name.swiftmodule" -emit-library -static \
     -module-name "$name" -o "$out/lib$name.a" "$@"
+  echo "$key" >"$out/$name.key"
   libraries=("$out/lib$name.a" "${libraries[@]}")
 }
 

@@ -35,8 +35,9 @@ extension KernelCosts {
   private func quickest(among candidates: [Kernel]) -> [Kernel] {
     var kept = candidates[0]
     return (0..<Bucket.count).map { bucket in
-      for candidate in candidates where self[kept, bucket] > Self.changeGain * self[candidate, bucket] {
-        kept = candidate
+      for candidate in candidates {
+        let gain = candidate.layout == kept.layout ? Self.changeGain : Self.layoutGain
+        if self[kept, bucket] > gain * self[candidate, bucket] { kept = candidate }
       }
       return kept
     }
