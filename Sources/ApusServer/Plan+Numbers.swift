@@ -94,8 +94,8 @@ extension ElementType {
     switch self {
     case .float32: return store(value)
     case .float64: return store(Double(value))
-    case .float16: return store(Float16(value).bitPattern)
-    case .bfloat16: return store(value.bfloat16)
+    case .float16: return store(value.float16Bits)
+    case .bfloat16: return store(value.bfloat16Bits)
     case .int8: return store(Int8(exactly: value))
     case .uint8: return store(UInt8(exactly: value))
     case .int16: return store(Int16(exactly: value))
@@ -131,14 +131,5 @@ extension ElementType {
     case .uint64: return Float(load(UInt64.self))
     default: return .nan
     }
-  }
-}
-
-extension Float {
-  /// The bits of the nearest bfloat16, the even one of two that are as near.
-  fileprivate var bfloat16: UInt16 {
-    guard !isNaN else { return 0x7fc0 }
-    let bits = bitPattern
-    return UInt16(truncatingIfNeeded: (bits &+ 0x7fff &+ (bits >> 16 & 1)) >> 16)
   }
 }

@@ -11,18 +11,6 @@ void apus_gelu(ptrdiff_t count, const float *x, float *y) { kernels()->gelu(coun
 void apus_gelu_tanh(ptrdiff_t count, const float *x, float *y) { kernels()->gelu_tanh(count, x, y); }
 void apus_relu(ptrdiff_t count, const float *x, float *y) { kernels()->relu(count, x, y); }
 
-void apus_add(ptrdiff_t count, const float *a, const float *b, float *y) { kernels()->add(count, a, b, y); }
-void apus_multiply(ptrdiff_t count, const float *a, const float *b, float *y) {
-  kernels()->multiply(count, a, b, y);
-}
-
-void apus_add_row(
-  ptrdiff_t rows, ptrdiff_t columns, const float *x, ptrdiff_t x_stride, const float *row, float *y,
-  ptrdiff_t y_stride) {
-  const struct kernels *present = kernels();
-  for (; rows > 0; rows--, x += x_stride, y += y_stride) present->add(columns, x, row, y);
-}
-
 void apus_softmax(
   ptrdiff_t rows, ptrdiff_t columns, const float *x, ptrdiff_t x_stride, float *y, ptrdiff_t y_stride) {
   kernels()->softmax(rows, columns, x, x_stride, y, y_stride);

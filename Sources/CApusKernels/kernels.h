@@ -113,8 +113,6 @@ struct kernels {
   void (*layer_norm)(
     ptrdiff_t rows, ptrdiff_t columns, const float *x, ptrdiff_t x_stride, float epsilon, const float *scale,
     const float *bias, float *y, ptrdiff_t y_stride);
-  void (*add)(ptrdiff_t count, const float *a, const float *b, float *y);
-  void (*multiply)(ptrdiff_t count, const float *a, const float *b, float *y);
   /// By `apus_pair`.
   void (*pairs[6])(
     ptrdiff_t count, const float *a, bool a_is_one, const float *b, bool b_is_one, float *y);

@@ -127,15 +127,3 @@ static void layer_norm(
     }
   }
 }
-
-static void add(ptrdiff_t count, const float *a, const float *b, float *y) {
-  ptrdiff_t i = 0;
-  for (; i + WIDTH <= count; i += WIDTH) store(y + i, load(a + i) + load(b + i));
-  if (i < count) store_some(y + i, load_some(a + i, count - i) + load_some(b + i, count - i), count - i);
-}
-
-static void multiply(ptrdiff_t count, const float *a, const float *b, float *y) {
-  ptrdiff_t i = 0;
-  for (; i + WIDTH <= count; i += WIDTH) store(y + i, load(a + i) * load(b + i));
-  if (i < count) store_some(y + i, load_some(a + i, count - i) * load_some(b + i, count - i), count - i);
-}

@@ -11,10 +11,10 @@ extension KernelTests {
         let results = (0..<3).map { _ in GuardedRows(columns: count) }
         let inPlace = GuardedRows(a)
         level.run {
-          apus_add(count, a, b, results[0].start)
-          apus_multiply(count, a, b, results[1].start)
+          apus_pairs(apus_pair_add, count, a, false, b, false, results[0].start)
+          apus_pairs(apus_pair_multiply, count, a, false, b, false, results[1].start)
           apus_relu(count, a, results[2].start)
-          apus_add(count, inPlace.start, b, inPlace.start)
+          apus_pairs(apus_pair_add, count, inPlace.start, false, b, false, inPlace.start)
         }
         #expect(results[0].row(0) == zip(a, b).map { $0 + $1 })
         #expect(results[1].row(0) == zip(a, b).map { $0 * $1 })
@@ -31,7 +31,13 @@ extension KernelTests {
         let x = GuardedRows(random.floats(5 * columns), rows: 5, stride: columns + 3)
         let row = random.floats(columns)
         let y = GuardedRows(rows: 5, columns: columns, stride: columns + 1)
-        level.run { apus_add_row(5, columns, x.start, x.stride, row, y.start, y.stride) }
+        level.run {
+          for index in 0..<5 {
+            apus_pairs(
+              apus_pair_add, columns, x.start + index * x.stride, false, row, false,
+              y.start + index * y.stride)
+          }
+        }
         for index in 0..<5 { #expect(y.row(index) == zip(x.row(index), row).map { $0 + $1 }) }
         #expect(y.guardsAreWhole)
       }

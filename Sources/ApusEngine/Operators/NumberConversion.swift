@@ -141,3 +141,10 @@ struct BFloat16Bits: ConvertibleElement {
       : UInt16(truncatingIfNeeded: (pattern &+ 0x7fff &+ (pattern >> 16 & 1)) >> 16)
   }
 }
+
+extension Float {
+  /// The bits of the nearest binary16 number, the even one of two that are as near.
+  package var float16Bits: UInt16 { Float16Bits(self).bits }
+  /// The bits of the nearest bfloat16 number, the even one of two that are as near.
+  package var bfloat16Bits: UInt16 { BFloat16Bits(self).bits }
+}
