@@ -121,6 +121,9 @@ INLINE void panel_tile(const int rows, const int vectors, const struct conv_tile
     for (int v = 0; v < vectors; v++)
       sums[row][v] =
         t->is_first ? splat(t->bias ? t->bias[row] : 0) : load(t->y + row * t->y_step + v * WIDTH);
+  if (t->is_last && t->addend)
+#pragma clang loop unroll(full)
+    for (int row = 0; row < rows; row++) __builtin_prefetch(t->addend + row * t->y_step);
   add_tap_products(rows, vectors, false, t, sums);
 #pragma clang loop unroll(full)
   for (int row = 0; row < rows; row++) {

@@ -1,4 +1,4 @@
-// Lays a right-hand side out in the panels of `linear.inc.h`: from [k, n] lines are copied, from [n, k]
+// Lays a right-hand side out in the panels of `linear_tile.inc.h`: from [k, n] lines are copied, from [n, k]
 // squares of 4 × 4 are turned.
 
 typedef float v4 __attribute__((ext_vector_type(4)));

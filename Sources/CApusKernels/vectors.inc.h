@@ -1,7 +1,7 @@
 // Vectors of WIDTH floats and what all kernels do with them. Compiled once for each level, which sets
 //   WIDTH        floats of a vector
 //   IS_FUSED     whether the level multiplies and adds with one rounding
-//   MOST_ROWS    rows of the largest tile of a matrix product: see `linear.inc.h`
+//   MOST_ROWS    rows of the largest tile of a matrix product: see `linear_tile.inc.h`
 //   MOST_PANELS  panels of that tile
 //   TABLE        the name of its table, LEVEL what the table calls itself
 // For tests, NARROW_REGISTERS makes vectors of 16 of narrower ones.

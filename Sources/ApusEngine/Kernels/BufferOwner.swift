@@ -4,8 +4,11 @@ import ApusBase
 final class BufferOwner: Sendable {
   private let buffer: AlignedBuffer
 
-  /// Zeroed memory for at least one float.
-  init(floatCount: Int) { buffer = AlignedBuffer(byteCount: floatCount * MemoryLayout<Float>.stride) }
+  /// Zeroed memory for at least one float, all of which is going to be filled.
+  init(floatCount: Int) {
+    buffer = AlignedBuffer(byteCount: floatCount * MemoryLayout<Float>.stride)
+    buffer.preferLargePages()
+  }
 
   /// A copy of a row-major matrix with rows and columns exchanged, tile by tile so that both sides stay in
   /// cache.
