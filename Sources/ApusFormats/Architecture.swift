@@ -47,8 +47,10 @@ package func makeNetwork(
     built.append(
       Network.Layer(
         name: layer.name, inputs: layer.inputs, outputs: layer.outputs,
-        weights: try soundNumbers(layer.weight),
-        bias: try layer.bias.map(soundNumbers) ?? [],
+        weights: try soundTensor(layer.weight, keptBy: stateDict.owner, keepsHalf: true),
+        bias: try layer.bias.map { bias throws(FormatError) in
+          try soundTensor(bias, keptBy: stateDict.owner, keepsHalf: false)
+        },
         activation: index == layers.count - 1 ? .none : activation))
   }
   let network: Network
@@ -177,11 +179,23 @@ private func checkSize(_ layers: [PairedLayer], fileByteCount: Int) throws(Forma
   }
 }
 
-/// The tensor's numbers, none of which may be NaN: every answer would be NaN.
-func soundNumbers(_ tensor: WeightTensor) throws(FormatError) -> [Float] {
-  let numbers = try tensor.floats()
-  guard !numbers.contains(where: \.isNaN) else {
+/// The tensor's numbers, none of which may be NaN: every answer would be NaN. As `WeightTensor.tensor`.
+func soundTensor(
+  _ tensor: WeightTensor, keptBy owner: (any AnyObject & Sendable)?, keepsHalf: Bool
+) throws(FormatError) -> Tensor {
+  let numbers = try tensor.tensor(keptBy: owner, keepsHalf: keepsHalf)
+  guard !numbers.hasNaN else {
     throw .tensor(name: printable(tensor.name), problem: "holds numbers that are NaN")
   }
   return numbers
+}
+
+extension Tensor {
+  /// Of float32, float16 or bfloat16.
+  fileprivate var hasNaN: Bool {
+    guard type.element != .float32 else { return view.elements(Float.self).contains(where: \.isNaN) }
+    let infinity: UInt16 = type.element == .float16 ? 0x7c00 : 0x7f80
+    let bits = UnsafeBufferPointer(start: start.assumingMemoryBound(to: UInt16.self), count: type.count)
+    return bits.contains { $0 & 0x7fff > infinity }
+  }
 }

@@ -11,7 +11,7 @@ package enum WeightFormat: String, Sendable, CaseIterable {
 /// Tensors under their names, in the file's order.
 ///
 /// The tensors read the file's bytes when asked for their numbers, so the bytes must stay as long as this
-/// value is in use.
+/// value is in use; what is made from it reads them longer only where there is an owner to keep them.
 package struct StateDict {
   package let format: WeightFormat
   package let tensors: [WeightTensor]
@@ -19,6 +19,8 @@ package struct StateDict {
   package let fileByteCount: Int
   /// What a person should know about how the file was read, a line each.
   package let notes: [String]
+  /// Keeps the bytes where they are.
+  var owner: (any AnyObject & Sendable)?
 
   init(format: WeightFormat, tensors: [WeightTensor], fileByteCount: Int, notes: [String] = []) {
     self.format = format
@@ -110,37 +112,72 @@ package struct WeightTensor {
     storage = other.storage
   }
 
-  /// The numbers in row-major order, converted to Float.
+  /// The numbers in row-major order: where they lie, if they lie there so, and else a copy.
   ///
-  /// - Throws: `FormatError.tensor` for complex and 8-bit floating-point elements.
-  package func floats() throws(FormatError) -> [Float] {
+  /// - Parameters:
+  ///   - owner: keeps the file's bytes where they are; nil: nobody does for longer than this value lives.
+  ///   - keepsHalf: whether 16 bits stay as they are; otherwise all become float32.
+  /// - Throws: `FormatError.tensor` for complex and 8-bit floating-point elements, and for sizes that no tensor
+  ///   of a graph has.
+  func tensor(keptBy owner: (any AnyObject & Sendable)?, keepsHalf: Bool) throws(FormatError) -> Tensor {
+    let isKept = elementType == .float32 || keepsHalf && [.float16, .bfloat16].contains(elementType)
+    do throws(GraphError) {
+      let type = try TensorType(isKept ? elementType : .float32, shape)
+      if isKept, let owner, let bytes = contiguousBytes { return Tensor(type, in: bytes, keeping: owner) }
+      let tensor = Tensor(type)
+      if isKept, elementType != .float32 {
+        gather(UInt16.self, into: tensor.start.assumingMemoryBound(to: UInt16.self)) { $0 }
+      } else {
+        try gatherFloats(into: tensor.start.assumingMemoryBound(to: Float.self))
+      }
+      return tensor
+    } catch { throw .tensor(name: printable(name), problem: error.description) }
+  }
+
+  /// The elements where they lie, if they lie one after the other, aligned.
+  private var contiguousBytes: UnsafeRawBufferPointer? {
+    var step = 1
+    for (size, stride) in zip(shape, strides).reversed() where size > 1 {
+      guard stride == step else { return nil }
+      step *= size
+    }
+    let size = elementType.byteCount
+    guard elementCount > 0, let part = storage.slice(at: offset * size, count: elementCount * size),
+      let start = part.bytes.baseAddress, Int(bitPattern: start) % size == 0
+    else { return nil }
+    return part.bytes
+  }
+
+  /// Converts the numbers to Float, in row-major order.
+  ///
+  /// Invariant: `target` has room for `elementCount`.
+  private func gatherFloats(into target: UnsafeMutablePointer<Float>) throws(GraphError) {
     switch elementType {
-    case .float32: gather(UInt32.self) { Float(bitPattern: $0) }
-    case .float64: gather(UInt64.self) { Float(Double(bitPattern: $0)) }
-    case .float16: gather(UInt16.self) { Float(float16: $0) }
-    case .bfloat16: gather(UInt16.self) { Float(bfloat16: $0) }
-    case .int64: gather(Int64.self) { Float($0) }
-    case .int32: gather(Int32.self) { Float($0) }
-    case .int16: gather(Int16.self) { Float($0) }
-    case .int8: gather(Int8.self) { Float($0) }
-    case .uint64: gather(UInt64.self) { Float($0) }
-    case .uint32: gather(UInt32.self) { Float($0) }
-    case .uint16: gather(UInt16.self) { Float($0) }
-    case .uint8: gather(UInt8.self) { Float($0) }
-    case .bool: gather(UInt8.self) { $0 == 0 ? 0 : 1 }
+    case .float32: gather(UInt32.self, into: target) { Float(bitPattern: $0) }
+    case .float64: gather(UInt64.self, into: target) { Float(Double(bitPattern: $0)) }
+    case .float16: gather(UInt16.self, into: target) { Float(float16: $0) }
+    case .bfloat16: gather(UInt16.self, into: target) { Float(bfloat16: $0) }
+    case .int64: gather(Int64.self, into: target) { Float($0) }
+    case .int32: gather(Int32.self, into: target) { Float($0) }
+    case .int16: gather(Int16.self, into: target) { Float($0) }
+    case .int8: gather(Int8.self, into: target) { Float($0) }
+    case .uint64: gather(UInt64.self, into: target) { Float($0) }
+    case .uint32: gather(UInt32.self, into: target) { Float($0) }
+    case .uint16: gather(UInt16.self, into: target) { Float($0) }
+    case .uint8: gather(UInt8.self, into: target) { Float($0) }
+    case .bool: gather(UInt8.self, into: target) { $0 == 0 ? 0 : 1 }
     case .complex64, .complex128, .float8e4m3, .float8e5m2:
-      throw .tensor(name: printable(name), problem: "elements of type \(elementType.rawValue) are not read")
+      throw GraphError("elements of type \(elementType.rawValue) are not read")
     }
   }
 
   /// Walks the view with an index per dimension, the last one innermost.
   @inline(__always)
-  private func gather<Bits: FixedWidthInteger & BitwiseCopyable>(
-    _ type: Bits.Type, _ convert: (Bits) -> Float
-  ) -> [Float] {
-    var result: [Float] = []
-    guard elementCount > 0 else { return result }
-    result.reserveCapacity(elementCount)
+  private func gather<Bits: FixedWidthInteger & BitwiseCopyable, Number>(
+    _ type: Bits.Type, into target: UnsafeMutablePointer<Number>, _ convert: (Bits) -> Number
+  ) {
+    guard elementCount > 0 else { return }
+    var place = 0
     let rowCount = shape.last ?? 1
     let rowStride = strides.last ?? 1
     var index = [Int](repeating: 0, count: max(0, shape.count - 1))
@@ -151,7 +188,8 @@ package struct WeightTensor {
         else {
           preconditionFailure("the initialiser checked that every element lies in the storage")
         }
-        result.append(convert(bits))
+        target[place] = convert(bits)
+        place += 1
       }
       var dimension = index.count - 1
       while dimension >= 0 {
@@ -162,8 +200,16 @@ package struct WeightTensor {
         index[dimension] = 0
         dimension -= 1
       }
-      if dimension < 0 { return result }
+      if dimension < 0 { return }
     }
+  }
+
+  /// The numbers in row-major order, converted to Float.
+  ///
+  /// - Throws: as `tensor`.
+  package func floats() throws(FormatError) -> [Float] {
+    let tensor = try tensor(keptBy: nil, keepsHalf: false)
+    return Array(tensor.view.elements(Float.self))
   }
 }
 

@@ -7,7 +7,17 @@ package enum WeightFile {
   ///
   /// - Parameter bytes: the whole file. It must stay readable and unchanged as long as the result is in use.
   package static func read(_ bytes: UnsafeRawBufferPointer) throws(FormatError) -> StateDict {
-    let bytes = FileBytes(bytes)
+    try read(FileBytes(bytes))
+  }
+
+  /// The same of bytes that stay: weights are computed with where they lie.
+  package static func read(_ file: KeptBytes) throws(FormatError) -> StateDict {
+    var stateDict = try read(FileBytes(file.bytes))
+    stateDict.owner = file.owner
+    return stateDict
+  }
+
+  private static func read(_ bytes: FileBytes) throws(FormatError) -> StateDict {
     switch try detect(bytes) {
     case .pytorch: return try PyTorchFile.readZip(bytes)
     case .pytorchLegacy: return try PyTorchFile.readLegacy(bytes)

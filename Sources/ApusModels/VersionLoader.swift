@@ -208,7 +208,7 @@ struct VersionLoader {
   private mutating func readWeights(
     _ file: OpenFile, _ manifest: Manifest
   ) throws -> (classifier: Classifier, notes: [String]) {
-    let stateDict = try WeightFile.read(file.mapping.bytes)
+    let stateDict = try WeightFile.read(file.kept)
     result.format = stateDict.format.rawValue
     if let architecture = manifest.architecture, architecture.type == .layers {
       let graph = try makeGraph(

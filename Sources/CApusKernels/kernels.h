@@ -98,10 +98,9 @@ typedef void map_function(ptrdiff_t count, const float *x, float *y);
 struct kernels {
   apus_level level;
   void (*linear)(const struct linear *);
-  /// Lays out b, [k, n] or [n, k] if `is_transposed`, its rows `b_stride` apart, in panels: see
-  /// `panels.inc.h`.
+  /// See `pack.inc.h`.
   void (*pack)(
-    ptrdiff_t n, ptrdiff_t k, const float *b, ptrdiff_t b_stride, bool is_transposed, float *packed);
+    ptrdiff_t outputs, ptrdiff_t inputs, const float *weights, bool is_transposed, float *packed);
   void (*conv)(const struct conv *);
   void (*pool)(const struct pool *);
   void (*pool_rows)(apus_pool_kind kind, ptrdiff_t rows, ptrdiff_t columns, const float *x, float *y);

@@ -1,5 +1,5 @@
-// Lays a right-hand side out in the panels of `linear_tile.inc.h`: from [k, n] lines are copied, from [n, k]
-// squares of 4 × 4 are turned.
+// Lays weights out in the panels of `linear_tile.inc.h`: of [inputs, outputs] lines are copied, of [outputs,
+// inputs] squares of 4 × 4 are turned.
 
 typedef float v4 __attribute__((ext_vector_type(4)));
 typedef float v4_unaligned __attribute__((ext_vector_type(4), aligned(4), may_alias));
@@ -46,13 +46,13 @@ INLINE void copy_panel(ptrdiff_t columns, ptrdiff_t k, const float *b, ptrdiff_t
 }
 
 static void pack(
-  ptrdiff_t n, ptrdiff_t k, const float *b, ptrdiff_t b_stride, bool is_transposed, float *packed) {
-  for (ptrdiff_t first = 0; first < n; first += PANEL, packed += k * PANEL) {
-    const ptrdiff_t columns = least(n - first, PANEL);
+  ptrdiff_t outputs, ptrdiff_t inputs, const float *weights, bool is_transposed, float *packed) {
+  for (ptrdiff_t first = 0; first < outputs; first += PANEL, packed += inputs * PANEL) {
+    const ptrdiff_t columns = least(outputs - first, PANEL);
     if (is_transposed) {
-      turn_panel(columns, k, b + first * b_stride, b_stride, packed);
+      copy_panel(columns, inputs, weights + first, outputs, packed);
     } else {
-      copy_panel(columns, k, b + first, b_stride, packed);
+      turn_panel(columns, inputs, weights + first * inputs, inputs, packed);
     }
   }
 }

@@ -8,7 +8,7 @@ import Testing
   private func identity(_ width: Int, _ activation: Activation, _ head: OutputActivation) throws -> Plan {
     var weights = [Float](repeating: 0, count: width * width)
     for index in 0..<width { weights[index * width + index] = 1 }
-    let layer = Network.Layer(
+    let layer = try Network.Layer(
       name: "identity", inputs: width, outputs: width, weights: weights, bias: [], activation: activation)
     return try Plan(try Network(layers: [layer], output: head), planning: .fixed(.sgemv))
   }

@@ -76,7 +76,7 @@ import Testing
       return values(Data(data.dropFirst(8 + headerBytes + offsets[0]).prefix(offsets[1] - offsets[0])))
     }
     let layers = try model.layers.map {
-      Network.Layer(
+      try Network.Layer(
         name: $0.name, inputs: $0.inputs, outputs: $0.outputs, weights: try tensor("\($0.name).weight"),
         bias: try tensor("\($0.name).bias"), activation: $0.activation)
     }

@@ -92,7 +92,8 @@ private let plannings: [Planning] = Kernel.allCases.map { .fixed($0) } + [.measu
     var generator = SeededGenerator(seed: 9)
     let constant = try generator.network(widths: [0, 3], activations: [.none], head: .none)
     let found = Caller(plan: try Plan(constant, planning: planning), outputGap: 1).compute([], rows: 5)
-    #expect(found.logits == (0..<5).flatMap { _ in constant.layers[0].bias })
+    let bias = try #require(constant.layers[0].bias)
+    #expect(found.logits == (0..<5).flatMap { _ in bias.view.elements(Float.self) })
     let mute = try generator.network(widths: [3, 0], activations: [.tanh], head: .softmax)
     let nothing = Caller(plan: try Plan(mute, planning: planning), outputGap: 2).compute([1, 2, 3], rows: 1)
     #expect(nothing.probabilities.isEmpty)
@@ -179,8 +180,8 @@ private let plannings: [Planning] = Kernel.allCases.map { .fixed($0) } + [.measu
 @Suite struct NetworkTests {
   @Test func refusesLayersThatDoNotFit() throws {
     #expect(throws: NetworkError.empty) { try Network(layers: [], output: .none) }
-    func layer(_ name: String, _ inputs: Int, _ outputs: Int, weights: Int, bias: Int) -> Network.Layer {
-      Network.Layer(
+    func layer(_ name: String, _ inputs: Int, _ outputs: Int, weights: Int, bias: Int) throws -> Network.Layer {
+      try Network.Layer(
         name: name, inputs: inputs, outputs: outputs, weights: Array(repeating: 0, count: weights),
         bias: Array(repeating: 0, count: bias), activation: .none)
     }

@@ -8,16 +8,16 @@ enum Reference {
     var values = input.map(Double.init)
     for layer in network.layers {
       var next = [Double](repeating: 0, count: rows * layer.outputs)
-      layer.weights.withUnsafeBufferPointer { weights in
-        values.withUnsafeBufferPointer { values in
-          for row in 0..<rows {
-            for output in 0..<layer.outputs {
-              var sum = layer.bias.isEmpty ? 0 : Double(layer.bias[output])
-              for index in 0..<layer.inputs {
-                sum += Double(weights[output * layer.inputs + index]) * values[row * layer.inputs + index]
-              }
-              next[row * layer.outputs + output] = apply(layer.activation, sum)
+      let weights = layer.weights.view.elements(Float.self)
+      let bias = layer.bias?.view.elements(Float.self)
+      values.withUnsafeBufferPointer { values in
+        for row in 0..<rows {
+          for output in 0..<layer.outputs {
+            var sum = bias.map { Double($0[output]) } ?? 0
+            for index in 0..<layer.inputs {
+              sum += Double(weights[output * layer.inputs + index]) * values[row * layer.inputs + index]
             }
+            next[row * layer.outputs + output] = apply(layer.activation, sum)
           }
         }
       }
@@ -160,7 +160,7 @@ struct SeededGenerator: RandomNumberGenerator {
       let (inputs, outputs) = (widths[index], widths[index + 1])
       let bound = 1 / Float(max(1, inputs)).squareRoot()
       layers.append(
-        Network.Layer(
+        try Network.Layer(
           name: "\(index)", inputs: inputs, outputs: outputs,
           weights: floats(inputs * outputs, within: bound),
           bias: index == withoutBias ? [] : floats(outputs, within: bound), activation: activation))

@@ -44,7 +44,7 @@ struct ArchitectureTests {
     #expect(built.network.summary == "3 -> 4 gelu -> 2")
     #expect(built.notes.isEmpty)
     let unbiased = try build([("fc.weight", [2, 3])], Architecture(type: .mlp, activation: .relu), .sigmoid)
-    #expect(unbiased.network.layers[0].bias.isEmpty)
+    #expect(unbiased.network.layers[0].bias == nil)
   }
 
   @Test("A mismatch names the layer and both shapes")

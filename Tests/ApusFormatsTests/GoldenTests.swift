@@ -136,10 +136,11 @@ struct GoldenTests {
   private func logits(_ input: [Double], _ network: Network) -> [Double] {
     var values = input
     for layer in network.layers {
+      let (weights, biases) = (layer.weights.numbers, layer.bias?.numbers ?? [])
       values = (0..<layer.outputs).map { output in
-        var sum = Double(layer.bias[output])
+        var sum = Double(biases[output])
         for index in 0..<layer.inputs {
-          sum += Double(layer.weights[output * layer.inputs + index]) * values[index]
+          sum += Double(weights[output * layer.inputs + index]) * values[index]
         }
         return layer.activation == .relu ? max(0, sum) : sum
       }
@@ -155,5 +156,18 @@ struct GoldenTests {
 
   private func distance(_ left: [Double], _ right: [Double]) -> Double {
     left.count == right.count ? zip(left, right).map { abs($0 - $1) }.max() ?? 0 : .infinity
+  }
+}
+
+extension Tensor {
+  /// Of float32, float16 or bfloat16.
+  fileprivate var numbers: [Float] {
+    let half = UnsafeBufferPointer(
+      start: start.assumingMemoryBound(to: UInt16.self), count: type.byteCount / 2)
+    return switch type.element {
+    case .float16: half.map { Float(float16: $0) }
+    case .bfloat16: half.map { Float(bfloat16: $0) }
+    default: Array(view.elements(Float.self))
+    }
   }
 }

@@ -79,4 +79,33 @@ struct SafetensorsTests {
     #expect(naturallyPrecedes("a", "a0") && naturallyPrecedes("a0", "a00") && !naturallyPrecedes("a00", "a0"))
     #expect(!naturallyPrecedes("a1", "a1"))
   }
+
+  /// Mapped weights are neither copied nor widened where they may stay as they are.
+  @Test func numbersThatStayAreReadWhereTheyLie() throws {
+    final class Owner: Sendable {}
+    for (type, size, isKept) in [("F32", 4, true), ("BF16", 2, true), ("F16", 2, true), ("F64", 8, false)] {
+      let header =
+        #"{"fc.weight":{"dtype":"\#(type)","shape":[3,8],"data_offsets":[0,\#(24 * size)]}}"#
+      let padded = header + String(repeating: " ", count: (8 - header.utf8.count % 8) % 8)
+      let file = safetensorsFile(padded, data: [UInt8](repeating: 0, count: 24 * size))
+      try file.withUnsafeBytes { bytes in
+        let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: bytes.count, alignment: 64)
+        defer { copy.deallocate() }
+        copy.copyMemory(from: bytes)
+        let kept = UnsafeRawBufferPointer(copy)
+        let architecture = Architecture(type: .mlp, activation: .relu)
+        func weights(_ stateDict: StateDict) throws(FormatError) -> Tensor {
+          let built = try makeNetwork(stateDict, architecture: architecture, output: nil)
+          return built.network.layers[0].weights
+        }
+        let there = try weights(WeightFile.read(KeptBytes(kept, keeping: Owner())))
+        let place = UnsafeRawPointer(there.start) - kept.baseAddress!
+        #expect((0..<kept.count).contains(place) == isKept)
+        #expect(there.type.element == (size == 2 ? (type == "F16" ? .float16 : .bfloat16) : .float32))
+        // Nobody keeps these.
+        let copied = try weights(WeightFile.read(kept))
+        #expect(!(0..<kept.count).contains(UnsafeRawPointer(copied.start) - kept.baseAddress!))
+      }
+    }
+  }
 }

@@ -21,6 +21,24 @@ extension KernelTests {
       }
     }
 
+    /// Every number of 16 bits is found again, and none of its neighbours is taken for one.
+    @Test func onlyNumbersOf16BitsAreNarrowed() {
+      for format in [apus_half_float16, apus_half_bfloat16] {
+        for bits in 0...UInt16.max {
+          let value = Self.value(bits, format)
+          var narrowed: UInt16 = 0
+          let isExact = withUnsafePointer(to: value) { apus_half_narrow(1, $0, format, &narrowed) }
+          #expect(isExact ? narrowed == bits : value.isNaN, "\(bits) is \(narrowed)")
+          guard value.isFinite else { continue }
+          for neighbour in [value.nextUp, value.nextDown] where neighbour != 0 || value == 0 {
+            let isTaken = withUnsafePointer(to: neighbour) { apus_half_narrow(1, $0, format, &narrowed) }
+            #expect(!isTaken || Self.value(narrowed, format) == neighbour)
+            #expect(!isTaken || format == apus_half_bfloat16 && neighbour.bitPattern & 0xffff == 0)
+          }
+        }
+      }
+    }
+
     /// The order of sums is that of layers in float32, and so is each result.
     @Test(arguments: TestedLevel.available) func layersAreThoseOfWidenedWeights(_ level: TestedLevel) {
       var random = Random(seed: 31)

@@ -192,35 +192,5 @@ extension KernelTests {
         }
       }
     }
-
-    @Test(arguments: TestedLevel.available)
-    func productsOfTwoMatricesAgreeWithTheReference(level: TestedLevel) {
-      var random = Random(seed: 6)
-      for round in 0..<60 {
-        let (m, n, k) = (random.integer(1...20), random.integer(1...40), random.integer(1...40))
-        let isTransposed = random.flag()
-        let a = GuardedRows(random.floats(m * k), rows: m, stride: k + random.integer(0...3))
-        let b = GuardedRows(
-          random.floats(k * n), rows: isTransposed ? n : k,
-          stride: (isTransposed ? k : n) + random.integer(0...3))
-        level.run {
-          let c = GuardedRows(rows: m, columns: n, stride: n + round % 3)
-          let workspace = GuardedRows(columns: apus_gemm_workspace_floats(n, k))
-          apus_gemm(
-            m, n, k, a.start, a.stride, b.start, b.stride, isTransposed, c.start, c.stride, workspace.start)
-          #expect(c.guardsAreWhole && workspace.guardsAreWhole)
-          var worst = 0.0
-          for row in 0..<m {
-            for column in 0..<n {
-              let exact = (0..<k).reduce(0.0) { sum, i in
-                sum + Double(a[row, i]) * Double(isTransposed ? b[column, i] : b[i, column])
-              }
-              worst = max(worst, (Double(c[row, column]) - exact).magnitude)
-            }
-          }
-          #expect(worst < 0x1p-23 * Double(k + 1), "\(m) × \(n) × \(k), \(isTransposed)")
-        }
-      }
-    }
   }
 }

@@ -17,7 +17,7 @@ final class MetricsServer {
   static func model(
     _ name: String, version: UInt64 = 1, inputs: Int = 4, outputs: Int = 3
   ) throws -> ServedModel {
-    let layer = Network.Layer(
+    let layer = try Network.Layer(
       name: "0", inputs: inputs, outputs: outputs, weights: [Float](repeating: 0, count: inputs * outputs),
       bias: [Float](repeating: 0, count: outputs), activation: .none)
     return try model(

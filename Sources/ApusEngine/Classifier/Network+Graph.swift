@@ -7,12 +7,11 @@ extension Network {
     var nodes: [Graph.Node] = []
     for layer in layers {
       let input = nodes.isEmpty ? 0 : values.count - 1
-      let weights = try Tensor(layer.weights, [layer.outputs, layer.inputs])
+      let weights = try layer.weights.reshaped([layer.outputs, layer.inputs])
       values.append(Graph.Value(name: "\(layer.name).weight", constant: weights))
       var inputs: [Graph.ValueID?] = [input, values.count - 1]
-      if !layer.bias.isEmpty {
+      if let bias = layer.bias {
         inputs.append(values.count)
-        let bias = try Tensor(layer.bias, [layer.outputs])
         values.append(Graph.Value(name: "\(layer.name).bias", constant: bias))
       }
       values.append(Graph.Value(name: layer.name))

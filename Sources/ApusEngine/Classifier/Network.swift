@@ -26,14 +26,14 @@ package struct Network: Sendable {
     package let name: String
     package let inputs: Int
     package let outputs: Int
-    /// Row-major [outputs, inputs], as PyTorch stores them.
-    package let weights: [Float]
-    /// [outputs], or empty for a layer without bias.
-    package let bias: [Float]
+    /// Row-major [outputs, inputs], as PyTorch stores them, of float32, float16 or bfloat16.
+    package let weights: Tensor
+    /// [outputs], of float32; nil for a layer without bias.
+    package let bias: Tensor?
     package let activation: Activation
 
     package init(
-      name: String, inputs: Int, outputs: Int, weights: [Float], bias: [Float], activation: Activation
+      name: String, inputs: Int, outputs: Int, weights: Tensor, bias: Tensor?, activation: Activation
     ) {
       self.name = name
       self.inputs = inputs
@@ -41,6 +41,17 @@ package struct Network: Sendable {
       self.weights = weights
       self.bias = bias
       self.activation = activation
+    }
+
+    /// A layer of numbers in memory; an empty bias is none.
+    ///
+    /// - Throws: `GraphError` for more numbers than a tensor may have.
+    package init(
+      name: String, inputs: Int, outputs: Int, weights: [Float], bias: [Float], activation: Activation
+    ) throws(GraphError) {
+      self.init(
+        name: name, inputs: inputs, outputs: outputs, weights: try Tensor(weights, [weights.count]),
+        bias: bias.isEmpty ? nil : try Tensor(bias, [bias.count]), activation: activation)
     }
   }
 
@@ -50,12 +61,12 @@ package struct Network: Sendable {
   package init(layers: [Layer], output: OutputActivation) throws(NetworkError) {
     guard !layers.isEmpty else { throw .empty }
     for layer in layers {
-      guard layer.weights.count == layer.inputs * layer.outputs else {
+      guard layer.weights.type.count == layer.inputs * layer.outputs else {
         throw .weightCount(
-          layer: layer.name, expected: layer.inputs * layer.outputs, found: layer.weights.count)
+          layer: layer.name, expected: layer.inputs * layer.outputs, found: layer.weights.type.count)
       }
-      guard layer.bias.isEmpty || layer.bias.count == layer.outputs else {
-        throw .biasCount(layer: layer.name, expected: layer.outputs, found: layer.bias.count)
+      if let bias = layer.bias, bias.type.count != layer.outputs {
+        throw .biasCount(layer: layer.name, expected: layer.outputs, found: bias.type.count)
       }
     }
     for (layer, next) in zip(layers, layers.dropFirst()) where layer.outputs != next.inputs {
@@ -70,7 +81,9 @@ package struct Network: Sendable {
   /// Classes.
   package var outputs: Int { layers[layers.count - 1].outputs }
   /// Numbers that training set.
-  package var parameters: Int { layers.reduce(0) { $0 + $1.weights.count + $1.bias.count } }
+  package var parameters: Int {
+    layers.reduce(0) { $0 + $1.weights.type.count + ($1.bias?.type.count ?? 0) }
+  }
 
   /// For a person, for example `64 -> 128 relu -> 10 softmax`.
   package var summary: String {

@@ -13,6 +13,8 @@ struct GraphEditor {
   private var producers: [Int?]
   /// By value: how many inputs of nodes and outputs of the graph it is.
   private var readers: [Int]
+  /// By value: the nodes that read it, and some that once did.
+  private var users: [[Int]]
   /// By value.
   private var types: [BatchType?]
   /// By value: numbers that are the same for all batches, though they are computed.
@@ -29,9 +31,13 @@ struct GraphEditor {
     first = count > 0 ? 0 : nil
     producers = graph.values.map { _ in nil }
     readers = graph.values.map { _ in 0 }
+    users = graph.values.map { _ in [] }
     for (index, node) in graph.nodes.enumerated() {
       for case let value? in node.outputs { producers[value] = index }
-      for case let value? in node.inputs { readers[value] += 1 }
+      for case let value? in node.inputs {
+        readers[value] += 1
+        users[value].append(index)
+      }
     }
     for value in graph.outputs { readers[value] += 1 }
   }
@@ -113,6 +119,7 @@ struct GraphEditor {
     graph.values.append(value)
     producers.append(nil)
     readers.append(0)
+    users.append([])
     types.append(type)
     known.append(value.constant)
     return graph.values.count - 1
@@ -172,22 +179,27 @@ struct GraphEditor {
 
   private mutating func connect(_ node: Int) {
     for case let value? in graph.nodes[node].outputs { producers[value] = node }
-    for case let value? in graph.nodes[node].inputs { readers[value] += 1 }
+    for case let value? in graph.nodes[node].inputs {
+      readers[value] += 1
+      users[value].append(node)
+    }
   }
 
   /// Makes all that reads a value read another one.
   ///
   /// - Returns: false for an output of the graph whose other value is an input or a constant: nothing would
-  ///   be
-  ///   left to compute it.
+  ///   be left to compute it.
   mutating func redirect(_ value: Graph.ValueID, to other: Graph.ValueID) -> Bool {
     if graph.outputs.contains(value), producers[other] == nil { return false }
-    for node in graph.nodes.indices where !isRemoved[node] {
+    guard value != other else { return true }
+    for node in users[value] where !isRemoved[node] {
       for (place, input) in graph.nodes[node].inputs.enumerated() where input == value {
         graph.nodes[node].inputs[place] = other
       }
     }
     for (place, output) in graph.outputs.enumerated() where output == value { graph.outputs[place] = other }
+    users[other] += users[value]
+    users[value] = []
     readers[other] += readers[value]
     readers[value] = 0
     return true

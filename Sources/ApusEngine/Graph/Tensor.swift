@@ -45,6 +45,30 @@ package final class Tensor: @unchecked Sendable {
     for (index, value) in values.enumerated() { target[index] = value }
   }
 
+  /// The same elements in another shape, where they lie.
+  ///
+  /// - Throws: `GraphError` where the shape has another number of elements.
+  package func reshaped(_ shape: [Int]) throws(GraphError) -> Tensor {
+    let type = try TensorType(self.type.element, shape)
+    guard type.count == self.type.count else {
+      throw GraphError("a tensor of \(self.type.count) elements has not the shape \(shape)")
+    }
+    return Tensor(type, in: bytes, keeping: owner)
+  }
+
+  /// The same elements in memory of the tensor's own: nobody can change them there, as a file that is mapped
+  /// can be changed.
+  package func owned() -> Tensor {
+    guard !(owner is TensorMemory) else { return self }
+    let copy = Tensor(type)
+    copy.start.copyMemory(from: start, byteCount: type.byteCount)
+    return copy
+  }
+
+  private var bytes: UnsafeRawBufferPointer {
+    UnsafeRawBufferPointer(start: start, count: type.byteCount)
+  }
+
   package var view: TensorView { TensorView(type: type, start: UnsafeRawPointer(start)) }
   /// For whoever has just made it.
   package var mutableView: MutableTensorView { MutableTensorView(type: type, start: start) }

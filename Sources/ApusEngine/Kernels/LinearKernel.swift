@@ -11,24 +11,25 @@ struct LinearKernel: StepKernel {
   let takesStrides: Bool
 
   init?(_ linear: Linear, _ types: KernelTypes, _ planner: KernelPlanner) {
-    guard let constant = types.constants[1], constant.type.element == .float32,
-      let last = types.inputs[0]?.shape.last, !last.isPerRow
-    else { return nil }
-    let weights = LinearWeights(constant, isTransposed: linear.isTransposed)
     // BLAS counts in 32 bits.
-    guard weights.inputs > 0, weights.outputs > 0, max(weights.inputs, weights.outputs) <= Int32.max else {
-      return nil
-    }
-    let all = types.outputCount
-    count = Extent(all.count / weights.outputs, isPerRow: all.isPerRow)
+    guard let constant = types.constants[1], let last = types.inputs[0]?.shape.last, !last.isPerRow,
+      constant.type.count > 0, constant.type.shape.allSatisfy({ $0 <= Int32.max })
+    else { return nil }
     hasBias = types.inputs.count > 2 && types.inputs[2] != nil
     activation = linear.activation
     takesStrides = types.inputs[0]?.shape == [Extent(1, isPerRow: true), last]
 
-    let planned = planner.plan(weights)
-    self.weights = planned.weights
-    for bucket in 0..<Bucket.count { kernels[bucket] = planned.kernels[bucket] }
-    isPackedAlone = planned.kernels.allSatisfy { $0 == .packed }
+    if planner.allowsHalf, let half = LinearWeights(halfOf: constant, isTransposed: linear.isTransposed) {
+      weights = half
+      isPackedAlone = true
+    } else {
+      let planned = planner.plan(LinearWeights(constant, isTransposed: linear.isTransposed))
+      weights = planned.weights
+      for bucket in 0..<Bucket.count { kernels[bucket] = planned.kernels[bucket] }
+      isPackedAlone = planned.kernels.allSatisfy { $0 == .packed }
+    }
+    let all = types.outputCount
+    count = Extent(all.count / weights.outputs, isPerRow: all.isPerRow)
   }
 
   func run(rows: Int, _ run: borrowing StepRun) {
@@ -66,7 +67,7 @@ struct LinearKernel: StepKernel {
       first = bucket + 1
     }
     let function = activation == .none ? "" : " \(activation.name)"
-    let choice = runs.count == 1 ? "\(kernels[0])" : runs.joined(separator: ", ")
+    let choice = runs.count > 1 ? runs.joined(separator: ", ") : weights.areHalf ? "packed half" : "\(kernels[0])"
     return "Linear \(weights.inputs) -> \(weights.outputs)\(function), \(choice)"
   }
 }

@@ -2,12 +2,13 @@ import CApusKernels
 
 /// The weights of a linear layer in the layouts that its kernels read.
 ///
-/// Invariant of the unsafe code: each pointer that is there covers `inputs × outputs` floats, or as many as
+/// Invariant of the unsafe code: each pointer that is there covers `inputs × outputs` numbers, or as many as
 /// packing takes, for as long as its owner in `laid` lives.
 struct LinearWeights: @unchecked Sendable {
   let inputs: Int
   let outputs: Int
   private var packed: UnsafePointer<Float>?
+  private var packedHalf: (numbers: UnsafePointer<UInt16>, format: apus_half)?
   private var byOutput: UnsafePointer<Float>?
   private var byInput: UnsafePointer<Float>?
   private var laid: [Kernel.Layout: Laid] = [:]
@@ -18,8 +19,11 @@ struct LinearWeights: @unchecked Sendable {
     let byteCount: Int
   }
 
-  /// - Parameter isTransposed: whether the weights are [inputs, outputs] and not [outputs, inputs].
+  /// - Parameters:
+  ///   - weights: of float32, or of 16 bits, which are widened.
+  ///   - isTransposed: whether the weights are [inputs, outputs] and not [outputs, inputs].
   init(_ weights: Tensor, isTransposed: Bool) {
+    let weights = weights.view.widened() ?? weights
     inputs = weights.type.shape[isTransposed ? 0 : 1]
     outputs = weights.type.shape[isTransposed ? 1 : 0]
     let floats = UnsafePointer(weights.start.assumingMemoryBound(to: Float.self))
@@ -27,6 +31,20 @@ struct LinearWeights: @unchecked Sendable {
       isTransposed ? .byInput : .byOutput,
       Laid(floats: floats, owner: weights, byteCount: weights.type.byteCount))
   }
+
+  /// Packed alone, 16 bits wide.
+  ///
+  /// - Returns: nil where that is no gain, or loses something.
+  init?(halfOf weights: Tensor, isTransposed: Bool) {
+    guard let half = HalfWeights(weights) else { return nil }
+    inputs = weights.type.shape[isTransposed ? 0 : 1]
+    outputs = weights.type.shape[isTransposed ? 1 : 0]
+    let buffer = half.packed(isTransposed: isTransposed, inputs: inputs, outputs: outputs)
+    laid[.packed] = Laid(floats: UnsafePointer(buffer.floats), owner: buffer, byteCount: buffer.byteCount)
+    packedHalf = (UnsafeRawPointer(buffer.floats).assumingMemoryBound(to: UInt16.self), half.format)
+  }
+
+  var areHalf: Bool { packedHalf != nil }
 
   func isThere(_ layout: Kernel.Layout) -> Bool { laid[layout] != nil }
 
@@ -65,6 +83,18 @@ struct LinearWeights: @unchecked Sendable {
     return Laid(floats: UnsafePointer(buffer.floats), owner: buffer, byteCount: buffer.byteCount)
   }
 
+  /// What of it lies in memory of others is copied: they may change it.
+  func owned() -> LinearWeights {
+    var result = self
+    for (layout, memory) in laid {
+      guard let tensor = memory.owner as? Tensor else { continue }
+      let copy = tensor.owned()
+      let floats = UnsafePointer(copy.start.assumingMemoryBound(to: Float.self))
+      result.lay(layout, Laid(floats: floats, owner: copy, byteCount: memory.byteCount))
+    }
+    return result
+  }
+
   /// y = activation(W x + b) for any number of rows.
   ///
   /// Invariant: `input` and `output` cover `rows` rows, their strides apart, and do not overlap; `bias` is
@@ -74,7 +104,12 @@ struct LinearWeights: @unchecked Sendable {
     _ kernel: Kernel, rows: Int, input: UnsafePointer<Float>, inputStride: Int, bias: UnsafePointer<Float>?,
     activation: FusedActivation, output: UnsafeMutablePointer<Float>, outputStride: Int
   ) {
-    if let packed, kernel == .packed {
+    if let packedHalf {
+      let function = KernelActivation(activation)
+      apus_linear_half(
+        rows, inputs, outputs, input, inputStride, packedHalf.numbers, packedHalf.format, bias, function.kind,
+        function.alpha, function.beta, output, outputStride)
+    } else if let packed, kernel == .packed {
       let function = KernelActivation(activation)
       apus_linear(
         rows, inputs, outputs, input, inputStride, packed, bias, function.kind, function.alpha, function.beta,

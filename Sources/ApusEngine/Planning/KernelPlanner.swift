@@ -17,6 +17,9 @@ package final class KernelPlanner {
     deadline = Instant.now.advanced(by: Self.budgetNanoseconds)
   }
 
+  /// Whether weights may be packed 16 bits wide, for which there is one kernel alone.
+  var allowsHalf: Bool { planning.candidates.contains(.packed) }
+
   /// The kernel of each bucket, and the weights in the layouts that these read.
   func plan(_ weights: LinearWeights) -> (kernels: [Kernel], weights: LinearWeights) {
     let chosen: [Kernel]
@@ -31,7 +34,7 @@ package final class KernelPlanner {
       }
       chosen = (costs[shape] ?? KernelCosts()).choice(among: planning.candidates)
     }
-    return (chosen, weights.with(Set(chosen.map(\.layout))))
+    return (chosen, weights.with(Set(chosen.map(\.layout))).owned())
   }
 }
 

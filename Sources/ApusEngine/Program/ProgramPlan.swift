@@ -13,6 +13,8 @@ struct ProgramPlan {
   private var placed: [Graph.ValueID] = []
   /// By value that has memory: the steps that write it and read it last.
   private var lives: [Graph.ValueID: (first: Int, last: Int)] = [:]
+  /// By value: the constants that steps read while they run, in memory of their own.
+  private let read: [Graph.ValueID: Tensor]
   /// Whether rows of input that lie apart are gathered in the arena first.
   let gathersInput: Bool
   /// Whether rows of output that shall lie apart are made in the arena first.
@@ -36,6 +38,7 @@ struct ProgramPlan {
       return planner.flatMap { quickKernel(node.operation, types, $0) }
         ?? PlainKernel(operation: node.operation, inputs: types.inputs, outputs: types.outputs)
     }
+    read = Self.read(nodes, kernels, typing)
     var (takesInput, takesOutput) = (true, true)
     for (step, node) in nodes.enumerated() {
       let takesStrides = kernels[step].takesStrides
@@ -137,9 +140,8 @@ struct ProgramPlan {
     var offsets: [Graph.ValueID: Int] = [:]
     for (value, offset) in zip(placed, memory.offsets) { offsets[value] = offset }
     func place(_ value: Graph.ValueID) -> Place {
-      if let tensor = typing.known[value] {
-        return Place(base: .constant, offset: Int(bitPattern: tensor.start))
-      }
+      if let tensor = read[value] { return Place(base: .constant, offset: Int(bitPattern: tensor.start)) }
+      if typing.known[value] != nil { return .nowhere }
       let owner = owner(value)
       if owner == input { return Place(base: .input, offset: 0) }
       if owner == output { return Place(base: .output, offset: 0) }
@@ -154,11 +156,17 @@ struct ProgramPlan {
   }
 
   /// What the steps read while they run: whoever keeps the steps keeps these.
-  var constants: [Tensor] {
-    zip(nodes, kernels).flatMap { node, kernel in
-      node.inputs.enumerated().compactMap { place, value in
-        kernel.reads(place) ? value.flatMap { typing.known[$0] } : nil
+  var constants: [Tensor] { Array(read.values) }
+
+  private static func read(
+    _ nodes: [Graph.Node], _ kernels: [any StepKernel], _ typing: BatchTyping
+  ) -> [Graph.ValueID: Tensor] {
+    var read: [Graph.ValueID: Tensor] = [:]
+    for (node, kernel) in zip(nodes, kernels) {
+      for case (let place, let value?) in zip(0..., node.inputs) where kernel.reads(place) {
+        read[value] = read[value] ?? typing.known[value]?.owned()
       }
     }
+    return read
   }
 }

@@ -12,10 +12,12 @@ struct LayerWeights {
   private var groups: [Group] = []
   private var isTaken: [Bool] = []
   private let fileByteCount: Int
+  private let owner: (any AnyObject & Sendable)?
   private var numbersTaken = 0
 
   init(_ stateDict: StateDict) {
     fileByteCount = stateDict.fileByteCount
+    owner = stateDict.owner
     var places: [String: Int] = [:]
     for tensor in stateDict.tensors {
       let (name, role) = Self.split(tensor.name)
@@ -80,10 +82,7 @@ struct LayerWeights {
         "\(layer): the layers up to here have \(numbersTaken) numbers, more than the file has bytes "
           + "(\(fileByteCount)): too many tensors share one storage")
     }
-    let numbers = try soundNumbers(tensor)
-    do { return try Tensor(numbers, tensor.shape) } catch {
-      throw .tensor(name: name, problem: error.description)
-    }
+    return try soundTensor(tensor, keptBy: owner, keepsHalf: false)
   }
 
   /// Refuses tensors of a layer that it does not have.

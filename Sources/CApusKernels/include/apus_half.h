@@ -22,6 +22,12 @@ ptrdiff_t apus_linear_half_packed_count(ptrdiff_t inputs, ptrdiff_t outputs);
 void apus_linear_half_pack(
   const uint16_t *weights, bool is_transposed, ptrdiff_t outputs, ptrdiff_t inputs, uint16_t *packed);
 
+/// Narrows floats to 16 bits.
+///
+/// Returns whether each of them is exactly such a number; what is written is of use only then. Stops at the
+/// first that is not.
+bool apus_half_narrow(ptrdiff_t count, const float *numbers, apus_half format, uint16_t *narrowed);
+
 /// What `apus_linear` does, with weights of 16 bits.
 void apus_linear_half(
   ptrdiff_t rows, ptrdiff_t inputs, ptrdiff_t outputs, const float *x, ptrdiff_t x_stride,

@@ -40,12 +40,3 @@ void apus_linear_pack(
 void apus_linear(
   ptrdiff_t rows, ptrdiff_t inputs, ptrdiff_t outputs, const float *x, ptrdiff_t x_stride,
   const float *packed, const float *bias, apus_activation activation, float alpha, float beta, float *y, ptrdiff_t y_stride);
-
-/// Floats of workspace that `apus_gemm` needs for a right-hand side of k × n.
-ptrdiff_t apus_gemm_workspace_floats(ptrdiff_t n, ptrdiff_t k);
-
-/// C = A B: a is [m, k], b is [k, n], or [n, k] if `is_b_transposed`, c is [m, n]; their rows are `a_stride`,
-/// `b_stride` and `c_stride` floats apart. c and workspace overlap nothing else. Sums are as `apus_linear`'s.
-void apus_gemm(
-  ptrdiff_t m, ptrdiff_t n, ptrdiff_t k, const float *a, ptrdiff_t a_stride, const float *b,
-  ptrdiff_t b_stride, bool is_b_transposed, float *c, ptrdiff_t c_stride, float *workspace);
