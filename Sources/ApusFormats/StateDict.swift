@@ -117,8 +117,8 @@ package struct WeightTensor {
   /// - Parameters:
   ///   - owner: keeps the file's bytes where they are; nil: nobody does for longer than this value lives.
   ///   - keepsHalf: whether 16 bits stay as they are; otherwise all become float32.
-  /// - Throws: `FormatError.tensor` for complex and 8-bit floating-point elements, and for sizes that no tensor
-  ///   of a graph has.
+  /// - Throws: `FormatError.tensor` for complex and 8-bit floating-point elements, and for sizes that no
+  ///   tensor of a graph has.
   func tensor(keptBy owner: (any AnyObject & Sendable)?, keepsHalf: Bool) throws(FormatError) -> Tensor {
     let isKept = elementType == .float32 || keepsHalf && [.float16, .bfloat16].contains(elementType)
     do throws(GraphError) {

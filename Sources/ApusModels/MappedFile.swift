@@ -33,6 +33,19 @@ package struct MappedFile: ~Copyable, @unchecked Sendable {
     bytes = UnsafeRawBufferPointer(start: address, count: status.st_size)
   }
 
+  /// Takes pages out of this process's memory, but not those that it shares with other bytes. They are read
+  /// from the file again when they are asked for, as nobody writes there.
+  package func forget(_ part: UnsafeRawBufferPointer) {
+    guard let start = bytes.baseAddress, let first = part.baseAddress, first >= start,
+      first + part.count <= start + bytes.count
+    else { return }
+    let page = Int(getpagesize())
+    let lower = (first - start + page - 1) / page * page
+    let upper = (first - start + part.count) / page * page
+    guard upper > lower else { return }
+    madvise(UnsafeMutableRawPointer(mutating: start + lower), upper - lower, MADV_DONTNEED)
+  }
+
   deinit {
     if let address = bytes.baseAddress { munmap(UnsafeMutableRawPointer(mutating: address), bytes.count) }
   }

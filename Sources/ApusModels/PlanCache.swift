@@ -16,7 +16,7 @@ package final class PlanCache: Sendable {
     #else
       let build = "release"
     #endif
-    return "apus kernels 1, \(build), \(processorName), \(kernelLevelName), \(blasCoreName), "
+    return "apus kernels 2, \(build), \(processorName), \(kernelLevelName), \(blasCoreName), "
       + blasConfiguration
   }
 
@@ -32,9 +32,9 @@ package final class PlanCache: Sendable {
   /// Keeps what is new of a plan's costs.
   package func keep(_ costs: MeasuredCosts) {
     let text: String? = known.withLock { known in
-      let before = known.layers.count
+      let before = known.count
       known.merge(costs)
-      return known.layers.count > before ? "\(Self.machine)\n\(known.text)" : nil
+      return known.count > before ? "\(Self.machine)\n\(known.text)" : nil
     }
     guard let path, let text else { return }
     try? Durable.writeScratch(Array(text.utf8), to: path)

@@ -15,12 +15,14 @@ struct VersionLoader {
   /// Bytes of a manifest, and of a file of labels.
   static let maximumTextBytes = 4 << 20
 
-  private final class OpenFile: Sendable {
+  private final class OpenFile: ForgetfulOwner {
     let name: String
     let mapping: MappedFile
 
     /// Bytes that keep the mapping for as long as anyone has them.
     var kept: KeptBytes { KeptBytes(mapping.bytes, keeping: self) }
+
+    func forget(_ bytes: UnsafeRawBufferPointer) { mapping.forget(bytes) }
 
     init(name: String, path: String) throws(ModelError) {
       self.name = name

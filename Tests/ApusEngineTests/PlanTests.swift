@@ -180,7 +180,9 @@ private let plannings: [Planning] = Kernel.allCases.map { .fixed($0) } + [.measu
 @Suite struct NetworkTests {
   @Test func refusesLayersThatDoNotFit() throws {
     #expect(throws: NetworkError.empty) { try Network(layers: [], output: .none) }
-    func layer(_ name: String, _ inputs: Int, _ outputs: Int, weights: Int, bias: Int) throws -> Network.Layer {
+    func layer(
+      _ name: String, _ inputs: Int, _ outputs: Int, weights: Int, bias: Int
+    ) throws -> Network.Layer {
       try Network.Layer(
         name: name, inputs: inputs, outputs: outputs, weights: Array(repeating: 0, count: weights),
         bias: Array(repeating: 0, count: bias), activation: .none)

@@ -63,6 +63,23 @@ import Testing
     let wanted = try values("digits_mlp/logits_\(kind).f32.bin", Float.self)
     #expect(worst(found, wanted) < 1e-3)
     #expect(model.classifier?.couplesRows == (kind == "int8dyn"))
+    // And less than half a point of accuracy is lost by 8 bits.
+    let exact = try values("digits_mlp/logits.f64.bin", Double.self).map { Float($0) }
+    let loss = try accuracy(exact) - accuracy(found)
+    #expect(loss < 0.005)
+  }
+
+  /// The part of rows of digits whose greatest logit is that of the true label.
+  private func accuracy(_ logits: [Float]) throws -> Double {
+    let cases = try JSONSerialization.jsonObject(
+      with: TemporaryRepository.fixture("digits_mlp/cases.json"))
+    let labels = try #require((cases as? [String: Any])?["true_labels"] as? [Int])
+    let right = labels.indices.count { row in
+      let scores = logits[row * 10..<(row + 1) * 10]
+      return scores.firstIndex(of: scores.max() ?? 0) == row * 10 + labels[row]
+    }
+    #expect(right > labels.count * 9 / 10)
+    return Double(right) / Double(labels.count)
   }
 
   /// Each by itself: the numbers are rounded by the largest of its own.

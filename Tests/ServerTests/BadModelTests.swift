@@ -72,7 +72,9 @@ import Testing
   }
 
   /// Who copies a file over the one that is served neither changes answers nor ends the server.
-  @Test(arguments: ["digits_mlp.onnx", "digits_mlp.safetensors", "digits_mlp.f16.safetensors", "digits_mlp.pth"])
+  @Test(arguments: [
+    "digits_mlp.onnx", "digits_mlp.safetensors", "digits_mlp.f16.safetensors", "digits_mlp.pth",
+  ])
   func aFileThatIsOverwrittenInPlaceIsNotReadAgain(_ file: String) throws {
     let ending = try #require(file.split(separator: ".").last)
     let path = repository.appending(path: "other/1/model.\(ending)")

@@ -100,6 +100,8 @@ def main():
       spread = f"({row['low']:.2f}-{row['high']:.2f})"
       print(f"{name:<14}{row['rows']:>5}  {row['apus_us']:>10.2f}{row['onnxruntime_us']:>10.2f}  {row['ratio']:>6.3f} "
             f"{spread:<15} {'' if bound is None else bound:>6}  {'' if bound is None else 'ok' if passed else 'MISSED'}")
+    row = figures[name][0]
+    print(f"{name:<14}       planned in {row['first_planning_ms']:.1f} ms, in {row['planning_ms']:.1f} with costs that are known")
     if len(figures[name]) > 2 and name not in QUANTISED:
       mean = math.exp(sum(math.log(row["ratio"]) for row in figures[name]) / len(figures[name]))
       print(f"{name:<14}       geometric mean of the ratios {mean:.3f}")

@@ -45,7 +45,8 @@ struct IntegerConvKernel: StepKernel {
     self.init(
       conv.name, conv.convolution, types, weights: 3, zeros: 5, zero: input.zero,
       finish: .rounded(
-        factors: BufferOwner(copying: factors), bias: types.inputs.count > 8 ? types.constants[8]?.owned() : nil,
+        factors: BufferOwner(copying: factors),
+        bias: types.inputs.count > 8 ? types.constants[8]?.owned() : nil,
         to: output))
   }
 

@@ -67,7 +67,8 @@ struct LinearKernel: StepKernel {
       first = bucket + 1
     }
     let function = activation == .none ? "" : " \(activation.name)"
-    let choice = runs.count > 1 ? runs.joined(separator: ", ") : weights.areHalf ? "packed half" : "\(kernels[0])"
+    let only = weights.areHalf ? "packed half" : "\(kernels[0])"
+    let choice = runs.count == 1 ? only : runs.joined(separator: ", ")
     return "Linear \(weights.inputs) -> \(weights.outputs)\(function), \(choice)"
   }
 }

@@ -55,31 +55,54 @@ package struct LayerShape: Hashable, Sendable {
   }
 }
 
-/// Costs of layers that were measured on this processor with this OpenBLAS, by shape. What is known here need
-/// not be measured again.
+/// Costs of layers by shape, and of programs, that were measured on this processor with this OpenBLAS. What
+/// is known here need not be measured again.
 package struct MeasuredCosts: Equatable, Sendable {
   package private(set) var layers: [LayerShape: KernelCosts] = [:]
+  private var programs: [UInt64: ProgramTiming] = [:]
 
-  /// Most shapes that are kept, and read from a text.
+  /// Most shapes, and programs, that are kept and read from a text.
   static let mostLayers = 4096
 
   package init() {}
+
+  /// Of shapes and programs.
+  package var count: Int { layers.count + programs.count }
 
   package subscript(shape: LayerShape) -> KernelCosts? {
     get { layers[shape] }
     set { if layers[shape] != nil || layers.count < Self.mostLayers { layers[shape] = newValue } }
   }
 
+  /// - Parameters:
+  ///   - key: the program's, of `ProgramTiming`.
+  ///   - most: rows of its block at most.
+  subscript(program key: UInt64, upTo most: Int) -> ProgramTiming? {
+    get { programs[key].flatMap { $0.blockRows <= most ? $0 : nil } }
+    set { if programs[key] != nil || programs.count < Self.mostLayers { programs[key] = newValue } }
+  }
+
   package mutating func merge(_ other: MeasuredCosts) {
     for (shape, costs) in other.layers { self[shape] = costs }
+    for (key, timing) in other.programs { self[program: key, upTo: timing.blockRows] = timing }
   }
 }
 
 // MARK: - As text
 
 extension MeasuredCosts {
-  /// A line for each shape: inputs, outputs, and for each kernel the nanoseconds of each bucket.
-  package var text: String {
+  /// A line for each shape: inputs, outputs, and for each kernel the nanoseconds of each bucket. Then a line
+  /// for each program: its key, the rows of a block, and the nanoseconds of a row alone and in a block.
+  package var text: String { layerText + programText }
+
+  private var programText: String {
+    programs.sorted { $0.key < $1.key }.map { key, timing in
+      let costs = [timing.perRow.single, timing.perRow.inBlock].map { String(min($0, 1e15)) }
+      return "program \(key) \(timing.blockRows) \(costs.joined(separator: " "))\n"
+    }.joined()
+  }
+
+  private var layerText: String {
     let lines = layers.sorted { ($0.key.inputs, $0.key.outputs) < ($1.key.inputs, $1.key.outputs) }
     return lines.map { shape, costs in
       let numbers = Kernel.allCases.flatMap { kernel in
@@ -94,8 +117,12 @@ extension MeasuredCosts {
 
   /// Reads what `text` wrote; lines that are no costs are left out.
   package init(text: Substring) {
-    for line in text.split(separator: "\n").prefix(Self.mostLayers) {
+    for line in text.split(separator: "\n").prefix(2 * Self.mostLayers) {
       let fields = line.split(separator: " ")
+      if fields.first == "program" {
+        readProgram(fields)
+        continue
+      }
       guard fields.count == 2 + Kernel.allCases.count * Bucket.count, let inputs = Int(fields[0]),
         let outputs = Int(fields[1])
       else { continue }
@@ -109,6 +136,15 @@ extension MeasuredCosts {
       guard costs.isComplete else { continue }
       self[LayerShape(inputs: inputs, outputs: outputs)] = costs
     }
+  }
+
+  private mutating func readProgram(_ fields: [Substring]) {
+    guard fields.count == 5, let key = UInt64(fields[1]), let rows = Int(fields[2]), rows > 0,
+      let single = Double(fields[3]), let inBlock = Double(fields[4]), (0...1e15).contains(single),
+      (0...1e15).contains(inBlock)
+    else { return }
+    self[program: key, upTo: rows] = ProgramTiming(
+      blockRows: rows, perRow: RowCost(single: single, inBlock: inBlock))
   }
 }
 

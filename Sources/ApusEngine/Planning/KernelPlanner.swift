@@ -118,7 +118,7 @@ private struct LayerTimer: ~Copyable {
     let shortestRun = 2_000.0
     let first = Stopwatch.time(1, body)
     let calls = max(1, min(64, Int(shortestRun / max(first, 1))))
-    let runs = first < Self.cheap ? 5 : first < 20 * Self.cheap ? 2 : 0
+    let runs = first < Self.cheap / 10 ? 5 : first < Self.cheap ? 3 : first < 20 * Self.cheap ? 2 : 0
     var best = calls == 1 ? first : .infinity
     for _ in 0..<runs { best = min(best, Stopwatch.time(calls, body)) }
     return best

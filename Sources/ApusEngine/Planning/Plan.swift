@@ -2,7 +2,7 @@ import ApusBase
 import CApusKernels
 
 /// What one row costs, in nanoseconds of one core, from inputs to probabilities.
-package struct RowCost: Sendable {
+package struct RowCost: Equatable, Sendable {
   /// A row by itself.
   package let single: Double
   /// A row in a full block of `Plan.blockRows`.
@@ -57,8 +57,11 @@ package final class Plan: Sendable {
     workspaceBytes = program.arenaBytes
     choices = program.descriptions
     weightsBytes = program.constantBytes
-    costs = planner.costs
-    let timing = ProgramTiming(program, head: head)
+    let key = ProgramTiming.key(of: program)
+    let timing = planner.costs[program: key, upTo: program.blockRows] ?? ProgramTiming(program, head: head)
+    var costs = planner.costs
+    costs[program: key, upTo: program.blockRows] = timing
+    self.costs = costs
     blockRows = couplesRows ? program.blockRows : timing.blockRows
     nanosecondsPerRow = timing.perRow
   }

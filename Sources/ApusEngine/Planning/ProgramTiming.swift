@@ -1,9 +1,15 @@
 import ApusBase
 
 /// What a program takes for batches of each size, and how large a block of rows is best.
-struct ProgramTiming {
+package struct ProgramTiming: Equatable, Sendable {
   let blockRows: Int
   let perRow: RowCost
+
+  /// What was measured before.
+  init(blockRows: Int, perRow: RowCost) {
+    self.blockRows = blockRows
+    self.perRow = perRow
+  }
 
   /// Most time for all batches together.
   private static let budgetNanoseconds: UInt64 = 100_000_000
@@ -25,6 +31,16 @@ struct ProgramTiming {
     // What was not measured takes, a row, what the largest block takes that was.
     blockRows = block == perRow.count - 1 ? most : sizes[block]
     self.perRow = RowCost(single: perRow[0], inBlock: perRow[block])
+  }
+
+  /// What a program's times hang on, as one number: its kernels, their sizes, and the rows of a block.
+  static func key(of program: Program) -> UInt64 {
+    var hash = FNV1a()
+    for number in [program.inputs, program.outputs, program.blockRows, program.arenaBytes] {
+      hash.add(String(number))
+    }
+    for kernel in program.kernelDescriptions { hash.add(kernel) }
+    return hash.value
   }
 
   private static func sizes(upTo most: Int) -> [Int] {
@@ -61,4 +77,17 @@ struct ProgramTiming {
     sizes = Array(sizes.prefix(costs.count))
     return costs
   }
+}
+
+/// A hash that is the same in every process: FNV-1a (Fowler, Noll and Vo, RFC 9923), of texts that end in a
+/// zero.
+private struct FNV1a {
+  private(set) var value: UInt64 = 0xcbf2_9ce4_8422_2325
+
+  mutating func add(_ text: String) {
+    for byte in text.utf8 { add(byte) }
+    add(0)
+  }
+
+  private mutating func add(_ byte: UInt8) { value = (value ^ UInt64(byte)) &* 0x100_0000_01b3 }
 }

@@ -96,6 +96,8 @@ package final class Program: Sendable {
     steps.reduce(0) { $0 + $1.kernel.ownBytes } + constants.reduce(0) { $0 + $1.type.byteCount }
   }
 
+  var kernelDescriptions: [String] { steps.map(\.kernel.description) }
+
   /// The steps, a line for a person each.
   package var descriptions: [String] { steps.map { "\($0.name): \($0.kernel.description)" } }
 }

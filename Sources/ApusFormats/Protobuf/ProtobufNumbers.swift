@@ -171,5 +171,6 @@ extension Tensor {
     }
     self.init(type)
     self.start.copyMemory(from: start, byteCount: bytes.count)
+    (owner as? any ForgetfulOwner)?.forget(bytes)
   }
 }

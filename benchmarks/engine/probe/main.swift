@@ -31,6 +31,8 @@ final class Comparison {
   private let shape: [Int64]
   private let elementType: Int32
   private let workspace: AlignedBuffer
+  /// Milliseconds that the plan took when nothing was known of its layers, and when all was.
+  private let planning: (first: Double, known: Double)
 
   init(library: String, model: String) throws {
     let folder = URL(fileURLWithPath: model).deletingLastPathComponent()
@@ -39,7 +41,11 @@ final class Comparison {
     }
     let graph = file.graph
     let classifier = try Classifier(graph, head: OutputActivation.none)
+    let begin = Instant.now
     plan = try Plan(classifier)
+    let middle = Instant.now
+    _ = try Plan(classifier, known: plan.costs)
+    planning = (Double(middle.since(begin)) / 1e6, Double(Instant.now.since(middle)) / 1e6)
     workspace = AlignedBuffer(byteCount: plan.workspaceBytes)
     shape = classifier.inputShape.map { Int64($0) }
     elementType = classifier.inputElement == .int32 ? 6 : 1
@@ -103,7 +109,7 @@ final class Comparison {
     return """
       {"rows": \(rows), "ratio": \(ratios[rounds / 2]), "low": \(ratios[0]), "high": \(ratios[rounds - 1]), \
       "apus_us": \(median(times.map(\.0)) / 1e3), "onnxruntime_us": \(median(times.map(\.1)) / 1e3), \
-      "difference": \(difference)}
+      "difference": \(difference), "first_planning_ms": \(planning.first), "planning_ms": \(planning.known)}
       """
   }
 
