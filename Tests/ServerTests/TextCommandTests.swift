@@ -3,36 +3,10 @@ import Testing
 
 /// `apus classify --text` and `apus bench` on a model of texts, as processes.
 @Suite(.timeLimit(.minutes(1))) struct TextCommandTests {
-  struct Outcome {
-    var status: Int32
-    var output: String
-    var errors: String
-  }
-
-  private func apus(_ arguments: [String], input: Data? = nil) throws -> Outcome {
-    let process = Process()
-    let (given, written, errors) = (Pipe(), Pipe(), Pipe())
-    process.executableURL = ServerProcess.executable
-    process.arguments = arguments
-    process.standardInput = input == nil ? FileHandle.nullDevice as Any : given
-    (process.standardOutput, process.standardError) = (written, errors)
-    try process.run()
-    if let input {
-      // Fits into the pipe.
-      try given.fileHandleForWriting.write(contentsOf: input)
-      try given.fileHandleForWriting.close()
-    }
-    process.waitUntilExit()
-    func text(_ pipe: Pipe) throws -> String {
-      String(decoding: try pipe.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
-    }
-    return Outcome(status: process.terminationStatus, output: try text(written), errors: try text(errors))
-  }
-
   private func classify(
     _ server: ServerProcess, _ arguments: [String], model: String = "sentiment", input: Data? = nil
-  ) throws -> Outcome {
-    try apus(["classify", "--to", server.unix, "--model", model] + arguments, input: input)
+  ) throws -> CommandRun {
+    try CommandRun(["classify", "--to", server.unix, "--model", model] + arguments, input: input)
   }
 
   struct Document: Decodable {
@@ -103,7 +77,7 @@ import Testing
     let server = try ServerProcess()
     let file = NSTemporaryDirectory() + "apus-\(UUID().uuidString.prefix(8)).npy"
     defer { try? FileManager.default.removeItem(atPath: file) }
-    let outcome = try apus([
+    let outcome = try CommandRun([
       "bench", "--to", server.unix, "--model", "sentiment", "--duration", "0.2", "--rows", "\(rows)",
       "--json", "--record", file,
     ])
@@ -137,7 +111,7 @@ import Testing
     }
     let found = documents.map { $0.results[0].classes.map(\.probability) }
     #expect(found[0] == found[1])
-    let measured = try apus([
+    let measured = try CommandRun([
       "bench", "--to", server.unix, "--model", "sentiment", "--duration", "0.1", "--tensor", file, "--json",
     ])
     #expect(measured.status == 0 && measured.output.contains(#""errors": 0"#), "\(measured)")
