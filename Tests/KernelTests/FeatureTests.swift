@@ -30,7 +30,8 @@ extension KernelTests {
     @Test(arguments: TestedLevel.available) func wholeNumbersAreNormalized(level: TestedLevel) {
       var random = Random(seed: 32)
       for columns in [1, 4, 7, 8, 16, 17, 70] {
-        let x = (0..<columns).map { _ in Int64(random.integer(-9...9)) } + [Int64](repeating: 0, count: columns)
+        let zeros = [Int64](repeating: 0, count: columns)
+        let x = (0..<columns).map { _ in Int64(random.integer(-9...9)) } + zeros
         let sums = (
           x.map { Double($0) }.prefix(columns).max() ?? 0, x.reduce(0.0) { $0 + abs(Double($1)) },
           x.reduce(0.0) { $0 + Double($1 * $1) }.squareRoot()
