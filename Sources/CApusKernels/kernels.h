@@ -145,6 +145,16 @@ struct kernels {
   void (*quantize)(ptrdiff_t count, const float *x, const apus_quantization *quantization, uint8_t *q);
   void (*dequantize)(ptrdiff_t count, const uint8_t *q, const apus_quantization *quantization, float *x);
   void (*range)(ptrdiff_t count, const float *x, float *low, float *high);
+  void (*scale_features)(
+    apus_feature feature, ptrdiff_t rows, ptrdiff_t columns, const void *x, ptrdiff_t x_stride,
+    const float *offset, const float *scale, bool is_one, float *y, ptrdiff_t y_stride);
+  void (*normalize_features)(
+    apus_norm norm, apus_feature feature, ptrdiff_t rows, ptrdiff_t columns, const void *x,
+    ptrdiff_t x_stride, float *y, ptrdiff_t y_stride);
+  void (*distances)(
+    ptrdiff_t rows, ptrdiff_t inputs, ptrdiff_t outputs, const float *x, ptrdiff_t x_stride,
+    const float *packed, float factor, float *y, ptrdiff_t y_stride);
+  double (*dot)(ptrdiff_t count, const float *a, const float *b);
 };
 
 extern const struct kernels kernels_portable;

@@ -15,6 +15,7 @@
 #include "pairs.inc.h"
 #include "reductions.inc.h"
 #include "scaling.inc.h"
+#include "features.inc.h"
 
 const struct kernels TABLE = {
   .level = LEVEL,
@@ -57,4 +58,8 @@ const struct kernels TABLE = {
   .quantize = quantize,
   .dequantize = dequantize,
   .range = range,
+  .scale_features = scale_features,
+  .normalize_features = normalize_features,
+  .distances = distances,
+  .dot = dot_product,
 };

@@ -26,6 +26,32 @@ import Testing
     #expect(growth(interposer.taken, since: before) == [:])
   }
 
+  /// What scikit-learn's pipelines become: a scaler with a linear classifier, and a normalizer with support
+  /// vectors.
+  @Test(arguments: ["scaled", "normalized"]) func serverTakesNoMemoryForPipelines(_ model: String) throws {
+    let models = FileManager.default.temporaryDirectory
+      .appendingPathComponent("apus-\(UUID().uuidString.prefix(8))")
+    defer { try? FileManager.default.removeItem(at: models) }
+    let version = models.appendingPathComponent("\(model)/1")
+    try FileManager.default.createDirectory(at: version, withIntermediateDirectories: true)
+    try FileManager.default.copyItem(
+      atPath: packageRoot + "/Tests/Fixtures/pipelines/\(model).onnx",
+      toPath: version.appendingPathComponent("model.onnx").path)
+    let interposer = try Interposer()
+    let server = try ServedRepository(
+      ["--threads", "1"], models: models.path, environment: interposer.environment)
+    var connection = try ClientConnection(Address(server.address))
+    let call = ClassifyCall(model, shape: [3, 6])
+    let input = [Float](repeating: 0.5, count: 3 * 6)
+    try connection.classify(input, call, calls: 300, inFlight: 1)
+    try connection.classify(input, call, calls: 3000, inFlight: 128)
+    let before = interposer.taken
+    try #require(before["malloc", default: 0] > 0, "nothing is counted")
+    try connection.classify(input, call, calls: 3000, inFlight: 1)
+    try connection.classify(input, call, calls: 6000, inFlight: 128)
+    #expect(growth(interposer.taken, since: before) == [:])
+  }
+
   /// Texts are checked, hashed and computed in memory that was there before: one in a call and several, with
   /// letters whose lower case is looked up, and longer than a receive.
   @Test func serverTakesNoMemoryForTexts() throws {

@@ -46,6 +46,7 @@ package struct OperatorTable: Sendable {
     // The same elements elsewhere.
     Reshaping.entries, Rearrangement.entries, Concatenation.entries, Splitting.entries, Slicing.entries,
     Gathering.entries, ElementGathering.entries, SliceGathering.entries, Padding.entries,
+    OneHotExpansion.entries,
     // Shapes.
     ShapeOf.entries, ConstantOfShape.entries, NumberRange.entries,
     // Products, windows and norms.

@@ -34,6 +34,13 @@ package struct TensorType: Equatable, Sendable {
     self.count = count
   }
 
+  /// So many elements without a shape, for those who look at nothing else. Allocates nothing.
+  init(_ element: ElementType, elements count: Int) {
+    self.element = element
+    shape = []
+    self.count = count
+  }
+
   package var rank: Int { shape.count }
   package var byteCount: Int { count * element.byteCount }
 

@@ -25,13 +25,25 @@ struct GatherKernel: StepKernel {
   private let indexCount: Extent
   private let indexElement: ElementType
   private let elementBytes: Int
-  let description = "Gather"
+  private let countsFromEnd: Bool
+  let description: String
 
   init?(_ gathering: Gathering, _ types: KernelTypes) {
-    guard let data = types.inputs[0], let indices = types.inputs[1], let axis = data.axis(gathering.axis)
-    else {
+    self.init(gathering.name, axis: gathering.axis, countsFromEnd: true, types)
+  }
+
+  /// ArrayFeatureExtractor.
+  init?(_ extractor: ArrayFeatureExtractor, _ types: KernelTypes) {
+    self.init(extractor.name, axis: -1, countsFromEnd: false, types)
+  }
+
+  /// - Parameter countsFromEnd: whether indices may be negative.
+  private init?(_ name: String, axis: Int, countsFromEnd: Bool, _ types: KernelTypes) {
+    guard let data = types.inputs[0], let indices = types.inputs[1], let axis = data.axis(axis) else {
       return nil
     }
+    description = name
+    self.countsFromEnd = countsFromEnd
     around = BatchAround(data, axis, through: axis)
     indexCount = indices.count
     indexElement = indices.element
@@ -45,9 +57,10 @@ struct GatherKernel: StepKernel {
     let count = indexCount.resolved(rows: rows)
     let bytes = inner * elementBytes
     // Indices are checked once, whatever lies before the axis.
+    let least = countsFromEnd ? -size : 0
     for place in 0..<count {
       let index = reader[place]
-      guard index >= -size, index < size else {
+      guard index >= least, index < size else {
         throw GraphError("the index \(index) leads out of a dimension of \(size)")
       }
     }

@@ -47,6 +47,14 @@ func quickKernel(
   case is DynamicQuantizeLinear: return DynamicQuantizeKernel(types)
   default: break
   }
+  return featureKernel(operation, types) ?? floatKernel(operation, types, planner)
+    ?? plainKernel(operation, types)
+}
+
+/// The quick form of an operator on float32.
+private func floatKernel(
+  _ operation: any Operator, _ types: KernelTypes, _ planner: KernelPlanner
+) -> (any StepKernel)? {
   guard types.isFloat32(0), types.outputs.first?.element == .float32 else { return nil }
   switch operation {
   case let linear as Linear: return LinearKernel(linear, types, planner)
@@ -71,16 +79,43 @@ func quickKernel(
   }
 }
 
+/// The quick form of an operator of ai.onnx.ml.
+private func featureKernel(_ operation: any Operator, _ types: KernelTypes) -> (any StepKernel)? {
+  switch operation {
+  case let classifier as LinearClassifier: LinearClassifierKernel(classifier, types)
+  case let regressor as LinearRegressor: LinearRegressorKernel(regressor, types)
+  case let classifier as SVMClassifier: SVMClassifierKernel(classifier, types)
+  case let regressor as SVMRegressor: SVMRegressorKernel(regressor, types)
+  case let scaler as Scaler: ScalerKernel(scaler, types)
+  case let normalizer as Normalizer: NormalizerKernel(normalizer, types)
+  case let imputer as Imputer: ImputerKernel(imputer, types)
+  case is FeatureVectorizer: FeatureVectorizerKernel(types)
+  default: nil
+  }
+}
+
+/// The plain form of an operator, where it can run without allocating.
+private func plainKernel(_ operation: any Operator, _ types: KernelTypes) -> (any StepKernel)? {
+  switch operation {
+  case let clip as Clip: clip.withConstantBounds(types).flatMap { PlainMapKernel($0, types) }
+  case let variadic as Variadic: variadic.function == .mean ? nil : PlainPairKernel(variadic, types)
+  case let map as any MapOperator: PlainMapKernel(map, types)
+  case let pair as any PairOperator: PlainPairKernel(pair, types)
+  default: nil
+  }
+}
+
 /// The quick form of an operator that moves, picks or converts elements, which may be of any type.
 private func moveKernel(_ operation: any Operator, _ types: KernelTypes) -> (any StepKernel)? {
   switch operation {
-  case is Reshaping, is Identity: CopyKernel(types)
+  case is Reshaping, is Identity, is ZipMap: CopyKernel(types)
   case let rearrangement as Rearrangement: MoveKernel(rearrangement, types)
   case let slicing as Slicing: MoveKernel(slicing, types)
   case let join as Concatenation: PartsKernel(join, types)
   case let split as Splitting: PartsKernel(split, types)
   case let padding as Padding: PadKernel(padding, types)
   case let gathering as Gathering: GatherKernel(gathering, types)
+  case let extractor as ArrayFeatureExtractor: GatherKernel(extractor, types)
   case let lookup as RowLookup: LookupKernel(lookup, types)
   case is Selection: SelectKernel(types)
   case is Casting: FloatKernel(types)

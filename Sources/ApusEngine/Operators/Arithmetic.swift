@@ -1,6 +1,6 @@
 /// Add, Sub, Mul, Div and Mod: two tensors that are broadcast together. Whole numbers wrap around; a division
 /// of them by zero is an error, and one of the lowest by -1 gives the lowest.
-struct Arithmetic: Operator {
+struct Arithmetic: PairOperator {
   enum Function: String, CaseIterable {
     case add = "Add"
     case subtract = "Sub"
@@ -27,9 +27,8 @@ struct Arithmetic: Operator {
     return [try TensorType(a.element, TensorType.broadcast([a.shape, b.shape]))]
   }
 
-  func compute(_ inputs: [TensorView?], _ outputs: [MutableTensorView]) throws(GraphError) {
-    let pair = Pair(try inputs.required(0), try inputs.required(1), outputs[0])
-    try Work(function: function, isTruncated: isTruncated, pair: pair).run(on: outputs[0].type.element)
+  func combine(_ pair: Pair) throws(GraphError) {
+    try Work(function: function, isTruncated: isTruncated, pair: pair).run(on: pair.output.type.element)
   }
 
   private struct Work: ElementWork {
@@ -102,10 +101,15 @@ struct Pair {
 
   /// - Precondition: both shapes can be broadcast to the output's.
   init(_ a: TensorView, _ b: TensorView, _ output: MutableTensorView) {
+    self.init(a, b, output, Walk(output.type.shape, broadcasting: a.type.shape, b.type.shape))
+  }
+
+  /// - Parameter walk: in the output's order, with the strides of both in lanes 0 and 1.
+  init(_ a: TensorView, _ b: TensorView, _ output: MutableTensorView, _ walk: Walk) {
     self.a = a
     self.b = b
     self.output = output
-    walk = Walk(output.type.shape, broadcasting: a.type.shape, b.type.shape)
+    self.walk = walk
   }
 
   /// Writes a function of every pair. Inlined with its function; the usual steps have loops of their own,

@@ -1,6 +1,6 @@
 /// Cast: the same numbers as elements of another type. A floating-point number loses its fraction on the way
 /// to a whole one, which keeps its low bits on the way to a narrower one; what is not zero is true.
-struct Casting: Operator {
+struct Casting: MapOperator {
   let target: ElementType
   var name: String { "Cast" }
 
@@ -10,22 +10,21 @@ struct Casting: Operator {
     return [try TensorType(target, type.shape)]
   }
 
-  func compute(_ inputs: [TensorView?], _ outputs: [MutableTensorView]) throws(GraphError) {
-    let input = try inputs.required(0)
+  func map(_ input: TensorView, to output: MutableTensorView) {
     switch input.type.element {
-    case .float64: convert(Double.self, input, outputs[0])
-    case .float32: convert(Float.self, input, outputs[0])
-    case .float16: convert(Float16Bits.self, input, outputs[0])
-    case .bfloat16: convert(BFloat16Bits.self, input, outputs[0])
-    case .int64: convert(Int64.self, input, outputs[0])
-    case .int32: convert(Int32.self, input, outputs[0])
-    case .int16: convert(Int16.self, input, outputs[0])
-    case .int8: convert(Int8.self, input, outputs[0])
-    case .uint64: convert(UInt64.self, input, outputs[0])
-    case .uint32: convert(UInt32.self, input, outputs[0])
-    case .uint16: convert(UInt16.self, input, outputs[0])
-    case .uint8: convert(UInt8.self, input, outputs[0])
-    case .bool: convert(TensorBool.self, input, outputs[0])
+    case .float64: convert(Double.self, input, output)
+    case .float32: convert(Float.self, input, output)
+    case .float16: convert(Float16Bits.self, input, output)
+    case .bfloat16: convert(BFloat16Bits.self, input, output)
+    case .int64: convert(Int64.self, input, output)
+    case .int32: convert(Int32.self, input, output)
+    case .int16: convert(Int16.self, input, output)
+    case .int8: convert(Int8.self, input, output)
+    case .uint64: convert(UInt64.self, input, output)
+    case .uint32: convert(UInt32.self, input, output)
+    case .uint16: convert(UInt16.self, input, output)
+    case .uint8: convert(UInt8.self, input, output)
+    case .bool: convert(TensorBool.self, input, output)
     case .complex64, .complex128, .float8e4m3, .float8e5m2: break  // refused before
     }
   }

@@ -1,7 +1,7 @@
 /// Clip: each number is brought between two bounds, either of which may be left out. Where the lower bound is
 /// above the upper one, all become the upper one. They are attributes before opset 11, and scalars from then
 /// on.
-struct Clip: Operator {
+struct Clip: MapOperator {
   /// Before opset 11; nil: the bounds are inputs.
   let fixed: (low: Float, high: Float)?
   var name: String { "Clip" }
@@ -25,6 +25,23 @@ struct Clip: Operator {
     let work = Work(
       fixed: fixed, input: input, low: inputs.optional(1), high: inputs.optional(2), output: outputs[0])
     try work.run(on: input.type.element)
+  }
+
+  /// With fixed bounds.
+  func map(_ input: TensorView, to output: MutableTensorView) throws(GraphError) {
+    try Work(fixed: fixed, input: input, low: nil, high: nil, output: output).run(on: input.type.element)
+  }
+
+  /// The same with fixed bounds; nil where they are no constants, and for other elements than float32.
+  func withConstantBounds(_ types: KernelTypes) -> Clip? {
+    guard fixed == nil else { return self }
+    guard types.isFloat32(0) else { return nil }
+    func bound(_ input: Int, _ without: Float) -> Float? {
+      let isThere = input < types.inputs.count && types.inputs[input] != nil
+      return isThere ? types.floats(input)?[0] : without
+    }
+    guard let low = bound(1, -.infinity), let high = bound(2, .infinity) else { return nil }
+    return Clip(fixed: (low, high))
   }
 
   private struct Work: ElementWork {

@@ -1,6 +1,6 @@
 /// Equal, Less, Greater and their kin, which make truths of two tensors of one type, and And, Or and Xor of
 /// truths. Nothing is equal to a NaN, above it or below it.
-struct Comparison: Operator {
+struct Comparison: PairOperator {
   enum Function: String, CaseIterable {
     case equal = "Equal"
     case less = "Less"
@@ -34,8 +34,7 @@ struct Comparison: Operator {
     return [try TensorType(.bool, TensorType.broadcast([a.shape, b.shape]))]
   }
 
-  func compute(_ inputs: [TensorView?], _ outputs: [MutableTensorView]) throws(GraphError) {
-    let pair = Pair(try inputs.required(0), try inputs.required(1), outputs[0])
+  func combine(_ pair: Pair) throws(GraphError) {
     try Work(function: function, pair: pair).run(on: pair.a.type.element)
   }
 

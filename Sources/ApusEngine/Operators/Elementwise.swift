@@ -1,5 +1,5 @@
 /// A function of each element that needs no parameter.
-struct Elementwise: Operator {
+struct Elementwise: MapOperator {
   enum Function: String, CaseIterable {
     case absolute = "Abs"
     case negative = "Neg"
@@ -47,9 +47,8 @@ struct Elementwise: Operator {
     return [type]
   }
 
-  func compute(_ inputs: [TensorView?], _ outputs: [MutableTensorView]) throws(GraphError) {
-    let work = Work(function: function, input: try inputs.required(0), output: outputs[0])
-    try work.run(on: outputs[0].type.element)
+  func map(_ input: TensorView, to output: MutableTensorView) throws(GraphError) {
+    try Work(function: function, input: input, output: output).run(on: output.type.element)
   }
 
   private struct Work: ElementWork {

@@ -96,7 +96,7 @@ struct Normalizer: Operator {
 }
 
 /// Binarizer: 1 for numbers above a threshold, and 0 for others.
-struct Binarizer: Operator {
+struct Binarizer: MapOperator {
   let name = "Binarizer"
   let threshold: Float
 
@@ -106,18 +106,11 @@ struct Binarizer: Operator {
     return [input.type]
   }
 
-  func compute(_ inputs: [TensorView?], _ outputs: [MutableTensorView]) {
-    let view = inputs[required: 0]
-    if view.type.element == .float64 {
-      binarize(view.elements(Double.self), outputs[0].pointer())
+  func map(_ input: TensorView, to output: MutableTensorView) {
+    if input.type.element == .float64 {
+      input.replace(into: output) { (x: Double) -> Double in x > Double(threshold) ? 1 : 0 }
     } else {
-      binarize(view.elements(Float.self), outputs[0].pointer())
+      input.replace(into: output) { (x: Float) -> Float in x > threshold ? 1 : 0 }
     }
-  }
-
-  private func binarize<Number: BinaryFloatingPoint>(
-    _ source: UnsafeBufferPointer<Number>, _ target: UnsafeMutablePointer<Number>
-  ) {
-    for (index, value) in source.enumerated() { target[index] = value > Number(threshold) ? 1 : 0 }
   }
 }

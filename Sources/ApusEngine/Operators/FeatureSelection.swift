@@ -126,7 +126,7 @@ struct FeatureVectorizer: Operator {
 }
 
 /// OneHotEncoder: for each number a vector with 1 at the place of its category, and 0 elsewhere.
-struct OneHotEncoder: Operator {
+struct OneHotEncoder: MapOperator {
   let name = "OneHotEncoder"
   let categories: [Int]
   /// Whether a number that is no category is a vector of zeros; else it is an error.
@@ -138,9 +138,8 @@ struct OneHotEncoder: Operator {
     return [try TensorType(.float32, input.shape + [categories.count])]
   }
 
-  func compute(_ inputs: [TensorView?], _ outputs: [MutableTensorView]) throws(GraphError) {
-    let input = inputs[required: 0]
-    let target = outputs[0].elements(Float.self)
+  func map(_ input: TensorView, to output: MutableTensorView) throws(GraphError) {
+    let target = output.elements(Float.self)
     target.update(repeating: 0)
     for index in 0..<input.type.count {
       guard let place = place(input, index) else {

@@ -4,7 +4,7 @@ import Glibc
 ///
 /// Where ONNX gives texts the output is an int64, the index of the text in `classLabels`; the text for what
 /// is no key is the last of them. Texts as keys are refused, as a graph has no tensors of texts.
-struct LabelEncoder: LabelledOperator {
+struct LabelEncoder: LabelledOperator, MapOperator {
   let name = "LabelEncoder"
   /// The texts that values may be; empty where they are numbers.
   package let classLabels: ClassLabels
@@ -31,14 +31,13 @@ struct LabelEncoder: LabelledOperator {
     return [try TensorType(values.type.element, input.shape)]
   }
 
-  func compute(_ inputs: [TensorView?], _ outputs: [MutableTensorView]) throws(GraphError) {
-    let input = inputs[required: 0]
+  func map(_ input: TensorView, to output: MutableTensorView) throws(GraphError) {
     switch input.type.element {
-    case .int64: encode(input.elements(Int64.self), outputs[0])
-    case .int32: encode(input.elements(Int32.self), outputs[0])
-    case .int16: encode(input.elements(Int16.self), outputs[0])
-    case .float32: encodeReal(input.elements(Float.self), outputs[0])
-    case .float64: encodeReal(input.elements(Double.self), outputs[0])
+    case .int64: encode(input.elements(Int64.self), output)
+    case .int32: encode(input.elements(Int32.self), output)
+    case .int16: encode(input.elements(Int16.self), output)
+    case .float32: encodeReal(input.elements(Float.self), output)
+    case .float64: encodeReal(input.elements(Double.self), output)
     case let other: throw unexpected(other)
     }
   }
@@ -47,14 +46,15 @@ struct LabelEncoder: LabelledOperator {
     _ source: UnsafeBufferPointer<Number>, _ output: MutableTensorView
   ) {
     guard case .whole(let places) = keys else { return }
-    for (index, value) in source.enumerated() { write(places[Int(value)], at: index, output) }
+    for index in 0..<source.count { write(places[Int(source[index])], at: index, output) }
   }
 
   private func encodeReal<Number: BinaryFloatingPoint>(
     _ source: UnsafeBufferPointer<Number>, _ output: MutableTensorView
   ) {
     guard case .real(let places, let notANumber) = keys else { return }
-    for (index, value) in source.enumerated() {
+    for index in 0..<source.count {
+      let value = source[index]
       write(value.isNaN ? notANumber : places[Double(value)], at: index, output)
     }
   }

@@ -1,8 +1,10 @@
 /// Linear functions of features, one for each class or target.
 struct LinearFunctions {
   let count: Int
-  private let coefficients: [Float]
-  private let intercepts: [Float]
+  /// A row of features for each.
+  let coefficients: [Float]
+  /// One for each, or none.
+  let intercepts: [Float]
 
   /// - Parameter count: how many there are.
   /// - Throws: `GraphError` where coefficients or intercepts are not as many.
@@ -45,8 +47,8 @@ struct LinearClassifier: LabelledOperator {
   let transform: PostTransform
 
   /// Whether the only function is that of the second of two classes.
-  private var addsSecondClass: Bool { functions.count == 1 && classLabels.count == 2 }
-  private var scores: Int { addsSecondClass ? 2 : functions.count }
+  var addsSecondClass: Bool { functions.count == 1 && classLabels.count == 2 }
+  var scores: Int { addsSecondClass ? 2 : functions.count }
 
   func outputTypes(_ inputs: [KnownTensor?]) throws(GraphError) -> [TensorType] {
     let input = try FeatureMatrix(inputs.required(0, "X"))
@@ -71,14 +73,16 @@ struct LinearClassifier: LabelledOperator {
   }
 
   private func label(_ scores: UnsafeMutableBufferPointer<Float>) -> Int64 {
-    guard functions.count > 1 else {
-      let isPositive = scores[0] > 0
-      return addsSecondClass
-        ? classLabels.output(isPositive ? 1 : 0) : classLabels.output(isPositive: isPositive)
-    }
+    guard functions.count > 1 else { return label(ofSingle: scores[0]) }
     var best = 0
     for index in 1..<functions.count where scores[index] > scores[best] { best = index }
     return classLabels.output(best)
+  }
+
+  /// The label where there is one function alone.
+  func label(ofSingle score: Float) -> Int64 {
+    addsSecondClass
+      ? classLabels.output(score > 0 ? 1 : 0) : classLabels.output(isPositive: score > 0)
   }
 
   static let entries = [

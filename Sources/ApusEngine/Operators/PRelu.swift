@@ -1,5 +1,5 @@
 /// PRelu: numbers below zero times a slope that is broadcast to them.
-struct PRelu: Operator {
+struct PRelu: PairOperator {
   var name: String { "PRelu" }
 
   func outputTypes(_ inputs: [KnownTensor?]) throws(GraphError) -> [TensorType] {
@@ -12,9 +12,8 @@ struct PRelu: Operator {
     return [input.type]
   }
 
-  func compute(_ inputs: [TensorView?], _ outputs: [MutableTensorView]) throws(GraphError) {
-    let pair = Pair(try inputs.required(0), try inputs.required(1), outputs[0])
-    try Work(pair: pair).run(on: outputs[0].type.element)
+  func combine(_ pair: Pair) throws(GraphError) {
+    try Work(pair: pair).run(on: pair.output.type.element)
   }
 
   private struct Work: ElementWork {

@@ -1,5 +1,5 @@
 /// A function of each floating-point element with one or two numbers as parameters.
-struct ParametricActivation: Operator {
+struct ParametricActivation: MapOperator {
   enum Function: String, CaseIterable {
     case leakyRelu = "LeakyRelu"
     case elu = "Elu"
@@ -50,9 +50,8 @@ struct ParametricActivation: Operator {
     return [type]
   }
 
-  func compute(_ inputs: [TensorView?], _ outputs: [MutableTensorView]) throws(GraphError) {
-    let input = try inputs.required(0)
-    try Work(activation: self, input: input, output: outputs[0]).run(on: input.type.element)
+  func map(_ input: TensorView, to output: MutableTensorView) throws(GraphError) {
+    try Work(activation: self, input: input, output: output).run(on: input.type.element)
   }
 
   private struct Work: ElementWork {
@@ -94,7 +93,7 @@ struct ParametricActivation: Operator {
 }
 
 /// x Φ(x), where Φ is the normal distribution's function, or an approximation of it by tanh.
-struct Gelu: Operator {
+struct Gelu: MapOperator {
   let isApproximate: Bool
   var name: String { "Gelu" }
 
@@ -104,9 +103,8 @@ struct Gelu: Operator {
     return [type]
   }
 
-  func compute(_ inputs: [TensorView?], _ outputs: [MutableTensorView]) throws(GraphError) {
-    let input = try inputs.required(0)
-    try Work(isApproximate: isApproximate, input: input, output: outputs[0]).run(on: input.type.element)
+  func map(_ input: TensorView, to output: MutableTensorView) throws(GraphError) {
+    try Work(isApproximate: isApproximate, input: input, output: output).run(on: input.type.element)
   }
 
   private struct Work: ElementWork {

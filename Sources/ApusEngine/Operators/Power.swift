@@ -1,6 +1,6 @@
 /// Pow: the base's type is the result's, whatever that of the exponent. Whole numbers wrap around; one to a
 /// negative power is the whole part of the fraction, and 0 to one is 0.
-struct Power: Operator {
+struct Power: PairOperator {
   var name: String { "Pow" }
 
   func outputTypes(_ inputs: [KnownTensor?]) throws(GraphError) -> [TensorType] {
@@ -10,8 +10,7 @@ struct Power: Operator {
     return [try TensorType(base.element, TensorType.broadcast([base.shape, exponent.shape]))]
   }
 
-  func compute(_ inputs: [TensorView?], _ outputs: [MutableTensorView]) throws(GraphError) {
-    let pair = Pair(try inputs.required(0), try inputs.required(1), outputs[0])
+  func combine(_ pair: Pair) throws(GraphError) {
     try Bases(pair: pair).run(on: pair.a.type.element)
   }
 

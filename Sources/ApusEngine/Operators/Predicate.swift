@@ -1,5 +1,5 @@
 /// Not, IsNaN and IsInf: a truth of each element.
-struct Predicate: Operator {
+struct Predicate: MapOperator {
   enum Function {
     case not
     case isNaN
@@ -19,9 +19,8 @@ struct Predicate: Operator {
     return [try TensorType(.bool, type.shape)]
   }
 
-  func compute(_ inputs: [TensorView?], _ outputs: [MutableTensorView]) throws(GraphError) {
-    let input = try inputs.required(0)
-    try Work(function: function, input: input, output: outputs[0]).run(on: input.type.element)
+  func map(_ input: TensorView, to output: MutableTensorView) throws(GraphError) {
+    try Work(function: function, input: input, output: output).run(on: input.type.element)
   }
 
   private struct Work: ElementWork {

@@ -4,16 +4,16 @@ struct SVMClassifier: LabelledOperator {
   let name = "SVMClassifier"
   package let classLabels: ClassLabels
   let transform: PostTransform
-  private let kernel: SupportVectorKernel
+  let kernel: SupportVectorKernel
   /// A row of features for each support vector, those of a class together; without support vectors a row of
   /// coefficients for each class.
-  private let vectors: [Float]
+  let vectors: [Float]
   /// Support vectors of each class; empty: linear functions.
   private let vectorsOfClass: [Int]
   /// [classes - 1, support vectors].
-  private let coefficients: [Float]
+  let coefficients: [Float]
   /// One for each pair of classes.
-  private let rho: [Float]
+  let rho: [Float]
   /// For each pair of classes what makes a probability of its score; empty: no probabilities.
   private let probabilityFactors: [Float]
   private let probabilityOffsets: [Float]
@@ -67,13 +67,13 @@ struct SVMClassifier: LabelledOperator {
     }
   }
 
-  private var isMachine: Bool { !vectorsOfClass.isEmpty }
-  private var vectorCount: Int { vectorsOfClass.reduce(0, +) }
-  private var features: Int { vectors.count / (isMachine ? vectorCount : classLabels.count) }
+  var isMachine: Bool { !vectorsOfClass.isEmpty }
+  var vectorCount: Int { vectorsOfClass.reduce(0, +) }
+  var features: Int { vectors.count / (isMachine ? vectorCount : classLabels.count) }
   /// Pairs of classes.
-  private var pairs: Int { classLabels.count * (classLabels.count - 1) / 2 }
-  private var hasProbabilities: Bool { isMachine && !probabilityFactors.isEmpty }
-  private var scores: Int {
+  var pairs: Int { classLabels.count * (classLabels.count - 1) / 2 }
+  var hasProbabilities: Bool { isMachine && !probabilityFactors.isEmpty }
+  var scores: Int {
     guard isMachine, !hasProbabilities else { return classLabels.count }
     return classLabels.count > 2 ? pairs : 2
   }
@@ -93,55 +93,75 @@ struct SVMClassifier: LabelledOperator {
     let labels = outputs[0].elements(Int64.self)
     let results = outputs[1].elements(Float.self)
     var row = [Float](repeating: 0, count: input.columns)
-    var workspace = Workspace(
-      kernels: [Float](repeating: 0, count: isMachine ? vectorCount : 0),
-      pairScores: [Float](repeating: 0, count: isMachine ? pairs : 0),
-      votes: [Int](repeating: 0, count: isMachine ? classLabels.count : 0),
-      coupling: hasProbabilities ? PairwiseCoupling(classes: classLabels.count) : nil)
-    for index in 0..<input.rows {
-      input.read(index, of: view, into: &row)
-      let scores = UnsafeMutableBufferPointer(rebasing: results[index * scores..<(index + 1) * scores])
-      labels[index] =
-        isMachine ? machine(row, scores, &workspace) : linear(row, scores)
+    var floats = [Float](repeating: 0, count: workspaceFloats + (isMachine ? vectorCount : 0))
+    floats.withUnsafeMutableBufferPointer { floats in
+      let workspace = Workspace(floats.baseAddress.unsafelyUnwrapped, self)
+      let kernels = floats.baseAddress.unsafelyUnwrapped + workspaceFloats
+      for index in 0..<input.rows {
+        input.read(index, of: view, into: &row)
+        let scores = UnsafeMutableBufferPointer(rebasing: results[index * scores..<(index + 1) * scores])
+        if isMachine {
+          apply(row, to: kernels, count: vectorCount)
+          scorePairs(kernels, workspace) { count, coefficients, kernels in
+            var sum = 0.0
+            for place in 0..<count { sum += Double(coefficients[place] * kernels[place]) }
+            return sum
+          }
+          labels[index] = decide(workspace, scores)
+        } else {
+          apply(row, to: scores.baseAddress.unsafelyUnwrapped, count: scores.count)
+          for place in scores.indices { scores[place] += rho[0] }
+          labels[index] = linearLabel(scores)
+          transform.apply(scores)
+        }
+      }
+    }
+  }
+
+  /// The kernel of a row and each vector.
+  private func apply(_ row: [Float], to values: UnsafeMutablePointer<Float>, count: Int) {
+    vectors.withUnsafeBufferPointer { vectors in
+      for index in 0..<count {
+        values[index] = kernel.apply(row, vectors.baseAddress.unsafelyUnwrapped + index * features)
+      }
     }
   }
 
   /// Memory of one run, used for each row.
-  private struct Workspace {
-    var kernels: [Float]
-    var pairScores: [Float]
-    var votes: [Int]
-    var coupling: PairwiseCoupling?
+  struct Workspace {
+    /// One for each pair of classes.
+    let pairScores: UnsafeMutablePointer<Float>
+    /// One number for each class.
+    fileprivate let votes: UnsafeMutablePointer<Float>
+    fileprivate let coupling: PairwiseCoupling
+
+    /// Invariant: `floats` covers `workspaceFloats` of the classifier while this is used.
+    init(_ floats: UnsafeMutablePointer<Float>, _ classifier: SVMClassifier) {
+      pairScores = floats
+      votes = floats + classifier.pairs
+      coupling = PairwiseCoupling(votes + classifier.classLabels.count, classes: classifier.classLabels.count)
+    }
   }
 
-  private func linear(_ row: [Float], _ scores: UnsafeMutableBufferPointer<Float>) -> Int64 {
-    vectors.withUnsafeBufferPointer { vectors in
-      for index in scores.indices {
-        scores[index] = kernel.apply(row, vectors.baseAddress.unsafelyUnwrapped + index * features) + rho[0]
-      }
-    }
+  var workspaceFloats: Int {
+    let classes = classLabels.count
+    guard isMachine else { return 1 }
+    return pairs + classes + (hasProbabilities ? PairwiseCoupling.floatCount(classes: classes) : 0)
+  }
+
+  /// The label where there are no support vectors, for scores before their transform.
+  func linearLabel(_ scores: UnsafeMutableBufferPointer<Float>) -> Int64 {
     var best = 0
-    for index in scores.indices where scores[index] > scores[best] { best = index }
+    for index in 0..<scores.count where scores[index] > scores[best] { best = index }
     let isPair = classLabels.count == 2 && probabilityFactors.isEmpty
-    let label = isPair ? secondOfTwo(best, scores[best]) : classLabels.output(best)
-    transform.apply(scores)
-    return label
+    return isPair ? secondOfTwo(best, scores[best]) : classLabels.output(best)
   }
 
-  private func machine(
-    _ row: [Float], _ scores: UnsafeMutableBufferPointer<Float>, _ workspace: inout Workspace
-  ) -> Int64 {
-    vectors.withUnsafeBufferPointer { vectors in
-      for index in workspace.kernels.indices {
-        workspace.kernels[index] = kernel.apply(
-          row, vectors.baseAddress.unsafelyUnwrapped + index * features)
-      }
-    }
-    vote(&workspace)
-    var best = 0
-    for index in workspace.votes.indices where workspace.votes[index] > workspace.votes[best] { best = index }
+  /// The label, and the scores that are told, by the scores of pairs.
+  func decide(_ workspace: Workspace, _ scores: UnsafeMutableBufferPointer<Float>) -> Int64 {
+    let best = countVotes(workspace)
     if hasProbabilities {
-      workspace.coupling?.probabilities(
+      workspace.coupling.probabilities(
         workspace.pairScores, probabilityFactors, probabilityOffsets, into: scores)
       transform.apply(scores)
       return classLabels.output(best)
@@ -151,7 +171,7 @@ struct SVMClassifier: LabelledOperator {
       transform.expand(scores, transform == .none ? .opposite : .complement)
       return secondOfTwo(best, 0)
     }
-    for index in scores.indices { scores[index] = workspace.pairScores[index] }
+    for index in 0..<scores.count { scores[index] = workspace.pairScores[index] }
     transform.apply(scores)
     return classLabels.output(best)
   }
@@ -162,30 +182,76 @@ struct SVMClassifier: LabelledOperator {
     return classLabels.output(isPositive ? 1 : best)
   }
 
-  /// Computes the score of each pair of classes, and a vote for one of them.
-  private func vote(_ workspace: inout Workspace) {
+  /// The class with most votes, of which each pair of classes has one.
+  private func countVotes(_ workspace: Workspace) -> Int {
     let classes = classLabels.count
+    let votes = workspace.votes
+    for index in 0..<classes { votes[index] = 0 }
+    var pair = 0
+    for first in 0..<classes - 1 {
+      for second in first + 1..<classes {
+        votes[workspace.pairScores[pair] > 0 ? first : second] += 1
+        pair += 1
+      }
+    }
+    var best = 0
+    for index in 0..<classes where votes[index] > votes[best] { best = index }
+    return best
+  }
+
+  /// Computes the score of each pair of classes.
+  ///
+  /// - Parameters:
+  ///   - kernels: one for each support vector.
+  ///   - dot: the sum of products, in double precision, of so many numbers.
+  @inline(__always)
+  func scorePairs(
+    _ kernels: UnsafePointer<Float>, _ workspace: Workspace,
+    _ dot: (Int, UnsafePointer<Float>, UnsafePointer<Float>) -> Double
+  ) {
+    coefficients.withUnsafeBufferPointer { coefficients in
+      guard let start = coefficients.baseAddress else { return }
+      forEachPair { pair, weights in
+        let (one, other) = weights
+        let sum =
+          dot(one.count, start + one.coefficients, kernels + one.first)
+          + dot(other.count, start + other.coefficients, kernels + other.first)
+        workspace.pairScores[pair] = Float(sum + Double(rho[pair]))
+      }
+    }
+  }
+
+  /// Support vectors of one class, and where their coefficients are in the comparison with another.
+  struct Weights {
+    let first: Int
+    let count: Int
+    let coefficients: Int
+  }
+
+  /// Calls for each pair of classes with what weighs in it.
+  @inline(__always)
+  func forEachPair(_ body: (_ pair: Int, (Weights, Weights)) -> Void) {
     let vectorCount = vectorCount
-    for index in workspace.votes.indices { workspace.votes[index] = 0 }
     var pair = 0
     var startOfFirst = 0
-    for first in 0..<classes - 1 {
-      var startOfSecond = startOfFirst + vectorsOfClass[first]
-      for second in first + 1..<classes {
-        var sum = 0.0
-        for place in startOfFirst..<startOfFirst + vectorsOfClass[first] {
-          sum += Double(coefficients[(second - 1) * vectorCount + place] * workspace.kernels[place])
-        }
-        for place in startOfSecond..<startOfSecond + vectorsOfClass[second] {
-          sum += Double(coefficients[first * vectorCount + place] * workspace.kernels[place])
-        }
-        sum += Double(rho[pair])
-        workspace.pairScores[pair] = Float(sum)
-        workspace.votes[sum > 0 ? first : second] += 1
+    for first in 0..<classLabels.count - 1 {
+      let countOfFirst = vectorsOfClass[first]
+      var startOfSecond = startOfFirst + countOfFirst
+      for second in first + 1..<classLabels.count {
+        let countOfSecond = vectorsOfClass[second]
+        body(
+          pair,
+          (
+            Weights(
+              first: startOfFirst, count: countOfFirst,
+              coefficients: (second - 1) * vectorCount + startOfFirst),
+            Weights(
+              first: startOfSecond, count: countOfSecond, coefficients: first * vectorCount + startOfSecond)
+          ))
         pair += 1
-        startOfSecond += vectorsOfClass[second]
+        startOfSecond += countOfSecond
       }
-      startOfFirst += vectorsOfClass[first]
+      startOfFirst += countOfFirst
     }
   }
 
@@ -194,79 +260,4 @@ struct SVMClassifier: LabelledOperator {
       try SVMClassifier(node.attributes)
     }
   ]
-}
-
-/// Probabilities of classes from those that one of two is the right one, by the method of Wu, Lin and Weng
-/// ("Probability estimates for multi-class classification by pairwise coupling", 2004, the second) as LIBSVM
-/// has it.
-struct PairwiseCoupling {
-  private let classes: Int
-  /// [first, second]: that the first is right if one of both is.
-  private var pairwise: [Float]
-  private var matrix: [Float]
-  private var products: [Float]
-
-  init(classes: Int) {
-    self.classes = classes
-    pairwise = [Float](repeating: 0, count: classes * classes)
-    matrix = pairwise
-    products = [Float](repeating: 0, count: classes)
-  }
-
-  mutating func probabilities(
-    _ scores: [Float], _ factors: [Float], _ offsets: [Float],
-    into result: UnsafeMutableBufferPointer<Float>
-  ) {
-    var pair = 0
-    for first in 0..<classes - 1 {
-      for second in first + 1..<classes {
-        let chance = 1 - PostTransform.logistic(scores[pair] * factors[pair] + offsets[pair])
-        let bounded = min(max(chance, 1e-7), 1 - 1e-7)
-        pairwise[first * classes + second] = bounded
-        pairwise[second * classes + first] = 1 - bounded
-        pair += 1
-      }
-    }
-    fillMatrix()
-    for index in 0..<classes { result[index] = 1 / Float(classes) }
-    for _ in 0..<100 {
-      guard improve(result) else { break }
-    }
-  }
-
-  private mutating func fillMatrix() {
-    for row in 0..<classes {
-      var diagonal: Float = 0
-      for column in 0..<classes where column != row {
-        let other = pairwise[column * classes + row]
-        diagonal += other * other
-        matrix[row * classes + column] = -other * pairwise[row * classes + column]
-      }
-      matrix[row * classes + row] = diagonal
-    }
-  }
-
-  /// One step; false where the result was good before it.
-  private mutating func improve(_ result: UnsafeMutableBufferPointer<Float>) -> Bool {
-    var whole: Float = 0
-    for row in 0..<classes {
-      products[row] = 0
-      for column in 0..<classes { products[row] += matrix[row * classes + column] * result[column] }
-      whole += result[row] * products[row]
-    }
-    var error: Float = 0
-    for row in 0..<classes { error = max(error, abs(products[row] - whole)) }
-    guard error >= 0.005 / Float(classes) else { return false }
-    for row in 0..<classes {
-      let diagonal = matrix[row * classes + row]
-      let change = (whole - products[row]) / diagonal
-      result[row] += change
-      whole = (whole + change * (change * diagonal + 2 * products[row])) / (1 + change) / (1 + change)
-      for column in 0..<classes {
-        products[column] = (products[column] + change * matrix[row * classes + column]) / (1 + change)
-        result[column] /= 1 + change
-      }
-    }
-    return true
-  }
 }

@@ -17,10 +17,20 @@ struct Selection: Operator {
     let (condition, output) = (try inputs.required(0), outputs[0])
     let (x, y) = (try inputs.required(1), try inputs.required(2))
     let walk = Walk(output.type.shape, broadcasting: condition.type.shape, x.type.shape, y.type.shape)
-    let choice = Choice(
-      condition: condition.elements(TensorBool.self), x: x.start, y: y.start, output: output.start, walk: walk
-    )
-    switch output.type.element.byteCount {
+    Self.choose(
+      output.type.element.byteCount, condition.start.assumingMemoryBound(to: TensorBool.self), x.start,
+      y.start, to: output.start, walk)
+  }
+
+  /// Chooses elements of so many bytes.
+  ///
+  /// Invariant: the walk, whose lanes are those of the three inputs, stays within all of them.
+  static func choose(
+    _ byteCount: Int, _ condition: UnsafePointer<TensorBool>, _ x: UnsafeRawPointer, _ y: UnsafeRawPointer,
+    to output: UnsafeMutableRawPointer, _ walk: Walk
+  ) {
+    let choice = Choice(condition: condition, x: x, y: y, output: output, walk: walk)
+    switch byteCount {
     case 1: choice.select(UInt8.self)
     case 2: choice.select(UInt16.self)
     case 4: choice.select(UInt32.self)
@@ -31,7 +41,7 @@ struct Selection: Operator {
 
   /// Invariant: the walk stays within all of them, which have elements of one size.
   private struct Choice {
-    let condition: UnsafeBufferPointer<TensorBool>
+    let condition: UnsafePointer<TensorBool>
     let x: UnsafeRawPointer
     let y: UnsafeRawPointer
     let output: UnsafeMutableRawPointer

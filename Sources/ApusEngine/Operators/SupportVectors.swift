@@ -2,17 +2,17 @@ import Glibc
 
 /// How alike two vectors of features are, to a support vector machine.
 struct SupportVectorKernel: Sendable {
-  private enum Kind: String {
+  enum Kind: String {
     case linear = "LINEAR"
     case polynomial = "POLY"
     case radial = "RBF"
     case sigmoid = "SIGMOID"
   }
 
-  private let kind: Kind
-  private let gamma: Float
-  private let offset: Float
-  private let degree: Float
+  let kind: Kind
+  let gamma: Float
+  let offset: Float
+  let degree: Float
 
   /// - Parameter isLinear: nothing is said of the kernel: there are no support vectors.
   /// - Throws: `GraphError` for a kernel that is not known, and where its parameters are not there.
@@ -65,7 +65,7 @@ struct SVMRegressor: Operator {
   /// Whether only the side is told: 1 or -1.
   let isOneClass: Bool
 
-  private var features: Int { vectors.count / max(1, coefficients.count) }
+  var features: Int { vectors.count / max(1, coefficients.count) }
 
   func outputTypes(_ inputs: [KnownTensor?]) throws(GraphError) -> [TensorType] {
     let input = try FeatureMatrix(inputs.required(0, "X"))
@@ -89,11 +89,12 @@ struct SVMRegressor: Operator {
           sum += coefficient * kernel.apply(row, start + place * features)
         }
         if coefficients.isEmpty { sum = kernel.apply(row, start) }
-        sum += rho
-        outputs[0].pointer(Float.self)[index] = isOneClass ? (sum > 0 ? 1 : -1) : sum
+        outputs[0].pointer(Float.self)[index] = finish(sum + rho)
       }
     }
   }
+
+  func finish(_ sum: Float) -> Float { isOneClass ? (sum > 0 ? 1 : -1) : sum }
 
   static let entries = [
     OperatorEntry("SVMRegressor", domain: "ai.onnx.ml") { (node) throws(GraphError) in

@@ -1,6 +1,6 @@
 /// Max, Min, Sum and Mean of one or more tensors that are broadcast together. Where one has a NaN, it is the
 /// result.
-struct Variadic: Operator {
+struct Variadic: PairOperator {
   enum Function: String, CaseIterable {
     case max = "Max"
     case min = "Min"
@@ -31,12 +31,16 @@ struct Variadic: Operator {
       Walk(output.type.shape, broadcasting: first.type.shape))
     for index in inputs.indices.dropFirst() {
       // What has been found so far is the left input of its own place, which no other place reads.
-      let pair = Pair(output.view, try inputs.required(index), output)
-      try Fold(function: function, pair: pair).run(on: output.type.element)
+      try combine(Pair(output.view, inputs.required(index), output))
     }
     if function == .mean {
       try Share(number: inputs.count, output: output).run(on: output.type.element)
     }
+  }
+
+  /// Of two tensors; their sum for Mean.
+  func combine(_ pair: Pair) throws(GraphError) {
+    try Fold(function: function, pair: pair).run(on: pair.output.type.element)
   }
 
   private struct Fold: ElementWork {

@@ -89,8 +89,9 @@ struct ProgramPlan {
     var aliases: [Graph.ValueID: Graph.ValueID] = [:]
     var kept: [Graph.Node] = []
     for node in nodes {
-      guard node.operation is Reshaping || node.operation is Identity, let source = node.inputs[0],
-        let result = node.outputs[0], typing.known[source] == nil
+      let operation = node.operation
+      guard operation is Reshaping || operation is Identity || operation is ZipMap,
+        let source = node.inputs[0], let result = node.outputs[0], typing.known[source] == nil
       else {
         kept.append(node)
         continue

@@ -8,6 +8,7 @@
 
 #include "apus_conv.h"
 #include "apus_elementwise.h"
+#include "apus_features.h"
 #include "apus_functions.h"
 #include "apus_half.h"
 #include "apus_integer.h"

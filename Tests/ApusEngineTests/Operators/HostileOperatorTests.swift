@@ -29,6 +29,9 @@ import Testing
     switch name {
     case "Concat":
       return [Seed(opset: 13, attributes: ["axis": .int(0)], inputs: try pair([1, 2] as [Float]))]
+    case "OneHot":
+      let inputs = try pair([1, 0] as [Int64]) + [Tensor([3] as [Int64], [])]
+      return [Seed(opset: 13, attributes: [:], inputs: [inputs[0], inputs[2], inputs[1]])]
     case "Or", "Xor":
       return [Seed(opset: 13, attributes: [:], inputs: try pair([TensorBool(true), TensorBool(false)]))]
     case "Range":
