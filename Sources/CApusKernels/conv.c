@@ -9,6 +9,8 @@
 //            group: | inputs 0..b-1 | inputs b..2b-1 | ...
 //                     block: | outputs 0..5 | outputs 6..11 | ...
 //                              six: | input 0 | input 1 | ...
+#include <string.h>
+
 #include "kernels.h"
 
 /// Inputs that are added at a time: the panel of columns of so many inputs stays in the first-level cache.
@@ -89,7 +91,7 @@ static ptrdiff_t offset_floats(const struct conv *c) { return (c->inputs + 15) &
 ptrdiff_t apus_conv_packed_floats(const apus_conv_shape *shape) {
   struct conv c;
   if (!plan(shape, &c)) return 0;
-  return offset_floats(&c) + shape->groups * shape->outputs * c.inputs;
+  return offset_floats(&c) + shape->groups * shape->outputs * c.inputs + CONV_SLACK;
 }
 
 static void pack_offsets(const struct conv *c, int32_t *offsets) {
@@ -118,6 +120,7 @@ void apus_conv_pack(const apus_conv_shape *shape, const float *weights, float *p
         for (ptrdiff_t input = block; input < least(c.inputs, block + c.block_inputs); input++)
           for (ptrdiff_t output = six; output < least(shape->outputs, six + CONV_GROUP); output++)
             *packed++ = weights[output * c.inputs + input];
+  memset(packed, 0, CONV_SLACK * sizeof(float));
 }
 
 ptrdiff_t apus_conv_scratch_floats(const apus_conv_shape *shape, ptrdiff_t images) {

@@ -73,6 +73,8 @@ struct conv {
 
 /// Outputs whose weights lie together.
 #define CONV_GROUP 6
+/// Floats behind packed weights, which vectors of a group's weights read and do not use.
+#define CONV_SLACK 8
 /// Most floats of the panels of columns that lie in scratch memory at a time, for as many inputs as are added
 /// at a time: they stay in the second-level cache.
 #define CONV_TILE_FLOATS (48 << 10)

@@ -7,14 +7,24 @@
 //   element 0 | element 1 | ... | element 15
 //   element: | outputs 0..5 | outputs 6..11 | ...
 //            six: | channel 0 | channel 1 | ...
+#include <string.h>
+
 #include "kernels.h"
 
 /// Floats of transformed inputs and of products that lie in scratch memory at a time, where a row of squares
 /// is not more.
+#ifndef BLOCK_FLOATS
 #define BLOCK_FLOATS (256 << 10)
+#endif
 
 static bool is_window(const apus_axis *axis) {
   return is_computed_quickly(axis) && axis->kernel == 3 && axis->stride == 1 && axis->dilation == 1;
+}
+
+/// What the panels of so many squares cost, in squares of a full one: few of them are multiplied one by one.
+static ptrdiff_t panel_cost(ptrdiff_t squares) {
+  const ptrdiff_t rest = squares & 15;
+  return squares - rest + (rest == 0 ? 0 : rest <= 4 ? 2 * rest : rest <= 8 ? 11 : 16);
 }
 
 /// As many rows of squares as are computed at a time: of those that fit, the number that fills panels best.
@@ -23,8 +33,8 @@ static ptrdiff_t block_rows(const struct winograd *w) {
   const ptrdiff_t most = BLOCK_FLOATS / row;
   ptrdiff_t best = 1;
   for (ptrdiff_t rows = 1 + most / 2; rows <= most; rows++) {
-    const ptrdiff_t lost = -(rows * w->row_squares) & 15, least_lost = -(best * w->row_squares) & 15;
-    if (lost * best <= least_lost * rows) best = rows;
+    const ptrdiff_t cost = panel_cost(rows * w->row_squares), least_cost = panel_cost(best * w->row_squares);
+    if (cost * best <= least_cost * rows) best = rows;
   }
   return best;
 }
@@ -58,7 +68,7 @@ static bool plan(const apus_conv_shape *shape, ptrdiff_t images, struct winograd
 
 ptrdiff_t apus_winograd_packed_floats(const apus_conv_shape *shape) {
   struct winograd w;
-  return plan(shape, 1, &w) ? WINOGRAD_ELEMENTS * shape->channels * shape->outputs : 0;
+  return plan(shape, 1, &w) ? WINOGRAD_ELEMENTS * shape->channels * shape->outputs + CONV_SLACK : 0;
 }
 
 /// G g Gᵀ.
@@ -91,6 +101,7 @@ void apus_winograd_pack(const apus_conv_shape *shape, const float *weights, floa
         transform_window(weights + (output * channels + channel) * 9, elements);
         for (int i = 0; i < WINOGRAD_ELEMENTS; i++) packed[i * channels * outputs] = elements[i];
       }
+  memset(packed + (WINOGRAD_ELEMENTS - 1) * channels * outputs, 0, CONV_SLACK * sizeof(float));
 }
 
 ptrdiff_t apus_winograd_scratch_floats(const apus_conv_shape *shape, ptrdiff_t images) {

@@ -110,15 +110,15 @@ static void transform_inputs(const struct winograd *w, ptrdiff_t first, ptrdiff_
     }
 }
 
-/// The products of an element, for `columns` squares, a number of whole vectors.
-static void multiply_element(const struct winograd *w, int element, ptrdiff_t columns) {
+/// The products of an element for so many squares, whose rows are `columns` floats apart.
+static void multiply_element(const struct winograd *w, int element, ptrdiff_t squares, ptrdiff_t columns) {
   const ptrdiff_t channels = w->shape.channels, outputs = w->shape.outputs, width = CONV_VECTORS * WIDTH;
   const float *weights = w->weights + element * channels * outputs;
   struct conv_tile t = {
     .inputs = channels, .panel_step = (channels + 1) * PANEL, .y_step = columns, .is_first = true};
   for (ptrdiff_t first = 0; first < outputs; first += SOME_OUTPUTS)
-    for (ptrdiff_t at = 0; at < columns; at += width) {
-      const ptrdiff_t vectors = least(width, columns - at) / WIDTH;
+    for (ptrdiff_t at = 0; at < squares; at += width) {
+      const ptrdiff_t some = least(width, squares - at);
       const ptrdiff_t end = least(outputs, first + SOME_OUTPUTS);
       t.columns = w->inputs + element * w->input_step + at * (channels + 1);
       for (ptrdiff_t output = first; output < end; output += CONV_ROWS) {
@@ -126,7 +126,12 @@ static void multiply_element(const struct winograd *w, int element, ptrdiff_t co
         t.weight_step = least(CONV_GROUP, outputs - six);
         t.weights = weights + six * channels + (output - six);
         t.y = w->products + element * w->product_step + output * columns + at;
-        panel_tiles[least(CONV_ROWS, end - output) - 1][vectors - 1](&t);
+        const int rows = (int)least(CONV_ROWS, end - output);
+        if (some <= MOST_NARROW) {
+          narrow_tiles[some - 1](rows, &t);
+        } else {
+          panel_tiles[rows - 1][(some + WIDTH - 1) / WIDTH - 1](&t);
+        }
       }
     }
 }
@@ -207,9 +212,11 @@ static void winograd(const struct winograd *w) {
   const ptrdiff_t rows = w->images * w->image_rows;
   for (ptrdiff_t first = 0; first < rows; first += w->block_rows) {
     const ptrdiff_t end = least(rows, first + w->block_rows);
-    const ptrdiff_t columns = ((end - first) * w->row_squares + WIDTH - 1) / WIDTH * WIDTH;
+    const ptrdiff_t squares = (end - first) * w->row_squares;
+    const ptrdiff_t columns = (squares + WIDTH - 1) / WIDTH * WIDTH;
     transform_inputs(w, first, end);
-    for (int element = 0; element < WINOGRAD_ELEMENTS; element++) multiply_element(w, element, columns);
+    for (int element = 0; element < WINOGRAD_ELEMENTS; element++)
+      multiply_element(w, element, squares, columns);
     transform_outputs(w, first, end, columns);
   }
 }

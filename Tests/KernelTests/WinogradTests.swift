@@ -154,7 +154,7 @@ extension KernelTests {
         }
       }
       let fine = apus_axis(8, 3)
-      #expect(floats(4, 7, fine, fine) == 16 * 4 * 7)
+      #expect(floats(4, 7, fine, fine) >= 16 * 4 * 7)
       let refused = [
         apus_axis(8, 1), apus_axis(8, 5), apus_axis(8, 3, stride: 2), apus_axis(8, 3, dilation: 2),
         apus_axis(1, 3, before: 1 << 28, after: 1 << 28),
