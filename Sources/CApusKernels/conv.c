@@ -9,19 +9,17 @@
 //            group: | inputs 0..b-1 | inputs b..2b-1 | ...
 //                     block: | outputs 0..5 | outputs 6..11 | ...
 //                              six: | input 0 | input 1 | ...
+#include <string.h>
+
 #include "kernels.h"
 
 /// Inputs that are added at a time: the panel of columns of so many inputs stays in the first-level cache.
 #define BLOCK_INPUTS 384
-/// Most floats of prepared images, weights, or scratch memory.
-#define MOST_FLOATS ((ptrdiff_t)1 << 27)
 /// Images with fewer places are computed together with others, so that few columns of panels are lost.
 #define FEW_PLACES 128
 /// Most images, and floats of prepared ones, that are computed together.
 #define MOST_JOINED 16
 #define MOST_JOINED_FLOATS (1 << 20)
-
-static ptrdiff_t least(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 
 static ptrdiff_t greatest_divisor(ptrdiff_t a, ptrdiff_t b) {
   while (b) {
@@ -42,12 +40,6 @@ static struct lines lines(const apus_axis *axis) {
     .slots = least(axis->kernel, period(axis)),
     .length = axis->output + (axis->kernel - 1) * axis->dilation / axis->stride,
   };
-}
-
-/// a b, or a number that is too large for anything.
-static ptrdiff_t product(ptrdiff_t a, ptrdiff_t b) {
-  ptrdiff_t result;
-  return __builtin_mul_overflow(a, b, &result) || result > MOST_FLOATS ? MOST_FLOATS + 1 : result;
 }
 
 /// Whether a line is the input as it lies.
@@ -74,13 +66,13 @@ static bool plan(const apus_conv_shape *shape, struct conv *c) {
   c->shape = *shape;
   c->height = lines(&shape->height);
   c->width = lines(&shape->width);
-  c->plane_floats = product(
-    product(c->height.slots, c->height.length), product(c->width.slots, c->width.length));
-  c->image_floats = product(c->plane_floats, shape->channels);
-  c->inputs = product(shape->channels, product(shape->height.kernel, shape->width.kernel));
-  c->places = product(shape->height.output, shape->width.output);
-  const ptrdiff_t weights = product(product(shape->groups, shape->outputs), c->inputs);
-  const ptrdiff_t usual = product(shape->height.input, shape->width.input) + c->places + 4096;
+  c->plane_floats = bounded_product(
+    bounded_product(c->height.slots, c->height.length), bounded_product(c->width.slots, c->width.length));
+  c->image_floats = bounded_product(c->plane_floats, shape->channels);
+  c->inputs = bounded_product(shape->channels, bounded_product(shape->height.kernel, shape->width.kernel));
+  c->places = bounded_product(shape->height.output, shape->width.output);
+  const ptrdiff_t weights = bounded_product(bounded_product(shape->groups, shape->outputs), c->inputs);
+  const ptrdiff_t usual = bounded_product(shape->height.input, shape->width.input) + c->places + 4096;
   if (c->plane_floats > 16 * usual) return false;
   if (c->image_floats > MOST_FLOATS || weights > MOST_FLOATS || c->places > MOST_FLOATS) return false;
   const ptrdiff_t blocks = (c->inputs + BLOCK_INPUTS - 1) / BLOCK_INPUTS;
@@ -99,7 +91,7 @@ static ptrdiff_t offset_floats(const struct conv *c) { return (c->inputs + 15) &
 ptrdiff_t apus_conv_packed_floats(const apus_conv_shape *shape) {
   struct conv c;
   if (!plan(shape, &c)) return 0;
-  return offset_floats(&c) + shape->groups * shape->outputs * c.inputs;
+  return offset_floats(&c) + shape->groups * shape->outputs * c.inputs + CONV_SLACK;
 }
 
 static void pack_offsets(const struct conv *c, int32_t *offsets) {
@@ -128,6 +120,7 @@ void apus_conv_pack(const apus_conv_shape *shape, const float *weights, float *p
         for (ptrdiff_t input = block; input < least(c.inputs, block + c.block_inputs); input++)
           for (ptrdiff_t output = six; output < least(shape->outputs, six + CONV_GROUP); output++)
             *packed++ = weights[output * c.inputs + input];
+  memset(packed, 0, CONV_SLACK * sizeof(float));
 }
 
 ptrdiff_t apus_conv_scratch_floats(const apus_conv_shape *shape, ptrdiff_t images) {

@@ -72,19 +72,24 @@ INLINE void add_tiles(
   const struct conv *c = b->c;
   const ptrdiff_t image_step = c->shape.groups * c->shape.outputs * c->places;
   const ptrdiff_t image = (b->first + at) / c->places, place = b->first + at - image * c->places;
-  const bool is_whole = columns % WIDTH == 0 && place + columns <= c->places;
+  const bool is_of_one = place + columns <= c->places, is_narrow = is_of_one && columns <= MOST_NARROW;
+  const bool is_whole = is_of_one && columns % WIDTH == 0;
   t->columns = b->panels + at * t->inputs;
   for (ptrdiff_t output = first_output; output < end; output += CONV_ROWS) {
     const ptrdiff_t six = output - output % CONV_GROUP;
     const int rows = (int)least(CONV_ROWS, end - output);
-    const ptrdiff_t start = image * image_step + output * c->places + (is_whole ? place : 0);
+    const ptrdiff_t start = image * image_step + output * c->places + (is_whole || is_narrow ? place : 0);
     t->weight_step = least(CONV_GROUP, c->shape.outputs - six);
     t->weights = b->weights + six * t->inputs + (output - six);
     t->bias = b->bias ? b->bias + output : 0;
     t->y = b->y + start;
     t->addend = b->addend ? b->addend + start : 0;
-    if (is_whole) {
-      panel_tiles[rows - 1][columns / WIDTH - 1](t);
+    if (is_whole || is_narrow) {
+      if (is_narrow) {
+        narrow_tiles[columns - 1](rows, t);
+      } else {
+        panel_tiles[rows - 1][columns / WIDTH - 1](t);
+      }
       if (t->is_last) activate_rows(c, rows, columns, t->y, t->y_step);
     } else {
       ragged_panel_tile(c, t, rows, columns, place, image_step);

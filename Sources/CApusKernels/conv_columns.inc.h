@@ -24,18 +24,7 @@ INLINE void copy_floats(ptrdiff_t count, const float *from, float *to) {
 INLINE void copy_seconds(ptrdiff_t count, const float *from, float *to) {
   ptrdiff_t i = 0;
   // The last of 2 · WIDTH floats is none of those that are wanted.
-  for (; i + WIDTH < count; i += WIDTH) {
-    const vf low = load(from + 2 * i), high = load(from + 2 * i + WIDTH);
-#if WIDTH == 4
-    store(to + i, __builtin_shufflevector(low, high, 0, 2, 4, 6));
-#elif WIDTH == 8
-    store(to + i, __builtin_shufflevector(low, high, 0, 2, 4, 6, 8, 10, 12, 14));
-#else
-    store(
-      to + i,
-      __builtin_shufflevector(low, high, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30));
-#endif
-  }
+  for (; i + WIDTH < count; i += WIDTH) store(to + i, load_two(from + 2 * i).even);
   for (; i < count; i++) to[i] = from[2 * i];
 }
 

@@ -138,6 +138,70 @@ INLINE void panel_tile(const int rows, const int vectors, const struct conv_tile
   }
 }
 
+/// Most columns for which the outputs of a six lie in a vector instead, and parts that each sum is kept in.
+#define MOST_NARROW 4
+#define NARROW_PARTS(columns) (8 / (columns) > 4 ? 8 : 8 / (columns) > 2 ? 4 : 2)
+
+#if CONV_ROWS > 4
+#define NARROW_WIDTH 8
+#else
+#define NARROW_WIDTH 4
+#endif
+/// The weights of a six, and some of the next input's or of nothing, which come to no use.
+typedef float vn __attribute__((ext_vector_type(NARROW_WIDTH)));
+typedef float vn_unaligned __attribute__((ext_vector_type(NARROW_WIDTH), aligned(4), may_alias));
+
+/// The products of `columns` columns, all of whose inputs are added at once.
+INLINE void add_narrow_products(const int columns, const struct conv_tile *t, vn sums[MOST_NARROW]) {
+  const int parts = NARROW_PARTS(columns);
+  const ptrdiff_t inputs = t->inputs, step = t->weight_step;
+  const float *weights = t->weights, *values = t->columns;
+  vn all[8][MOST_NARROW];
+#pragma clang loop unroll(full)
+  for (int i = 0; i < parts * columns; i++) all[i / columns][i % columns] = (vn)0.0f;
+  ptrdiff_t k = 0;
+  for (; k + parts <= inputs; k += parts) {
+#pragma clang loop unroll(full)
+    for (int part = 0; part < parts; part++, weights += step, values += PANEL) {
+      __builtin_prefetch(weights + WEIGHTS_AHEAD);
+      const vn weight = *(const vn_unaligned *)weights;
+#pragma clang loop unroll(full)
+      for (int i = 0; i < columns; i++) all[part][i] += weight * values[i];
+    }
+  }
+  for (; k < inputs; k++, weights += step, values += PANEL)
+#pragma clang loop unroll(full)
+    for (int i = 0; i < columns; i++) all[0][i] += *(const vn_unaligned *)weights * values[i];
+#pragma clang loop unroll(full)
+  for (int i = 0; i < columns; i++) {
+    sums[i] = all[0][i];
+#pragma clang loop unroll(full)
+    for (int part = 1; part < parts; part++) sums[i] += all[part][i];
+  }
+}
+
+/// A tile over the first few columns of a panel, for as many outputs as a six has.
+INLINE void narrow_tile(const int columns, int rows, const struct conv_tile *t) {
+  vn sums[MOST_NARROW];
+  add_narrow_products(columns, t, sums);
+  for (int row = 0; row < rows; row++) {
+    const ptrdiff_t place = row * t->y_step;
+    float line[WIDTH] = {0};
+#pragma clang loop unroll(full)
+    for (int i = 0; i < columns; i++) {
+      line[i] = sums[i][row] + (!t->is_first ? t->y[place + i] : t->bias ? t->bias[row] : 0);
+      if (t->is_last && t->addend) line[i] += t->addend[place + i];
+    }
+    if (t->is_last && t->activation != apus_activation_none) {
+      vf activated = load(line);
+      activate(&activated, 1, t->activation, t->alpha, t->beta);
+      store(line, activated);
+    }
+#pragma clang loop unroll(full)
+    for (int i = 0; i < columns; i++) t->y[place + i] = line[i];
+  }
+}
+
 /// A tile of constant shape over an image: vectors lie anywhere in y, and may be cut off.
 INLINE void direct_tile(const int rows, const int vectors, const struct conv_tile *t) {
   vf sums[CONV_GROUP][MOST_DIRECT];
@@ -203,3 +267,12 @@ static conv_tile_function *const direct_tiles[CONV_ROWS] = {
   direct_tile_4, direct_tile_5, direct_tile_6,
 #endif
 };
+
+static void narrow_tile_1(int rows, const struct conv_tile *t) { narrow_tile(1, rows, t); }
+static void narrow_tile_2(int rows, const struct conv_tile *t) { narrow_tile(2, rows, t); }
+static void narrow_tile_3(int rows, const struct conv_tile *t) { narrow_tile(3, rows, t); }
+static void narrow_tile_4(int rows, const struct conv_tile *t) { narrow_tile(4, rows, t); }
+
+/// By columns.
+static void (*const narrow_tiles[MOST_NARROW])(int rows, const struct conv_tile *) = {
+  narrow_tile_1, narrow_tile_2, narrow_tile_3, narrow_tile_4};

@@ -23,6 +23,17 @@ struct linear {
   ptrdiff_t y_stride;
 };
 
+/// Most floats of prepared images, weights, or scratch memory.
+#define MOST_FLOATS ((ptrdiff_t)1 << 27)
+
+static inline ptrdiff_t least(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
+
+/// a b, or a number that is too large for anything: above `MOST_FLOATS`. Neither is below 0.
+static inline ptrdiff_t bounded_product(ptrdiff_t a, ptrdiff_t b) {
+  ptrdiff_t result;
+  return __builtin_mul_overflow(a, b, &result) || result > MOST_FLOATS ? MOST_FLOATS + 1 : result;
+}
+
 /// Whether a window's sizes are such that computing with padding costs little: a window may be no larger than
 /// twice the input, and some more.
 bool is_computed_quickly(const apus_axis *axis);
@@ -62,9 +73,31 @@ struct conv {
 
 /// Outputs whose weights lie together.
 #define CONV_GROUP 6
+/// Floats behind packed weights, which vectors of a group's weights read and do not use.
+#define CONV_SLACK 8
 /// Most floats of the panels of columns that lie in scratch memory at a time, for as many inputs as are added
 /// at a time: they stay in the second-level cache.
 #define CONV_TILE_FLOATS (48 << 10)
+
+/// A convolution by Winograd's transforms to compute: the arguments of `apus_winograd`, and what follows from
+/// its shape.
+struct winograd {
+  apus_conv_shape shape;
+  ptrdiff_t images;
+  const float *x, *weights, *bias, *addend;
+  apus_activation activation;
+  float alpha, beta;
+  float *y;
+
+  /// Squares of 2 × 2 places that lie in a row of y, such rows of an image, and rows computed at a time.
+  ptrdiff_t row_squares, image_rows, block_rows;
+  /// Scratch memory, as `winograd.inc.h` tells, and floats from one line, element or row of it to the next.
+  float *padded, *lines, *inputs, *products, *sums;
+  ptrdiff_t padded_floats, line_floats, input_step, product_step, output_floats;
+};
+
+/// Elements of a transformed window.
+#define WINOGRAD_ELEMENTS 16
 
 /// A pool to compute: the arguments of `apus_pool`.
 struct pool {
@@ -102,6 +135,7 @@ struct kernels {
   void (*pack)(
     ptrdiff_t outputs, ptrdiff_t inputs, const float *weights, bool is_transposed, float *packed);
   void (*conv)(const struct conv *);
+  void (*winograd)(const struct winograd *);
   void (*pool)(const struct pool *);
   void (*pool_rows)(apus_pool_kind kind, ptrdiff_t rows, ptrdiff_t columns, const float *x, float *y);
   map_function *exp, *log, *tanh, *erf, *sigmoid, *gelu, *gelu_tanh, *relu;

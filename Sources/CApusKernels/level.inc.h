@@ -9,6 +9,7 @@
 #include "conv_tile.inc.h"
 #include "conv_columns.inc.h"
 #include "conv.inc.h"
+#include "winograd.inc.h"
 #include "pool.inc.h"
 #include "rows.inc.h"
 #include "moves.inc.h"
@@ -22,6 +23,7 @@ const struct kernels TABLE = {
   .linear = linear,
   .pack = pack,
   .conv = conv,
+  .winograd = winograd,
   .pool = pool,
   .pool_rows = pool_rows,
   .exp = map_exp,

@@ -23,8 +23,14 @@ typedef uint32_t vu __attribute__((ext_vector_type(WIDTH)));
 /// A vector anywhere in memory.
 typedef float vf_unaligned __attribute__((ext_vector_type(WIDTH), aligned(4), may_alias));
 
+/// Two vectors, one after the other or element by element in turn.
+typedef float vff __attribute__((ext_vector_type(2 * WIDTH)));
+typedef float vff_unaligned __attribute__((ext_vector_type(2 * WIDTH), aligned(4), may_alias));
+
 INLINE vf load(const float *p) { return *(const vf_unaligned *)p; }
 INLINE void store(float *p, vf v) { *(vf_unaligned *)p = v; }
+INLINE vff load_two(const float *p) { return *(const vff_unaligned *)p; }
+INLINE void store_two(float *p, vff v) { *(vff_unaligned *)p = v; }
 INLINE vf splat(float value) { return (vf)value; }
 INLINE vi bits(vf v) { return __builtin_bit_cast(vi, v); }
 INLINE vf from_bits(vi v) { return __builtin_bit_cast(vf, v); }
@@ -83,8 +89,6 @@ INLINE vf with_sign(vf v, vf sign) {
   return from_bits((bits(v) & 0x7fffffff) | (bits(sign) & ~0x7fffffff));
 }
 INLINE vf magnitude(vf v) { return from_bits(bits(v) & 0x7fffffff); }
-
-INLINE ptrdiff_t least(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 
 typedef uint16_t vh __attribute__((ext_vector_type(WIDTH)));
 typedef uint16_t vh_unaligned __attribute__((ext_vector_type(WIDTH), aligned(2), may_alias));

@@ -9,6 +9,8 @@ struct ConvKernel: StepKernel {
   private let hasBias: Bool
   private let hasAddend: Bool
   private let activation: KernelActivation
+  /// Whether Winograd's transforms compute it, with weights packed for that.
+  private let isWinograd: Bool
 
   init?(_ conv: Conv, hasAddend: Bool = false, _ activation: FusedActivation, _ types: KernelTypes) {
     guard let input = types.inputs[0], let weights = types.constants[1], let floats = types.floats(1),
@@ -17,11 +19,11 @@ struct ConvKernel: StepKernel {
         input: [1] + input.shape.dropFirst().map(\.count), weights: weights.type.shape),
       let shape = apus_conv_shape(places)
     else { return nil }
-    let count = withUnsafePointer(to: shape) { apus_conv_packed_floats($0) }
-    guard count > 0 else { return nil }
-    let packed = BufferOwner(floatCount: count)
-    withUnsafePointer(to: shape) { apus_conv_pack($0, floats, packed.floats) }
+    guard let (packed, isWinograd) = withUnsafePointer(to: shape, { Self.pack($0, floats) }) else {
+      return nil
+    }
     self.packed = packed
+    self.isWinograd = isWinograd
     self.shape = shape
     images = input.shape[0]
     hasBias = types.inputs.count > 2 && types.inputs[2] != nil
@@ -29,14 +31,34 @@ struct ConvKernel: StepKernel {
     self.activation = KernelActivation(activation)
   }
 
+  private static func pack(
+    _ shape: UnsafePointer<apus_conv_shape>, _ weights: UnsafePointer<Float>
+  ) -> (packed: BufferOwner, isWinograd: Bool)? {
+    let winogradFloats = shape.pointee.isQuickerByWinograd ? apus_winograd_packed_floats(shape) : 0
+    let isWinograd = winogradFloats > 0
+    let count = isWinograd ? winogradFloats : apus_conv_packed_floats(shape)
+    guard count > 0 else { return nil }
+    let packed = BufferOwner(floatCount: count)
+    if isWinograd {
+      apus_winograd_pack(shape, weights, packed.floats)
+    } else {
+      apus_conv_pack(shape, weights, packed.floats)
+    }
+    return (packed, isWinograd)
+  }
+
   func scratchBytes(rows: Int) -> Int {
-    4 * withUnsafePointer(to: shape) { apus_conv_scratch_floats($0, images.resolved(rows: rows)) }
+    let images = images.resolved(rows: rows)
+    return 4
+      * withUnsafePointer(to: shape) {
+        isWinograd ? apus_winograd_scratch_floats($0, images) : apus_conv_scratch_floats($0, images)
+      }
   }
 
   func run(rows: Int, _ run: borrowing StepRun) {
     guard let input = run.floats(0) else { return }
     withUnsafePointer(to: shape) { shape in
-      apus_conv(
+      (isWinograd ? apus_winograd : apus_conv)(
         shape, images.resolved(rows: rows), input, packed.floats, hasBias ? run.floats(2) : nil,
         hasAddend ? run.floats(3) : nil, activation.kind, activation.alpha, activation.beta, run.output,
         run.scratch.assumingMemoryBound(to: Float.self))
@@ -50,7 +72,7 @@ struct ConvKernel: StepKernel {
   var description: String {
     let kernel = "\(shape.height.kernel) x \(shape.width.kernel)"
     let (channels, outputs) = (shape.groups * shape.channels, shape.groups * shape.outputs)
-    return "Conv \(channels) -> \(outputs), \(kernel), packed"
+    return "Conv \(channels) -> \(outputs), \(kernel), \(isWinograd ? "winograd" : "packed")"
   }
 }
 
@@ -62,6 +84,17 @@ extension apus_conv_shape {
       groups: places.groups, channels: places.channels / places.groups,
       outputs: places.outputs / places.groups,
       height: apus_axis(places.window.height), width: apus_axis(places.window.width))
+  }
+}
+
+extension apus_conv_shape {
+  /// Whether `apus_winograd` takes less time than `apus_conv`, for weights that are few beside the work: they
+  /// take 16 / 9 of the memory. Its transforms cost as much as some 16 channels and outputs, and squares of
+  /// 2 × 2 places may not reach far beyond the output.
+  fileprivate var isQuickerByWinograd: Bool {
+    let places = height.output * width.output
+    let squares = (height.output + 1) / 2 * ((width.output + 1) / 2)
+    return min(channels, outputs) >= 32 && places >= 14 * 14 && 16 * squares <= 5 * places
   }
 }
 

@@ -20,3 +20,4 @@
 #include "apus_reductions.h"
 #include "apus_rows.h"
 #include "apus_trees.h"
+#include "apus_winograd.h"
