@@ -29,7 +29,8 @@ import Testing
     try Data(repeating: 1, count: 8 << 20).write(to: URL(fileURLWithPath: path))
     let file = try MappedFile(path: path)
     func residentKiB() throws -> Int {
-      let maps = try String(contentsOfFile: "/proc/self/smaps", encoding: .utf8).split(separator: "\n")
+      let handle = try #require(FileHandle(forReadingAtPath: "/proc/self/smaps"))
+      let maps = String(decoding: try handle.readToEnd() ?? Data(), as: UTF8.self).split(separator: "\n")
       let first = try #require(maps.firstIndex { $0.hasSuffix(path) })
       let line = try #require(maps[first...].first { $0.hasPrefix("Rss:") })
       return try #require(Int(line.split(separator: " ")[1]))

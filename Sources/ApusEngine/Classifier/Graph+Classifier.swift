@@ -144,9 +144,11 @@ extension Graph {
     }
   }
 
-  /// Numbers in constants of floating point and in quantised weights, but for scalars.
+  /// Numbers in constants of floating point, in quantised weights, and in attributes of operators that are
+  /// models themselves; but not scalars.
   var parameterCount: Int {
-    values.reduce(0) { sum, value in
+    let held = nodes.reduce(0) { $0 + $1.operation.parameterCount }
+    return values.reduce(held) { sum, value in
       guard let type = value.constant?.type, type.rank > 0, type.element != .int64, type.element != .bool
       else {
         return sum

@@ -26,10 +26,14 @@ package protocol Operator: Sendable {
 
   /// Whether the outputs hang on the inputs' types alone, as those of Shape do.
   var readsOnlyTypes: Bool { get }
+
+  /// Numbers that training set and that its attributes hold.
+  var parameterCount: Int { get }
 }
 
 extension Operator {
   package var readsOnlyTypes: Bool { false }
+  package var parameterCount: Int { 0 }
 }
 
 /// What is known of a tensor before a graph runs.

@@ -4,6 +4,7 @@ struct Scaler: Operator {
   /// One for all features or one for each.
   let offsets: [Float]
   let scales: [Float]
+  var parameterCount: Int { offsets.count + scales.count }
 
   func outputTypes(_ inputs: [KnownTensor?]) throws(GraphError) -> [TensorType] {
     let input = try inputs.required(0, "X")

@@ -22,6 +22,7 @@ struct LinearFunctions {
   }
 
   var features: Int { coefficients.count / count }
+  var parameterCount: Int { coefficients.count + intercepts.count }
 
   /// - Throws: `GraphError` where an input has other features.
   func check(_ input: FeatureMatrix) throws(GraphError) {
@@ -44,6 +45,7 @@ struct LinearClassifier: LabelledOperator {
   let name = "LinearClassifier"
   package let classLabels: ClassLabels
   let functions: LinearFunctions
+  var parameterCount: Int { functions.parameterCount }
   let transform: PostTransform
 
   /// Whether the only function is that of the second of two classes.
@@ -114,6 +116,7 @@ struct LinearClassifier: LabelledOperator {
 struct LinearRegressor: Operator {
   let name = "LinearRegressor"
   let functions: LinearFunctions
+  var parameterCount: Int { functions.parameterCount }
   let transform: PostTransform
 
   func outputTypes(_ inputs: [KnownTensor?]) throws(GraphError) -> [TensorType] {

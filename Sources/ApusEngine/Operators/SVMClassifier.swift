@@ -14,6 +14,7 @@ struct SVMClassifier: LabelledOperator {
   let coefficients: [Float]
   /// One for each pair of classes.
   let rho: [Float]
+  var parameterCount: Int { vectors.count + coefficients.count + rho.count }
   /// For each pair of classes what makes a probability of its score; empty: no probabilities.
   private let probabilityFactors: [Float]
   private let probabilityOffsets: [Float]

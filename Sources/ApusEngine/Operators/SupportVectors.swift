@@ -62,6 +62,7 @@ struct SVMRegressor: Operator {
   /// One for each support vector; empty: a linear function.
   let coefficients: [Float]
   let rho: Float
+  var parameterCount: Int { vectors.count + coefficients.count + 1 }
   /// Whether only the side is told: 1 or -1.
   let isOneClass: Bool
 

@@ -47,6 +47,8 @@ struct TreeEnsemble: Sendable {
   private(set) var features = 0
 
   var trees: Int { roots.count }
+  /// What branches compare with, and what leaves add.
+  var parameterCount: Int { nodes.count { $0.mode != .leaf } + weights.count }
 
   /// - Parameters:
   ///   - kind: `class` or `target`, how the names of the leaves' attributes begin.

@@ -6,6 +6,7 @@ struct TreeEnsembleClassifier: LabelledOperator {
   let name = "TreeEnsembleClassifier"
   package let classLabels: ClassLabels
   let ensemble: TreeEnsemble
+  var parameterCount: Int { ensemble.parameterCount }
   private let transform: PostTransform
   /// None, or one for each class; one for two classes is that of the first.
   private let baseValues: [Double]

@@ -13,6 +13,7 @@ struct TreeEnsembleRegressor: Operator {
   let targets: Int
   let aggregate: Aggregate
   let ensemble: TreeEnsemble
+  var parameterCount: Int { ensemble.parameterCount }
   private let transform: PostTransform
   /// One for each target, or none.
   private let baseValues: [Double]
