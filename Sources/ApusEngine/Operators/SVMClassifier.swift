@@ -10,6 +10,7 @@ struct SVMClassifier: LabelledOperator {
   let vectors: [Float]
   /// Support vectors of each class; empty: linear functions.
   private let vectorsOfClass: [Int]
+  let vectorCount: Int
   /// [classes - 1, support vectors].
   let coefficients: [Float]
   /// One for each pair of classes.
@@ -41,6 +42,7 @@ struct SVMClassifier: LabelledOperator {
     kernel = try SupportVectorKernel(attributes, isLinear: isLinear)
     coefficients = weights
     vectorsOfClass = isLinear ? [] : counts
+    vectorCount = counts.reduce(0, +)
     vectors = isLinear ? weights : try attributes.floats("support_vectors") ?? []
     try check()
   }
@@ -54,7 +56,6 @@ struct SVMClassifier: LabelledOperator {
       }
       return
     }
-    let vectorCount = vectorCount
     guard classes >= 2, vectorsOfClass.count == classes, !vectors.isEmpty, vectors.count % vectorCount == 0
     else {
       throw GraphError(
@@ -69,7 +70,6 @@ struct SVMClassifier: LabelledOperator {
   }
 
   var isMachine: Bool { !vectorsOfClass.isEmpty }
-  var vectorCount: Int { vectorsOfClass.reduce(0, +) }
   var features: Int { vectors.count / (isMachine ? vectorCount : classLabels.count) }
   /// Pairs of classes.
   var pairs: Int { classLabels.count * (classLabels.count - 1) / 2 }
@@ -232,7 +232,6 @@ struct SVMClassifier: LabelledOperator {
   /// Calls for each pair of classes with what weighs in it.
   @inline(__always)
   func forEachPair(_ body: (_ pair: Int, (Weights, Weights)) -> Void) {
-    let vectorCount = vectorCount
     var pair = 0
     var startOfFirst = 0
     for first in 0..<classLabels.count - 1 {

@@ -30,11 +30,14 @@ struct Walk {
   /// A walk that was prepared for batches of any size, for one of so many rows. Allocates nothing.
   init(_ axes: [BatchAxis], rows: Int) {
     var product = 1
-    for axis in axes { product *= axis.size.resolved(rows: rows) }
+    for index in 0..<axes.count { product *= axes[index].size.resolved(rows: rows) }
     count = product
     guard count > 0 else { return }
     var hasRun = false
-    for axis in axes { add(axis.size.resolved(rows: rows), axis.strides.resolved(rows: rows), &hasRun) }
+    for index in 0..<axes.count {
+      let axis = axes[index]
+      add(axis.size.resolved(rows: rows), axis.strides.resolved(rows: rows), &hasRun)
+    }
   }
 
   /// Adds a dimension inside those so far.
