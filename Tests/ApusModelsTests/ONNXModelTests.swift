@@ -100,8 +100,8 @@ import Testing
     let repository = try TemporaryRepository().copy("sklearn_logreg/\(file).onnx", to: "iris/1/model.onnx")
     let model = try #require(try repository.load().first)
     #expect(model.labels == ["0", "1", "2"] && model.inputShape == [4] && model.notes.isEmpty)
-    // Those that the operators hold themselves.
-    #expect(model.classifier?.parameters == 15)
+    // Those that the operators hold: of a scaler 8, of three linear functions 15.
+    #expect(model.classifier?.parameters == 23)
     let found = try answers(plan(model), values("sklearn_logreg/x.f32.bin", Float.self))
     #expect(worst(found.probabilities, try values("sklearn_logreg/probs.f32.bin", Float.self)) < 1e-5)
   }
