@@ -67,10 +67,10 @@ case $target in
     program LogsFuzz.swift
     ;;
   pytorch | safetensors)
-    # The network's description alone: a reader of files needs no kernels.
+    # The description of a network and its tensors alone: a reader of files needs no kernels.
     c_module CLinux "$root/Sources/CLinux/clinux.c"
     swift_module ApusBase
-    swift_module ApusEngine "$root"/Sources/ApusEngine/{Classifier/Network,Classifier/OutputActivation,Graph/ElementType}.swift
+    swift_module ApusEngine "$root"/Sources/ApusEngine/{Classifier/{Network,OutputActivation},Graph/{ElementType,Tensor,TensorType}}.swift
     swift_module ApusFormats
     if [ "$target" = pytorch ]; then program PyTorchFuzz.swift; else program SafetensorsFuzz.swift; fi
     ;;
@@ -96,7 +96,7 @@ case $target in
     flags+=(-I "$root/Sources/COpenSSL")
     c_module CLinux "$root/Sources/CLinux/clinux.c"
     swift_module ApusBase
-    swift_module ApusEngine "$root"/Sources/ApusEngine/{Classifier/Network,Classifier/OutputActivation,Graph/ElementType}.swift
+    swift_module ApusEngine "$root"/Sources/ApusEngine/{Classifier/{Network,OutputActivation},Graph/{ElementType,Tensor,TensorType}}.swift
     swift_module ApusFormats
     swift_module ApusJSON
     swift_module ApusDigest
