@@ -13,9 +13,7 @@
 
 /// Floats of transformed inputs and of products that lie in scratch memory at a time, where a row of squares
 /// is not more.
-#ifndef BLOCK_FLOATS
 #define BLOCK_FLOATS (256 << 10)
-#endif
 
 static bool is_window(const apus_axis *axis) {
   return is_computed_quickly(axis) && axis->kernel == 3 && axis->stride == 1 && axis->dilation == 1;
@@ -27,13 +25,14 @@ static ptrdiff_t panel_cost(ptrdiff_t squares) {
   return squares - rest + (rest == 0 ? 0 : rest <= 4 ? 2 * rest : rest <= 8 ? 11 : 16);
 }
 
-/// As many rows of squares as are computed at a time: of those that fit, the number that fills panels best.
+/// As many rows of squares as are computed at a time: of those that fit, the number whose panels cost least.
 static ptrdiff_t block_rows(const struct winograd *w) {
   const ptrdiff_t row = WINOGRAD_ELEMENTS * w->row_squares * (w->shape.channels + w->shape.outputs);
   const ptrdiff_t most = BLOCK_FLOATS / row;
   ptrdiff_t best = 1;
   for (ptrdiff_t rows = 1 + most / 2; rows <= most; rows++) {
-    const ptrdiff_t cost = panel_cost(rows * w->row_squares), least_cost = panel_cost(best * w->row_squares);
+    const ptrdiff_t cost = panel_cost(rows * w->row_squares);
+    const ptrdiff_t least_cost = panel_cost(best * w->row_squares);
     if (cost * best <= least_cost * rows) best = rows;
   }
   return best;

@@ -74,8 +74,8 @@ INLINE void transform_rows(const struct winograd *w, const struct square_rows *r
   }
 }
 
-/// Bᵀ d B of a channel's squares, from lines to inputs. What a vector writes beyond the last square is written
-/// again by the next squares, and beyond the panel by the next channel, or is the line more.
+/// Bᵀ d B of a channel's squares, from lines to inputs. What a vector writes beyond the last square is
+/// written again by the next squares, and beyond the panel by the next channel, or is the line more.
 INLINE void transform_squares(const struct winograd *w, const struct square_rows *rows, ptrdiff_t channel) {
   const ptrdiff_t count = rows->count * w->row_squares, down = w->row_squares;
   const ptrdiff_t line = w->line_floats, step = w->input_step;
