@@ -50,6 +50,29 @@ import Testing
       try steps(builder.graph("y"), rowShape: [20, 6, 7]) == [conv, conv, "GlobalAveragePool"])
   }
 
+  /// Large images with many channels, with an addend, an odd height and one that is padded on one side.
+  @Test func largeImagesGoByWinograd() throws {
+    var builder = GraphBuilder()
+    builder.input("x", [nil, 32, 15, 16])
+    for name in ["v", "w"] { try builder.constant(name, numbers(32 * 32 * 9), [32, 32, 3, 3]) }
+    try builder.constant("u", numbers(40 * 32 * 9, 4), [40, 32, 3, 3])
+    try builder.constant("b", numbers(32, 3), [32])
+    let pads = ["pads": Attributes.Attribute.ints([1, 1, 1, 1])]
+    try builder.node("Conv", ["x", "v", "b"], ["c1"], pads)
+    try builder.node("Relu", ["c1"], ["r1"])
+    try builder.node("Conv", ["r1", "w"], ["c2"], pads)
+    try builder.node("Add", ["x", "c2"], ["s"])
+    try builder.node("Relu", ["s"], ["r2"])
+    try builder.node("Conv", ["r2", "u"], ["c3"], ["pads": .ints([0, 1, 1, 1])])
+    try builder.node("Conv", ["c3", "t"], ["c4"], ["pads": .ints([1, 1, 1, 1]), "strides": .ints([2, 2])])
+    try builder.constant("t", numbers(32 * 40 * 9, 5), [32, 40, 3, 3])
+    try builder.node("Flatten", ["c4"], ["y"])
+    let conv = "Conv 32 -> 32, 3 x 3, winograd"
+    #expect(
+      try steps(builder.graph("y"), rowShape: [32, 15, 16])
+        == [conv, conv, "Conv 32 -> 40, 3 x 3, winograd", "Conv 40 -> 32, 3 x 3, packed"])
+  }
+
   /// What is added to each image is no addend, and what is added to each channel becomes a bias.
   @Test func whatHasAnotherShapeIsNotTakenIn() throws {
     for (shape, isBias) in [([1, 4, 3, 3], false), ([4, 1, 1], true), ([1], true)] {

@@ -102,6 +102,7 @@ import Testing
     #expect(model.labels == ["0", "1", "2"] && model.inputShape == [4] && model.notes.isEmpty)
     // Those that the operators hold: of a scaler 8, of three linear functions 15.
     #expect(model.classifier?.parameters == 23)
+    #expect(try model.classifier?.graph.operationsPerRow() == 4 + 2 * 15 + 3)
     let found = try answers(plan(model), values("sklearn_logreg/x.f32.bin", Float.self))
     #expect(worst(found.probabilities, try values("sklearn_logreg/probs.f32.bin", Float.self)) < 1e-5)
   }

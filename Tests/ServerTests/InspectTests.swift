@@ -22,7 +22,7 @@ import Testing
       let line = lines.first { $0.hasPrefix(name + " ") }
       #expect(line?.contains(text) == true, "\(name): \(line ?? "none")")
     }
-    #expect(lines.contains { $0.hasPrefix("STEP") && $0.contains("1 ROW") && $0.hasSuffix("128 ROWS") })
+    #expect(lines.contains { $0.hasPrefix("STEP") && $0.contains("1 ROW ") && $0.hasSuffix(" ROWS") })
     // Each step has its kernel and its two times, and so has the whole.
     let times = lines.filter { $0.hasSuffix(" us") }
     #expect(times.contains { $0.contains("Conv 1 -> ") } && times.contains { $0.contains("Linear ") })
@@ -42,7 +42,8 @@ import Testing
     #expect(plan.count == 3)
     for step in plan {
       let times = try #require(step["us"] as? [String: Double])
-      #expect(times.keys.sorted() == ["1", "128"] && times.values.allSatisfy { $0 > 0 })
+      // A row, and as many as are best computed together.
+      #expect(times.count == 2 && times["1"] != nil && times.values.allSatisfy { $0 > 0 })
     }
   }
 

@@ -18,10 +18,12 @@ extension Graph {
       return typing.types[value]?.shape.map { $0.resolved(rows: 1) } ?? []
     }
     switch node.operation {
-    case is Reshaping, is Identity: return 0
+    case is Reshaping, is Identity, is ZipMap: return 0
     case let gemm as Gemm: return 2 * count * (gemm.isLeftTransposed ? shape(0).first : shape(0).last).or1
     case is MatMul, is Linear, is MatMulInteger, is QLinearMatMul: return 2 * count * shape(0).last.or1
     case is Conv, is ActivatedConv, is ConvInteger: return 2 * count * shape(1).dropFirst().reduce(1, *)
+    case is LinearClassifier, is LinearRegressor, is SVMClassifier, is SVMRegressor:
+      return 2 * (shape(0).first ?? 1) * node.operation.parameterCount
     case is QLinearConv: return 2 * count * shape(3).dropFirst().reduce(1, *)
     default: return count
     }

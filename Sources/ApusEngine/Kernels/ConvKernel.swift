@@ -102,8 +102,7 @@ extension apus_axis {
   init(_ axis: WindowAxis) {
     self.init(
       input: axis.input, kernel: axis.kernel, stride: axis.stride, dilation: axis.dilation,
-      before: axis.before,
-      after: axis.after, output: axis.output)
+      before: axis.before, after: axis.after, output: axis.output)
   }
 }
 

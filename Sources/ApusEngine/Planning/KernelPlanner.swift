@@ -45,7 +45,7 @@ private struct LayerTimer: ~Copyable {
   /// Most weights of which a second layout is made to be timed.
   private static let mostTransposed = 4 << 20
   /// A call below so many nanoseconds is timed without a thought.
-  private static let cheap = 50_000.0
+  private static let cheap = 5_000.0
 
   private let weights: LinearWeights
   private let deadline: Instant
@@ -118,7 +118,7 @@ private struct LayerTimer: ~Copyable {
     let shortestRun = 2_000.0
     let first = Stopwatch.time(1, body)
     let calls = max(1, min(64, Int(shortestRun / max(first, 1))))
-    let runs = first < Self.cheap / 10 ? 5 : first < Self.cheap ? 3 : first < 20 * Self.cheap ? 2 : 0
+    let runs = first < Self.cheap ? 5 : first < 10 * Self.cheap ? 3 : first < 200 * Self.cheap ? 2 : 0
     var best = calls == 1 ? first : .infinity
     for _ in 0..<runs { best = min(best, Stopwatch.time(calls, body)) }
     return best
