@@ -118,6 +118,27 @@ static void all_blocks(const struct linear *l) {
   }
 }
 
+/// As many outputs of one row as wide tiles take: how many these are.
+INLINE ptrdiff_t wide_outputs(struct tile *t, const struct linear *l) {
+  ptrdiff_t output = 0;
+#if WIDTH == 8
+  const ptrdiff_t columns = WIDE_PANELS * PANEL;
+  t->x = l->x;
+  t->ahead_step = weight_bytes(l->format, PANEL);
+  for (; output + columns <= l->outputs; output += columns) {
+    t->packed = weights_from(l->format, l->packed, output * l->inputs);
+    t->bias = l->bias ? l->bias + output : 0;
+    t->y = l->y + output;
+    t->ahead = weights_from(l->format, t->packed, AHEAD);
+    wide_tiles[l->format](t);
+    if (t->activation >= apus_activation_sigmoid) activate_row(t->activation, columns, t->y);
+  }
+#else
+  (void)t, (void)l;
+#endif
+  return output;
+}
+
 static void linear(const struct linear *l) {
   if (l->rows <= 0) return;
   if (is_blocked(l)) {
@@ -126,7 +147,8 @@ static void linear(const struct linear *l) {
   }
   struct tile t = tile_of(l);
   const struct cut cut = cut_rows(l->rows);
-  for (ptrdiff_t output = 0; output < l->outputs; output += MOST_PANELS * PANEL) {
+  const ptrdiff_t first = l->rows == 1 ? wide_outputs(&t, l) : 0;
+  for (ptrdiff_t output = first; output < l->outputs; output += MOST_PANELS * PANEL) {
     t.x = l->x;
     all_tiles(&t, l, &cut, rows_are_apart, 0, output);
   }

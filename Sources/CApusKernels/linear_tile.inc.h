@@ -15,6 +15,9 @@
 #define PANEL_VECTORS (PANEL / WIDTH)
 #define MOST_VECTORS (MOST_PANELS * PANEL_VECTORS)
 #define MOST_PARTS 4
+/// Panels that one row of x takes at a time where they are to be had: a walk over one alone is over before it
+/// is at full speed.
+#define WIDE_PANELS 4
 /// Weights that are fetched ahead: with few rows they come from memory, with more from the
 /// second-level cache.
 #define AHEAD 512
@@ -83,7 +86,7 @@ INLINE void compute_tile(
   const int rows, const int panels, const int parts, const enum weight_format format,
   const enum row_layout layout, const struct tile *t) {
   const int vectors = panels * PANEL_VECTORS;
-  vf sums[MOST_PARTS][MOST_ROWS][MOST_VECTORS];
+  vf sums[MOST_PARTS][MOST_ROWS][WIDE_PANELS * PANEL_VECTORS];
   const float *x = t->x;
   const void *w = t->packed;
   const ptrdiff_t x_stride = layout == rows_are_packed ? 1 : t->x_stride;
@@ -109,7 +112,7 @@ INLINE void compute_tile(
 #pragma clang loop unroll(full)
       for (int panel = 0; panel < panels; panel++) __builtin_prefetch(ahead + panel * ahead_next);
       ahead += ahead_step;
-      vf weights[MOST_VECTORS];
+      vf weights[WIDE_PANELS * PANEL_VECTORS];
 #pragma clang loop unroll(full)
       for (int v = 0; v < vectors; v++)
         weights[v] = weights_at(
@@ -204,6 +207,18 @@ static tile_function *const tiles[row_layouts][weight_formats][MOST_PANELS][MOST
   {NAMES(float32, apart), NAMES(float16, apart), NAMES(bfloat16, apart)},
   {NAMES(float32, packed), NAMES(float16, packed), NAMES(bfloat16, packed)},
 };
+
+// With 16 registers and vectors of half a panel, sums of four panels leave room for the rest.
+#if WIDTH == 8
+#define WIDE_TILE(format) \
+  static void wide_tile_##format(const struct tile *t) { \
+    compute_tile(1, WIDE_PANELS, 1, weights_of_##format, rows_are_apart, t); \
+  }
+WIDE_TILE(float32) WIDE_TILE(float16) WIDE_TILE(bfloat16)
+
+static tile_function *const wide_tiles[weight_formats] = {
+  wide_tile_float32, wide_tile_float16, wide_tile_bfloat16};
+#endif
 
 /// A tile of which only `columns` outputs exist: it is computed beside y.
 static void ragged_tile(
