@@ -20,20 +20,24 @@ PATIENCE = 120
 SLEEPING = ("--spin-us", "0")
 
 
-def make_model(folder, widths, seed):
-  """A network of random weights as the folder of a version, with a safetensors file."""
+def make_model(folder, widths, seed, half=False):
+  """A network of random weights as the folder of a version, with a safetensors file; of 16 bits (bfloat16) or 32."""
+  size = 2 if half else 4
   os.makedirs(folder)
   header, offset = {}, 0
   for index, (inputs, outputs) in enumerate(zip(widths, widths[1:])):
     for name, shape in ((f"{index}.weight", [outputs, inputs]), (f"{index}.bias", [outputs])):
-      length = 4 * shape[0] * (shape[1] if len(shape) == 2 else 1)
-      header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [offset, offset + length]}
+      length = size * shape[0] * (shape[1] if len(shape) == 2 else 1)
+      header[name] = {"dtype": "BF16" if half else "F32", "shape": shape, "data_offsets": [offset, offset + length]}
       offset += length
   text = json.dumps(header).encode()
   text += b" " * (-len(text) % 8)
   generator = random.Random(seed)
   # Of a large model the same numbers again and again: how long they take does not hang on their values.
-  block = array.array("f", (generator.gauss(0, 0.05) for _ in range(min(offset // 4, 1 << 18)))).tobytes()
+  block = array.array("f", (generator.gauss(0, 0.05) for _ in range(min(offset // size, 1 << 18)))).tobytes()
+  if half:
+    # The upper half of a float is a bfloat16.
+    block = b"".join(block[at + 2:at + 4] for at in range(0, len(block), 4))
   with open(os.path.join(folder, "model.safetensors"), "wb") as file:
     file.write(struct.pack("<Q", len(text)) + text)
     while offset > 0:

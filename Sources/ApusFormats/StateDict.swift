@@ -120,7 +120,7 @@ package struct WeightTensor {
   /// - Throws: `FormatError.tensor` for complex and 8-bit floating-point elements, and for sizes that no
   ///   tensor of a graph has.
   func tensor(keptBy owner: (any AnyObject & Sendable)?, keepsHalf: Bool) throws(FormatError) -> Tensor {
-    let isKept = elementType == .float32 || keepsHalf && [.float16, .bfloat16].contains(elementType)
+    let isKept = elementType == .float32 || keepsHalf && elementType.isHalf
     do throws(GraphError) {
       let type = try TensorType(isKept ? elementType : .float32, shape)
       if isKept, let owner, let bytes = contiguousBytes { return Tensor(type, in: bytes, keeping: owner) }

@@ -84,16 +84,15 @@ INLINE void add_tiles(
     t->bias = b->bias ? b->bias + output : 0;
     t->y = b->y + start;
     t->addend = b->addend ? b->addend + start : 0;
-    if (is_whole || is_narrow) {
-      if (is_narrow) {
-        narrow_tiles[columns - 1](rows, t);
-      } else {
-        panel_tiles[rows - 1][columns / WIDTH - 1](t);
-      }
-      if (t->is_last) activate_rows(c, rows, columns, t->y, t->y_step);
+    if (is_narrow) {
+      narrow_tiles[columns - 1](rows, t);
+    } else if (is_whole) {
+      panel_tiles[rows - 1][columns / WIDTH - 1](t);
     } else {
       ragged_panel_tile(c, t, rows, columns, place, image_step);
+      continue;
     }
+    if (t->is_last) activate_rows(c, rows, columns, t->y, t->y_step);
   }
 }
 

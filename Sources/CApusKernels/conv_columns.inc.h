@@ -10,8 +10,8 @@
 // So at all places side by side, an element of the window meets numbers side by side, whatever the stride:
 // those of its input are at `offsets[input]` and what follows.
 //
-// A panel holds 16 places, one cache line for each input, as those of `linear_tile.inc.h`: "im2col" (Chellapilla
-// et al. 2006) in pieces that stay in cache.
+// A panel holds 16 places, one cache line for each input, as those of `linear_tile.inc.h`: "im2col"
+// (Chellapilla et al. 2006) in pieces that stay in cache.
 
 INLINE void copy_floats(ptrdiff_t count, const float *from, float *to) {
   ptrdiff_t i = 0;

@@ -28,7 +28,9 @@ INLINE struct cut cut_rows(ptrdiff_t rows) {
   return (struct cut){tiles, rows / tiles, rows % tiles};
 }
 
-INLINE int height_of(const struct cut *cut, ptrdiff_t tile) { return (int)(cut->height + (tile < cut->higher)); }
+INLINE int height_of(const struct cut *cut, ptrdiff_t tile) {
+  return (int)(cut->height + (tile < cut->higher));
+}
 
 /// All tiles of one or two panels, by the inputs from `first_input` on.
 INLINE void all_tiles(

@@ -179,7 +179,8 @@ INLINE void compute_tile(
 #define NAME(rows, panels, format, layout) tile_##rows##_##panels##_##format##_##layout,
 
 #define HEIGHTS_TO_3(F, ...) F(1, __VA_ARGS__) F(2, __VA_ARGS__) F(3, __VA_ARGS__)
-#define HEIGHTS_TO_6(F, ...) HEIGHTS_TO_3(F, __VA_ARGS__) F(4, __VA_ARGS__) F(5, __VA_ARGS__) F(6, __VA_ARGS__)
+#define HEIGHTS_TO_6(F, ...) \
+  HEIGHTS_TO_3(F, __VA_ARGS__) F(4, __VA_ARGS__) F(5, __VA_ARGS__) F(6, __VA_ARGS__)
 #define HEIGHTS_TO_12(F, ...) \
   HEIGHTS_TO_6(F, __VA_ARGS__) F(7, __VA_ARGS__) F(8, __VA_ARGS__) F(9, __VA_ARGS__) \
   F(10, __VA_ARGS__) F(11, __VA_ARGS__) F(12, __VA_ARGS__)

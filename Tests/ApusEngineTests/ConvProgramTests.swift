@@ -32,17 +32,24 @@ import Testing
     return quick.descriptions.map { $0.split(separator: ": ", maxSplits: 1)[1].description }
   }
 
-  @Test func residualsAreAddedByTheConvolution() throws {
-    var builder = GraphBuilder()
-    builder.input("x", [nil, 20, 6, 7])
-    for name in ["v", "w"] { try builder.constant(name, numbers(20 * 20 * 9), [20, 20, 3, 3]) }
-    try builder.constant("b", numbers(20, 3), [20])
+  /// r2 = Relu(x + two convolutions of x), as a residual network has it.
+  private func addResidual(_ builder: inout GraphBuilder, channels: Int) throws {
+    for name in ["v", "w"] {
+      try builder.constant(name, numbers(channels * channels * 9), [channels, channels, 3, 3])
+    }
+    try builder.constant("b", numbers(channels, 3), [channels])
     let pads = ["pads": Attributes.Attribute.ints([1, 1, 1, 1])]
     try builder.node("Conv", ["x", "v", "b"], ["c1"], pads)
     try builder.node("Relu", ["c1"], ["r1"])
     try builder.node("Conv", ["r1", "w"], ["c2"], pads)
     try builder.node("Add", ["x", "c2"], ["s"])
     try builder.node("Relu", ["s"], ["r2"])
+  }
+
+  @Test func residualsAreAddedByTheConvolution() throws {
+    var builder = GraphBuilder()
+    builder.input("x", [nil, 20, 6, 7])
+    try addResidual(&builder, channels: 20)
     try builder.node("GlobalAveragePool", ["r2"], ["p"])
     try builder.node("Flatten", ["p"], ["y"])
     let conv = "Conv 20 -> 20, 3 x 3, packed"
@@ -54,15 +61,8 @@ import Testing
   @Test func largeImagesGoByWinograd() throws {
     var builder = GraphBuilder()
     builder.input("x", [nil, 32, 15, 16])
-    for name in ["v", "w"] { try builder.constant(name, numbers(32 * 32 * 9), [32, 32, 3, 3]) }
+    try addResidual(&builder, channels: 32)
     try builder.constant("u", numbers(40 * 32 * 9, 4), [40, 32, 3, 3])
-    try builder.constant("b", numbers(32, 3), [32])
-    let pads = ["pads": Attributes.Attribute.ints([1, 1, 1, 1])]
-    try builder.node("Conv", ["x", "v", "b"], ["c1"], pads)
-    try builder.node("Relu", ["c1"], ["r1"])
-    try builder.node("Conv", ["r1", "w"], ["c2"], pads)
-    try builder.node("Add", ["x", "c2"], ["s"])
-    try builder.node("Relu", ["s"], ["r2"])
     try builder.node("Conv", ["r2", "u"], ["c3"], ["pads": .ints([0, 1, 1, 1])])
     try builder.node("Conv", ["c3", "t"], ["c4"], ["pads": .ints([1, 1, 1, 1]), "strides": .ints([2, 2])])
     try builder.constant("t", numbers(32 * 40 * 9, 5), [32, 40, 3, 3])

@@ -17,12 +17,26 @@ import Testing
     var pipelined = try ClientConnection(Address(server.address))
     let call = ClassifyCall(model)
     let input = [Float](repeating: 0.5, count: floats)
-    try single.classify(input, call, calls: 300, inFlight: 1)
-    try pipelined.classify(input, call, calls: 3000, inFlight: 128)
+    try expectNothingTaken(interposer, alone: 5000, inFlight: 10_000) { calls, inFlight in
+      if inFlight == 1 {
+        try single.classify(input, call, calls: calls, inFlight: 1)
+      } else {
+        try pipelined.classify(input, call, calls: calls, inFlight: inFlight)
+      }
+    }
+  }
+
+  /// Makes calls until all memory is there, and then so many more, one after another and 128 in flight.
+  private func expectNothingTaken(
+    _ interposer: Interposer, alone: Int, inFlight: Int,
+    _ classify: (_ calls: Int, _ inFlight: Int) throws -> Void
+  ) throws {
+    try classify(300, 1)
+    try classify(3000, 128)
     let before = interposer.taken
     try #require(before["malloc", default: 0] > 0, "nothing is counted")
-    try single.classify(input, call, calls: 5000, inFlight: 1)
-    try pipelined.classify(input, call, calls: 10_000, inFlight: 128)
+    try classify(alone, 1)
+    try classify(inFlight, 128)
     #expect(growth(interposer.taken, since: before) == [:])
   }
 
@@ -43,13 +57,9 @@ import Testing
     var connection = try ClientConnection(Address(server.address))
     let call = ClassifyCall(model, shape: [3, 6])
     let input = [Float](repeating: 0.5, count: 3 * 6)
-    try connection.classify(input, call, calls: 300, inFlight: 1)
-    try connection.classify(input, call, calls: 3000, inFlight: 128)
-    let before = interposer.taken
-    try #require(before["malloc", default: 0] > 0, "nothing is counted")
-    try connection.classify(input, call, calls: 3000, inFlight: 1)
-    try connection.classify(input, call, calls: 6000, inFlight: 128)
-    #expect(growth(interposer.taken, since: before) == [:])
+    try expectNothingTaken(interposer, alone: 3000, inFlight: 6000) {
+      try connection.classify(input, call, calls: $0, inFlight: $1)
+    }
   }
 
   /// Texts are checked, hashed and computed in memory that was there before: one in a call and several, with

@@ -136,15 +136,24 @@ extension KernelTests {
     @Test(arguments: TestedLevel.available)
     func weightsPackedAtAnotherLevelCompute(level: TestedLevel) {
       var random = Random(seed: 28)
-      let axis = apus_axis(9, 3, stride: 2, before: 1, after: 1)
-      let each = ConvCase(
-        apus_conv_shape(groups: 2, channels: 50, outputs: 20, height: axis, width: axis), images: 1, &random)
-      for other in TestedLevel.available {
-        var packed: GuardedRows?
-        other.run { packed = each.packed() }
-        level.run {
-          let y = packed.flatMap { each.computed(from: $0) }
-          #expect(each.errors(of: y.map { [$0] } ?? []).first ?? .infinity < 10)
+      let axis = apus_axis(9, 3, before: 1, after: 1)
+      let halved = apus_axis(9, 3, stride: 2, before: 1, after: 1)
+      let cases = [
+        ConvCase(
+          apus_conv_shape(groups: 2, channels: 50, outputs: 20, height: halved, width: halved), images: 1,
+          &random),
+        ConvCase(
+          apus_conv_shape(groups: 1, channels: 20, outputs: 17, height: axis, width: axis), images: 1,
+          kind: .winograd, &random),
+      ]
+      for each in cases {
+        for other in TestedLevel.available {
+          var packed: GuardedRows?
+          other.run { packed = each.packed() }
+          level.run {
+            let y = packed.flatMap { each.computed(from: $0) }
+            #expect(each.errors(of: y.map { [$0] } ?? []).first ?? .infinity < 10)
+          }
         }
       }
     }

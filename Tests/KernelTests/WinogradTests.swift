@@ -104,21 +104,6 @@ extension KernelTests {
     }
 
     @Test(arguments: TestedLevel.available)
-    func weightsPackedAtAnotherLevelCompute(level: TestedLevel) {
-      var random = Random(seed: 45)
-      let axis = apus_axis(9, 3, before: 1, after: 1)
-      let each = ConvCase(Self.shape(20, 17, axis, axis), images: 1, kind: .winograd, &random)
-      for other in TestedLevel.available {
-        var packed: GuardedRows?
-        other.run { packed = each.packed() }
-        level.run {
-          let y = packed.flatMap { each.computed(from: $0) }
-          #expect(each.errors(of: y.map { [$0] } ?? []).first ?? .infinity < 10)
-        }
-      }
-    }
-
-    @Test(arguments: TestedLevel.available)
     func aNaNReachesTheSquaresItIsPartOfAndNoOthers(level: TestedLevel) {
       var random = Random(seed: 46)
       let axis = apus_axis(20, 3, before: 1, after: 1)

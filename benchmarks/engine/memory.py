@@ -6,16 +6,18 @@ The layers are 2560 wide and of seeded random weights; those of 16 bits are floa
 """
 
 import argparse
-import json
 import pathlib
 import shutil
-import struct
 import subprocess
 import sys
 import tempfile
 import time
 
-from run import ROOT, WORK, python
+from run import HERE, ROOT, WORK, python
+
+sys.path.append(str(HERE.parent))
+from machine import ServerProcess, resident_bytes, status_number  # noqa: E402
+from platform_peers import make_model  # noqa: E402
 
 WIDTH, LAYERS, CLASSES = 2560, 4, 10
 # Format, most while loading, and most afterwards; of those of 16 bits what is packed is as large as the file.
@@ -30,64 +32,26 @@ b.save(b.linear(x, {width}, {classes}), {classes}, sys.argv[1])
 """
 
 
-def write_onnx(path):
-  code = ONNX.format(width=WIDTH, layers=LAYERS, classes=CLASSES)
-  subprocess.run([python(), "-c", code, path], check=True, cwd=pathlib.Path(__file__).parent)
+def write(name, folder):
+  """A version's folder with a model of this format."""
+  widths = [WIDTH] * (LAYERS + 1) + [CLASSES]
+  if name == "onnx":
+    folder.mkdir(parents=True)
+    code = ONNX.format(width=WIDTH, layers=LAYERS, classes=CLASSES)
+    subprocess.run([python(), "-c", code, folder / "model.onnx"], check=True, cwd=HERE)
+  else:
+    make_model(folder, widths, seed=1, half=name.startswith("bf16"))
 
 
-def write_safetensors(path, half):
-  """Weights of a multiplicative generator, as no array library need be there."""
-  import random
-  noise = random.Random(1)
-  header, sizes, place = {}, [], 0
-  for layer in range(LAYERS + 1):
-    outputs = WIDTH if layer < LAYERS else CLASSES
-    for name, shape in (("weight", [outputs, WIDTH]), ("bias", [outputs])):
-      count = outputs * (WIDTH if name == "weight" else 1)
-      size = count * (2 if half else 4)
-      header[f"{layer}.{name}"] = {
-        "dtype": "BF16" if half else "F32", "shape": shape, "data_offsets": [place, place + size]}
-      sizes.append(size)
-      place += size
-  text = json.dumps(header).encode()
-  text += b" " * (-len(text) % 64 + 56)
-  # A million numbers around zero, again and again.
-  floats = [noise.uniform(-0.03, 0.03) for _ in range(1 << 20)]
-  piece = struct.pack(f"<{len(floats)}f", *floats)
-  if half:
-    piece = b"".join(piece[at + 2:at + 4] for at in range(0, len(piece), 4))
-  with open(path, "wb") as file:
-    file.write(struct.pack("<Q", len(text)) + text)
-    for size in sizes:
-      while size > 0:
-        size -= file.write(piece[:size])
-
-
-def resident(process, field):
-  for line in pathlib.Path(f"/proc/{process.pid}/status").read_text().splitlines():
-    if line.startswith(field):
-      return int(line.split()[1]) << 10
-  sys.exit("the server has ended")
-
-
-def serve(folder):
-  """The most memory of a server of this folder, and what it takes once it is ready."""
-  apus = ROOT / ".build" / "release" / "apus"
-  socket = folder.parent / "s"
-  process = subprocess.Popen(
-    [apus, "serve", "--models", folder, "--listen", f"unix:{socket}"], stdout=subprocess.DEVNULL,
-    stderr=subprocess.DEVNULL)
-  try:
-    deadline = time.monotonic() + 60
-    while subprocess.run([apus, "health", "--to", f"unix:{socket}"], capture_output=True).returncode != 0:
-      if time.monotonic() > deadline or process.poll() is not None:
-        sys.exit("the server does not become ready")
-      time.sleep(0.1)
+def serve(models):
+  """The most memory of a server of these models, and what it takes once it is ready."""
+  socket_path = str(models.parent / "s")
+  command = [str(ROOT / ".build" / "release" / "apus"), "serve", "--models", str(models),
+             "--listen", f"unix:{socket_path}"]
+  # It listens when all models are loaded.
+  with ServerProcess(command, socket_path) as server:
     time.sleep(1)
-    return resident(process, "VmHWM"), resident(process, "VmRSS")
-  finally:
-    process.terminate()
-    process.wait()
+    return status_number(f"/proc/{server.pid}/status", "VmHWM") * 1024, resident_bytes(server.pid)
 
 
 def main():
@@ -105,11 +69,8 @@ def main():
     print(f"{'format':<18}{'file MB':>8}  {'loading':>8} {'bound':>6}  {'loaded':>7} {'bound':>6}")
     for name, (most_bound, bound) in BOUNDS.items():
       folder = models / "wide" / "1"
-      folder.mkdir(parents=True)
-      path = folder / f"model.{name.split('.')[-1]}"
-      write_onnx(path) if name == "onnx" else write_safetensors(path, name.startswith("bf16"))
-      (folder / "model.yaml").write_text("output: softmax\n" if name == "onnx" else "")
-      size = path.stat().st_size
+      write(name, folder)
+      size = max(file.stat().st_size for file in folder.iterdir())
       most, rest = serve(models)
       most, rest = (most - base_most) / size, (rest - base) / size
       print(f"{name:<18}{size / 1e6:>8.1f}  {most:>8.2f} {most_bound:>6}  {rest:>7.2f} {bound:>6}")

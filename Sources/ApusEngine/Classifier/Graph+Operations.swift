@@ -23,7 +23,7 @@ extension Graph {
     case is MatMul, is Linear, is MatMulInteger, is QLinearMatMul: return 2 * count * shape(0).last.or1
     case is Conv, is ActivatedConv, is ConvInteger: return 2 * count * shape(1).dropFirst().reduce(1, *)
     case is LinearClassifier, is LinearRegressor, is SVMClassifier, is SVMRegressor:
-      return 2 * (shape(0).first ?? 1) * node.operation.parameterCount
+      return 2 * shape(0).first.or1 * node.operation.parameterCount
     case is QLinearConv: return 2 * count * shape(3).dropFirst().reduce(1, *)
     default: return count
     }

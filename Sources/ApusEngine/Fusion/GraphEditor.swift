@@ -32,13 +32,7 @@ struct GraphEditor {
     producers = graph.values.map { _ in nil }
     readers = graph.values.map { _ in 0 }
     users = graph.values.map { _ in [] }
-    for (index, node) in graph.nodes.enumerated() {
-      for case let value? in node.outputs { producers[value] = index }
-      for case let value? in node.inputs {
-        readers[value] += 1
-        users[value].append(index)
-      }
-    }
+    for node in graph.nodes.indices { connect(node) }
     for value in graph.outputs { readers[value] += 1 }
   }
 

@@ -29,7 +29,7 @@ package enum ElementType: String, Sendable, CaseIterable {
   }
 
   /// Whether it is floating point of 16 bits.
-  var isHalf: Bool { self == .float16 || self == .bfloat16 }
+  package var isHalf: Bool { self == .float16 || self == .bfloat16 }
 
   /// Whether a graph computes with it: no complex numbers, and none of 8-bit floating point.
   package var isComputed: Bool {

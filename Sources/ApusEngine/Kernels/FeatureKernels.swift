@@ -2,8 +2,8 @@ import CApusKernels
 import Glibc
 
 /// Scaler, with the same bits as the plain form.
-struct ScalerKernel: StepKernel {
-  private let features: FeatureRows
+struct ScalerKernel: FeatureKernel {
+  let features: FeatureRows
   private let offsets: [Float]
   private let scales: [Float]
   let description = "Scaler"
@@ -23,18 +23,16 @@ struct ScalerKernel: StepKernel {
   func run(rows: Int, _ run: borrowing StepRun) {
     guard let input = run.address(0) else { return }
     let (rows, columns, stride) = (features.resolved(rows: rows), features.columns, features.stride(run))
-    let outputStride = takesStrides ? run.outputStride(width: columns) : columns
+    let outputStride = features.outputStride(run, width: columns)
     apus_scale_features(
       features.feature, rows, columns, input, stride, offsets, scales, offsets.count == 1, run.output,
       outputStride)
   }
-
-  var takesStrides: Bool { features.mayLieApart }
 }
 
 /// Normalizer.
-struct NormalizerKernel: StepKernel {
-  private let features: FeatureRows
+struct NormalizerKernel: FeatureKernel {
+  let features: FeatureRows
   private let norm: apus_norm
   let description = "Normalizer"
 
@@ -52,12 +50,10 @@ struct NormalizerKernel: StepKernel {
   func run(rows: Int, _ run: borrowing StepRun) {
     guard let input = run.address(0) else { return }
     let (rows, columns, stride) = (features.resolved(rows: rows), features.columns, features.stride(run))
-    let outputStride = takesStrides ? run.outputStride(width: columns) : columns
+    let outputStride = features.outputStride(run, width: columns)
     apus_normalize_features(
       norm, features.feature, rows, columns, input, stride, run.output, outputStride)
   }
-
-  var takesStrides: Bool { features.mayLieApart }
 }
 
 /// Imputer.

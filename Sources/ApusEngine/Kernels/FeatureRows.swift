@@ -32,6 +32,11 @@ struct FeatureRows: Sendable {
     mayLieApart ? run.inputStride(width: columns) : columns
   }
 
+  /// Elements from one row of the first output to the next, where these are `width` wide.
+  func outputStride(_ run: borrowing StepRun, width: Int) -> Int {
+    mayLieApart ? run.outputStride(width: width) : width
+  }
+
   /// Bytes that `floats` needs.
   func floatBytes(rows: Int) -> Int {
     feature == apus_feature_float32 ? 0 : resolved(rows: rows) * columns * MemoryLayout<Float>.stride
@@ -72,6 +77,15 @@ struct FeatureRows: Sendable {
       }
     }
   }
+}
+
+/// A kernel that reads rows of features where they lie.
+protocol FeatureKernel: StepKernel {
+  var features: FeatureRows { get }
+}
+
+extension FeatureKernel {
+  var takesStrides: Bool { features.mayLieApart }
 }
 
 /// Vectors of as many numbers as rows have features, laid out to be compared with many rows.

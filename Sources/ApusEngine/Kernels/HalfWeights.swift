@@ -49,12 +49,7 @@ extension TensorView {
   func widened() -> Tensor? {
     guard type.element.isHalf, let wide = try? TensorType(.float32, type.shape) else { return nil }
     let result = Tensor(wide)
-    let source = start.assumingMemoryBound(to: UInt16.self)
-    let target = result.start.assumingMemoryBound(to: Float.self)
-    for index in 0..<type.count {
-      target[index] =
-        type.element == .float16 ? Float(float16: source[index]) : Float(bfloat16: source[index])
-    }
+    Casting(target: .float32).map(self, to: result.mutableView)
     return result
   }
 }

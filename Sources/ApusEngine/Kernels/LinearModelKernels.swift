@@ -1,9 +1,9 @@
 import CApusKernels
 
 /// LinearClassifier: the scores of all rows by one product.
-struct LinearClassifierKernel: StepKernel {
+struct LinearClassifierKernel: FeatureKernel {
   private let classifier: LinearClassifier
-  private let features: FeatureRows
+  let features: FeatureRows
   private let vectors: FeatureVectors
 
   init?(_ classifier: LinearClassifier, _ types: KernelTypes) {
@@ -35,15 +35,14 @@ struct LinearClassifierKernel: StepKernel {
     }
   }
 
-  var takesStrides: Bool { features.mayLieApart }
   var ownBytes: Int { vectors.byteCount }
   var description: String { "\(classifier.name) \(features.columns) -> \(vectors.count)" }
 }
 
 /// LinearRegressor: all rows by one product.
-struct LinearRegressorKernel: StepKernel {
+struct LinearRegressorKernel: FeatureKernel {
   private let regressor: LinearRegressor
-  private let features: FeatureRows
+  let features: FeatureRows
   private let vectors: FeatureVectors
 
   init?(_ regressor: LinearRegressor, _ types: KernelTypes) {
@@ -58,14 +57,13 @@ struct LinearRegressorKernel: StepKernel {
   func run(rows: Int, _ run: borrowing StepRun) {
     guard let x = features.floats(rows: rows, run, in: run.scratch) else { return }
     let rows = features.resolved(rows: rows)
-    let stride = features.mayLieApart ? run.outputStride(width: vectors.count) : vectors.count
+    let stride = features.outputStride(run, width: vectors.count)
     vectors.products(rows, x, regressor.functions.intercepts, to: run.output, stride: stride)
     for row in 0..<rows where regressor.transform != .none {
       regressor.transform.applyQuickly(1, vectors.count, run.output + row * stride)
     }
   }
 
-  var takesStrides: Bool { features.mayLieApart }
   var ownBytes: Int { vectors.byteCount }
   var description: String { "\(regressor.name) \(features.columns) -> \(vectors.count)" }
 }

@@ -3,7 +3,7 @@ import Glibc
 
 /// SVMClassifier: kernels of some rows and all support vectors at a time; of linear kernels what each pair of
 /// classes makes of them is one vector.
-struct SVMClassifierKernel: StepKernel {
+struct SVMClassifierKernel: FeatureKernel {
   private enum Form {
     /// The vectors are the support vectors.
     case kernels
@@ -14,7 +14,7 @@ struct SVMClassifierKernel: StepKernel {
   }
 
   private let classifier: SVMClassifier
-  private let features: FeatureRows
+  let features: FeatureRows
   private let form: Form
   private let vectors: FeatureVectors
   /// What is added to products.
@@ -89,15 +89,14 @@ struct SVMClassifierKernel: StepKernel {
     return classifier.decide(workspace, scores)
   }
 
-  var takesStrides: Bool { features.mayLieApart }
   var ownBytes: Int { vectors.byteCount }
   var description: String { "\(classifier.name) \(features.columns) x \(vectors.count)" }
 }
 
 /// SVMRegressor: kernels of some rows and all support vectors at a time; linear kernels are one vector.
-struct SVMRegressorKernel: StepKernel {
+struct SVMRegressorKernel: FeatureKernel {
   private let regressor: SVMRegressor
-  private let features: FeatureRows
+  let features: FeatureRows
   private let vectors: FeatureVectors
   private let isLinear: Bool
   private let offset: [Float]
@@ -126,7 +125,7 @@ struct SVMRegressorKernel: StepKernel {
   func run(rows: Int, _ run: borrowing StepRun) {
     guard let x = features.floats(rows: rows, run, in: run.scratch) else { return }
     let values = (run.scratch + valuesOffset(rows: rows)).assumingMemoryBound(to: Float.self)
-    let outputStride = takesStrides ? run.outputStride(width: 1) : 1
+    let outputStride = features.outputStride(run, width: 1)
     let rows = features.resolved(rows: rows)
     var first = 0
     while first < rows {
@@ -149,7 +148,6 @@ struct SVMRegressorKernel: StepKernel {
     Float(apus_dot(vectors.count, regressor.coefficients, kernels)) + regressor.rho
   }
 
-  var takesStrides: Bool { features.mayLieApart }
   var ownBytes: Int { vectors.byteCount }
   var description: String { "\(regressor.name) \(features.columns) x \(vectors.count)" }
 }

@@ -74,17 +74,15 @@ package struct MeasuredCosts: Equatable, Sendable {
     set { if layers[shape] != nil || layers.count < Self.mostLayers { layers[shape] = newValue } }
   }
 
-  /// - Parameters:
-  ///   - key: the program's, of `ProgramTiming`.
-  ///   - most: rows of its block at most.
-  subscript(program key: UInt64, upTo most: Int) -> ProgramTiming? {
-    get { programs[key].flatMap { $0.blockRows <= most ? $0 : nil } }
+  /// - Parameter key: of `ProgramTiming`.
+  subscript(program key: UInt64) -> ProgramTiming? {
+    get { programs[key] }
     set { if programs[key] != nil || programs.count < Self.mostLayers { programs[key] = newValue } }
   }
 
   package mutating func merge(_ other: MeasuredCosts) {
     for (shape, costs) in other.layers { self[shape] = costs }
-    for (key, timing) in other.programs { self[program: key, upTo: timing.blockRows] = timing }
+    for (key, timing) in other.programs { self[program: key] = timing }
   }
 }
 
@@ -143,7 +141,7 @@ extension MeasuredCosts {
       let single = Double(fields[3]), let inBlock = Double(fields[4]), (0...1e15).contains(single),
       (0...1e15).contains(inBlock)
     else { return }
-    self[program: key, upTo: rows] = ProgramTiming(
+    self[program: key] = ProgramTiming(
       blockRows: rows, perRow: RowCost(single: single, inBlock: inBlock))
   }
 }

@@ -38,6 +38,18 @@ package final class KernelPlanner {
   }
 }
 
+extension KernelPlanner {
+  /// What a program takes, as it was measured before or is now.
+  func timing(of program: Program, head: OutputActivation) -> ProgramTiming {
+    let key = ProgramTiming.key(of: program)
+    // What a file says is believed no further than the program goes.
+    if let known = costs[program: key], known.blockRows <= program.blockRows { return known }
+    let timing = ProgramTiming(program, head: head)
+    costs[program: key] = timing
+    return timing
+  }
+}
+
 /// Times the kernels of one layer, with a bias and a function of each sum, as most layers have.
 private struct LayerTimer: ~Copyable {
   /// Most floats of input and output in a measurement.

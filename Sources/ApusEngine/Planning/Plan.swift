@@ -57,11 +57,8 @@ package final class Plan: Sendable {
     workspaceBytes = program.arenaBytes
     choices = program.descriptions
     weightsBytes = program.constantBytes
-    let key = ProgramTiming.key(of: program)
-    let timing = planner.costs[program: key, upTo: program.blockRows] ?? ProgramTiming(program, head: head)
-    var costs = planner.costs
-    costs[program: key, upTo: program.blockRows] = timing
-    self.costs = costs
+    let timing = planner.timing(of: program, head: head)
+    costs = planner.costs
     blockRows = couplesRows ? program.blockRows : timing.blockRows
     nanosecondsPerRow = timing.perRow
   }
