@@ -63,11 +63,11 @@ struct LinearKernel: StepKernel {
       if bucket + 1 < Bucket.count && kernels[bucket + 1] == kernels[bucket] { continue }
       let from = first == 0 ? 1 : Bucket.rows(index: first - 1) + 1
       let to = Bucket.rows(index: bucket)
-      runs.append("\(from == to ? "row \(to)" : "rows \(from)-\(to)") \(kernels[bucket])")
+      runs.append("\(from == to ? "row \(to)" : "rows \(from)-\(to)") \(kernels[bucket].name)")
       first = bucket + 1
     }
     let function = activation == .none ? "" : " \(activation.name)"
-    let only = weights.areHalf ? "packed half" : "\(kernels[0])"
+    let only = weights.areHalf ? "packed half" : kernels[0].name
     let choice = runs.count == 1 ? only : runs.joined(separator: ", ")
     return "Linear \(weights.inputs) -> \(weights.outputs)\(function), \(choice)"
   }

@@ -28,6 +28,16 @@ package enum Kernel: UInt8, Sendable, CaseIterable {
     }
   }
 
+  var name: String {
+    switch self {
+    case .packed: "packed"
+    case .sgemv: "sgemv"
+    case .sgemvTransposed: "sgemvTransposed"
+    case .sgemmTransposed: "sgemmTransposed"
+    case .sgemm: "sgemm"
+    }
+  }
+
   var isPerRow: Bool { self == .sgemv || self == .sgemvTransposed }
 }
 

@@ -57,7 +57,12 @@ private struct LayerTimer: ~Copyable {
   /// Most weights of which a second layout is made to be timed.
   private static let mostTransposed = 4 << 20
   /// A call below so many nanoseconds is timed without a thought.
-  private static let cheap = 5_000.0
+  private static let cheap = 1_000.0
+  /// How many times as long as the quickest a kernel takes that is left out.
+  private static let farBehind = 1.3
+  /// Nanoseconds of a run, in as many calls as it takes, for a clock to tell two kernels apart.
+  private static let shortestRun = 2_000.0
+  private static let mostRounds = 3
 
   private let weights: LinearWeights
   private let deadline: Instant
@@ -86,27 +91,26 @@ private struct LayerTimer: ~Copyable {
 
   func costs(of candidates: [Kernel]) -> KernelCosts {
     var costs = KernelCosts()
-    for kernel in candidates {
-      let isTimed = weights.isThere(kernel.layout)
-      for bucket in 0..<Bucket.count {
-        let rows = Bucket.rows(index: bucket)
-        var expected = prior(kernel, rows: rows)
-        if bucket > 0 { expected *= costs[kernel, bucket - 1] / prior(kernel, rows: rows / 2) }
+    for bucket in 0..<Bucket.count {
+      for kernel in candidates { costs[kernel, bucket] = expectation(kernel, bucket, after: costs) }
+      let best = candidates.map { costs[$0, bucket] }.min() ?? .infinity
+      let timed = candidates.filter { kernel in
+        guard weights.isThere(kernel.layout), Bucket.rows(index: bucket) <= mostRows else { return false }
+        let cost = costs[kernel, bucket]
         // A kernel that goes row by row needs no second measurement, one that is far behind none at all.
-        let best = candidates.map { costs[$0, bucket] }.min() ?? .infinity
-        let isKnown = bucket > 0 && (kernel.isPerRow || expected > max(Self.cheap, 1.5 * best))
-        if isKnown || !isTimed || rows > mostRows || !fits(expected) {
-          costs[kernel, bucket] = expected
-        } else {
-          costs[kernel, bucket] = nanoseconds {
-            weights.multiply(
-              kernel, rows: rows, input: input.floats, inputStride: weights.inputs, bias: bias.floats,
-              activation: .relu, output: output.floats, outputStride: weights.outputs)
-          }
-        }
+        let isOpen = bucket == 0 || !kernel.isPerRow && cost <= max(Self.cheap, Self.farBehind * best)
+        return isOpen && fits(cost)
       }
+      time(timed, bucket, into: &costs)
     }
     return costs
+  }
+
+  /// What a kernel takes by what it took for half the rows.
+  private func expectation(_ kernel: Kernel, _ bucket: Int, after costs: KernelCosts) -> Double {
+    let rows = Bucket.rows(index: bucket)
+    guard bucket > 0 else { return prior(kernel, rows: rows) }
+    return costs[kernel, bucket - 1] * prior(kernel, rows: rows) / prior(kernel, rows: rows / 2)
   }
 
   /// A guess in nanoseconds, for what is not timed: the shape of what a 1024 × 1024 layer took by OpenBLAS
@@ -125,15 +129,27 @@ private struct LayerTimer: ~Copyable {
   /// Whether two calls of so many nanoseconds end before the deadline.
   private func fits(_ nanoseconds: Double) -> Bool { 2 * nanoseconds <= Double(deadline.since(.now)) }
 
-  /// The quickest of a few runs: others on the machine only ever slow a run down.
-  private func nanoseconds(_ body: () -> Void) -> Double {
-    let shortestRun = 2_000.0
-    let first = Stopwatch.time(1, body)
-    let calls = max(1, min(64, Int(shortestRun / max(first, 1))))
-    let runs = first < Self.cheap ? 5 : first < 10 * Self.cheap ? 3 : first < 200 * Self.cheap ? 2 : 0
-    var best = calls == 1 ? first : .infinity
-    for _ in 0..<runs { best = min(best, Stopwatch.time(calls, body)) }
-    return best
+  /// The quickest of a few runs: others on the machine only ever slow a run down. The kernels take turns, for
+  /// what slows one down should slow them all.
+  private func time(_ kernels: [Kernel], _ bucket: Int, into costs: inout KernelCosts) {
+    for kernel in kernels { costs[kernel, bucket] = time(kernel, bucket, calls: 1) }
+    for round in 0..<Self.mostRounds {
+      for kernel in kernels {
+        let known = costs[kernel, bucket]
+        let rounds = known < 10_000 ? Self.mostRounds : known < 20_000 ? 2 : known < 200_000 ? 1 : 0
+        guard round < rounds else { continue }
+        let calls = max(1, min(64, Int(Self.shortestRun / max(known, 1))))
+        costs[kernel, bucket] = min(known, time(kernel, bucket, calls: calls))
+      }
+    }
+  }
+
+  private func time(_ kernel: Kernel, _ bucket: Int, calls: Int) -> Double {
+    Stopwatch.time(calls) {
+      weights.multiply(
+        kernel, rows: Bucket.rows(index: bucket), input: input.floats, inputStride: weights.inputs,
+        bias: bias.floats, activation: .relu, output: output.floats, outputStride: weights.outputs)
+    }
   }
 }
 

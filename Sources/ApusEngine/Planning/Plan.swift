@@ -29,8 +29,6 @@ package final class Plan: Sendable {
   package let couplesRows: Bool
   /// As measured when the plan was made.
   package let nanosecondsPerRow: RowCost
-  /// The kernels of each step, a line for a person each.
-  package let choices: [String]
   /// Memory of weights and biases in the layouts that the kernels read, in bytes.
   package let weightsBytes: Int
   /// What was measured for this plan or known before it.
@@ -55,13 +53,15 @@ package final class Plan: Sendable {
     inputElement = program.inputElement
     outputs = program.outputs
     workspaceBytes = program.arenaBytes
-    choices = program.descriptions
     weightsBytes = program.constantBytes
     let timing = planner.timing(of: program, head: head)
     costs = planner.costs
     blockRows = couplesRows ? program.blockRows : timing.blockRows
     nanosecondsPerRow = timing.perRow
   }
+
+  /// The kernels of each step, a line for a person each.
+  package var choices: [String] { program.descriptions }
 }
 
 // MARK: - Computing
