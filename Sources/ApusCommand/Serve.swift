@@ -126,7 +126,7 @@ struct Serve: ParsableCommand {
       configuration.limits = told.limits
       configuration.credentials = security.credentials
       configuration.access = security.access
-      configuration.lanes = told.http.isEmpty ? 0 : told.httpThreads
+      configuration.localServices = told.http.isEmpty ? 0 : told.httpThreads
       configuration.accessLog = logs.access
       // From before the models are read, so that no change is missed.
       let watch = store == nil ? watchModels(told.models, log) : nil

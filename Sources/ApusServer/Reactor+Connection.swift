@@ -8,7 +8,9 @@ extension Reactor {
   /// Goes on with a connection on which something happened.
   mutating func advance(_ key: SlotKey, _ readiness: Readiness, at now: Instant) {
     guard let connection = connections.pointer(to: key) else { return }
-    if readiness.contains(.writable) {
+    // A lane's bell may tell of room.
+    let isUnsent = connection.pointee.backlog != nil && connection.pointee.stream.isLane
+    if readiness.contains(.writable) || isUnsent {
       guard sendBacklog(key, connection) else { return }
       // What waited in the ring while the peer did not read.
       if connection.pointee.phase == .open { processReceived(key, connection, at: now) }
@@ -46,8 +48,10 @@ extension Reactor {
   ) {
     for _ in 0..<4 {
       let space = receiveSpace(connection)
-      recorder.add(.systemCalls)
-      switch connection.pointee.stream.receive(into: space) {
+      if !connection.pointee.stream.isLane { recorder.add(.systemCalls) }
+      let transfer = connection.pointee.stream.receive(into: space)
+      if connection.pointee.regions.awaited != nil, !takeRegion(key, connection) { return }
+      switch transfer {
       case .bytes(let count):
         recorder.add(.receivedBytes, connection.pointee.transport, UInt64(count))
         connection.pointee.receivedBytes &+= UInt64(count)
@@ -240,9 +244,17 @@ extension Reactor {
   ) {
     recorder.add(.backlogBytes, UInt64(backlog.memory.bytes.count))
     connection.pointee.backlog = consume backlog
-    recorder.add(.systemCalls)
-    poller.change(connection.pointee.stream.descriptor, .writable, word: key.rawValue)
+    watch(key, connection, .writable)
     setDeadline(connection, Instant.now.advanced(by: limits.writeTimeoutNanoseconds))
+  }
+
+  /// A lane's socket is watched for bells all the time.
+  private func watch(
+    _ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>, _ interest: Readiness
+  ) {
+    guard !connection.pointee.stream.isLane else { return }
+    recorder.add(.systemCalls)
+    poller.change(connection.pointee.stream.descriptor, interest, word: key.rawValue)
   }
 
   private func dropBacklog(_ connection: UnsafeMutablePointer<Connection>) {
@@ -262,8 +274,10 @@ extension Reactor {
   ) -> Int? {
     var sent = 0
     while sent < bytes.count {
-      recorder.add(.systemCalls)
-      switch connection.pointee.stream.send(UnsafeRawBufferPointer(rebasing: bytes[sent...])) {
+      if !connection.pointee.stream.isLane { recorder.add(.systemCalls) }
+      let transfer = connection.pointee.stream.send(UnsafeRawBufferPointer(rebasing: bytes[sent...]))
+      countBells(connection)
+      switch transfer {
       case .bytes(let count): sent += count
       case .wouldBlock, .end:
         recorder.add(.sentBytes, connection.pointee.transport, UInt64(sent))
@@ -273,6 +287,13 @@ extension Reactor {
     }
     recorder.add(.sentBytes, connection.pointee.transport, UInt64(sent))
     return sent
+  }
+
+  /// A bell is the one system call of a lane.
+  private func countBells(_ connection: UnsafeMutablePointer<Connection>) {
+    guard let bells = connection.pointee.stream.lane?.takeBellCount(), bells > 0 else { return }
+    recorder.add(.laneBells, bells)
+    recorder.add(.systemCalls, bells)
   }
 
   /// - Returns: true when all is sent and the connection is open for more.
@@ -286,8 +307,7 @@ extension Reactor {
     setDeadline(connection, Instant.now.advanced(by: limits.writeTimeoutNanoseconds))
     guard sent == rest.count else { return false }
     dropBacklog(connection)
-    let interest: Readiness = connection.pointee.peerEnded ? [] : .readable
-    poller.change(connection.pointee.stream.descriptor, interest, word: key.rawValue)
+    watch(key, connection, connection.pointee.peerEnded ? [] : .readable)
     setDeadline(connection, .never)
     if connection.pointee.phase == .finishing { finish(key, connection) }
     if draining, connections.pointer(to: key) != nil { sayGoaway(key) }

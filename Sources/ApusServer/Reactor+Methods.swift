@@ -18,6 +18,15 @@ extension Reactor {
       switch Method(rawValue: frame.header.method) {
       case .hello:
         try hello(frame, metadata, connection)
+      case .openLane:
+        let answered = try openLane(frame, metadata, key, connection)
+        if answered == true { logAnswer(frame, connection.pointee) }
+        return answered
+      case .registerRegion:
+        try registerRegion(frame, metadata, connection)
+        return true
+      case .unregisterRegion:
+        try unregisterRegion(frame, metadata, connection)
       case .health:
         try health(frame, metadata, connection)
       case .watchHealth:
@@ -114,7 +123,7 @@ extension Reactor {
     }
   }
 
-  private mutating func succeed(
+  mutating func succeed(
     _ frame: Pending, _ encode: (UnsafeMutableRawBufferPointer, borrowing MetadataArena) -> Int
   ) {
     recorder.answered(.ok)

@@ -222,6 +222,10 @@ class ServerStats:
     tls_handshakes_total: int = one(17, "uint64")
     tls_handshakes_resumed_total: int = one(18, "uint64")
     tls_handshake_failures_total: int = one(19, "uint64")
+    lanes_open: int = one(20, "uint64")
+    lane_bells_total: int = one(21, "uint64")
+    polling_ns_total: int = one(22, "uint64")
+    wakeups_saved_total: int = one(23, "uint64")
 
 
 @dataclass
