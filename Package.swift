@@ -174,7 +174,8 @@ let package = Package(
       "ServerTests",
       [
         "apus", "ApusCommand", "ApusServer", "ApusModels", "ApusEngine", "ApusClient", "ApusWire", "ApusIO",
-        "ApusTLS", "ApusStream", "ApusAccess", "ApusMetrics", "ApusLog", "ApusBase", "TestCertificates",
+        "ApusTLS", "ApusStream", "ApusLane", "ApusAccess", "ApusMetrics", "ApusLog", "ApusBase", "CLinux",
+        "TestCertificates",
       ]),
   ]
 )

@@ -2,7 +2,8 @@
 ///
 /// The memory of a server is, at most,
 /// `reactors × (answerBufferBytes + pendingCalls × 64 B) + connections × (receiveRingBytes + backlog)
-/// + lanes × 2 × laneRingBytes + large frames in flight (slabBytes in all)`, and what clients share with it.
+/// + lanes × 2 × laneRingBytes + large frames in flight (slabBytes in all)`, and what clients share with
+/// it.
 package struct Limits: Sendable {
   /// Longest metadata of one frame, in bytes.
   package var metadataBytes = 64 << 10

@@ -16,12 +16,26 @@ extension ClientConnection {
   /// Whether frames go through shared memory.
   package var isLane: Bool { stream.isLane }
 
+  /// Makes of a connection what its address and the client want.
+  ///
+  /// - Throws: `connectionFailed` where it must be a lane and the server opens none.
+  mutating func openLane(at address: Address, _ use: LaneUse, until deadline: Instant) throws(ClientError) {
+    switch address {
+    case .lane:
+      if let refusal = try openLane(until: deadline) {
+        throw .connectionFailed("the server opens no lane: \(refusal)")
+      }
+    case .unix: if use == .automatic { _ = try openLane(until: deadline) }
+    case .tcp, .tls: break
+    }
+  }
+
   /// Moves the connection into a lane, blocking. Nothing is in flight. Where the server refuses, the
   /// connection goes on over its socket.
   ///
   /// - Returns: why the server refuses; nil: this is a lane.
   /// - Throws: `connectionFailed` when the deadline has passed, and what `receive` throws.
-  mutating func openLane(until deadline: Instant) throws(ClientError) -> String? {
+  private mutating func openLane(until deadline: Instant) throws(ClientError) -> String? {
     let id = try submit(.openLane) { OpenLaneRequest().encode(into: $0, arena: $1) }
     var memory: Descriptor?
     while true {

@@ -60,26 +60,21 @@ package struct ClientConnection: ~Copyable, @unchecked Sendable {
   ///   - spinNanoseconds: how long `receive` polls at most before it sleeps, where that helps: quicker
   ///     answers for processor time. nil: 50,000 in a lane, 0 over a socket.
   ///   - connectTimeoutNanoseconds: how long to try; 0: as long as the kernel does.
-  package init(
+  package static func open(
     _ address: Address, security: ClientSecurity? = nil, limits: Limits = Limits(),
     lane: LaneUse = .never, spinNanoseconds: UInt64? = nil, connectTimeoutNanoseconds: UInt64 = 0
-  ) throws(ClientError) {
+  ) throws(ClientError) -> Self {
     let stream = try ClientSecurity.connect(
       to: address, security, timeoutNanoseconds: connectTimeoutNanoseconds)
-    try self.init(stream, security: security, limits: limits, spinNanoseconds: spinNanoseconds ?? 0)
+    var connection = try Self(
+      stream, security: security, limits: limits, spinNanoseconds: spinNanoseconds ?? 0)
     let deadline =
       connectTimeoutNanoseconds == 0 ? Instant.never : .now.advanced(by: connectTimeoutNanoseconds)
-    switch address {
-    case .lane:
-      if let refusal = try openLane(until: deadline) {
-        throw .connectionFailed("the server opens no lane: \(refusal)")
-      }
-    case .unix where lane == .automatic: _ = try openLane(until: deadline)
-    case .unix, .tcp, .tls: return
+    try connection.openLane(at: address, lane, until: deadline)
+    if connection.isLane, spinNanoseconds == nil {
+      connection.polling = AdaptivePolling(maximumNanoseconds: Self.laneSpinNanoseconds)
     }
-    if stream.isLane, spinNanoseconds == nil {
-      polling = AdaptivePolling(maximumNanoseconds: Self.laneSpinNanoseconds)
-    }
+    return connection
   }
 
   /// A sleeping side costs a wake-up, many times what a call in a lane takes.

@@ -1,6 +1,6 @@
-import Synchronization
 import ApusBase
 import ApusIO
+import Synchronization
 
 /// A call on its way, from the caller's task to the I/O thread.
 struct PendingCall: Sendable {
@@ -82,7 +82,7 @@ final class ClientCore: Sendable {
   func connect() {
     let outcome: Result<Locked<ClientConnection?>, ClientError>
     do throws(ClientError) {
-      let connection = try ClientConnection(
+      let connection = try ClientConnection.open(
         address, security: security, lane: options.lane,
         connectTimeoutNanoseconds: options.connectTimeoutNanoseconds)
       outcome = .success(Locked<ClientConnection?>(connection))

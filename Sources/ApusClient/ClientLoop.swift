@@ -284,7 +284,11 @@ extension ClientLoop {
     let now = Instant.now
     let timeout: Int64 = !maySleep ? 0 : next == .never ? -1 : max(1, Int64(clamping: next.since(now)))
     for index in 0..<poller.wait(timeoutNanoseconds: timeout) {
-      if poller.event(index).word == Self.wakeUpWord { core.wakeUp.drain() } else { connection?.stream.noteSocket() }
+      if poller.event(index).word == Self.wakeUpWord {
+        core.wakeUp.drain()
+      } else {
+        connection?.stream.noteSocket()
+      }
     }
   }
 

@@ -5,10 +5,10 @@ import Glibc
 
 /// How a client connects, polls and tries again.
 public struct ClientOptions: Sendable {
-  /// How long a waiting synchronous client polls before it sleeps, in nanoseconds, where that helps: a quicker
-  /// answer for processor time. nil: 50,000 in a lane, not at all over a socket.
+  /// How long a waiting synchronous client polls before it sleeps, in nanoseconds, where that helps: a
+  /// quicker answer for processor time. nil: 50,000 in a lane, not at all over a socket.
   public var spinNanoseconds: UInt64?
-  /// Whether the connection to a `unix:` address becomes a lane. At a `shm:` address it always does, or fails.
+  /// Whether the connection to a `unix:` address becomes a lane. At a `shm:` address it does, or fails.
   public var lane = LaneUse.never
   /// How long to try to connect, in nanoseconds.
   public var connectTimeoutNanoseconds: UInt64 = 5_000_000_000
@@ -93,7 +93,8 @@ public final class SynchronousClient {
     var attempts = 0
     while true {
       do throws(ClientError) {
-        try attempt(bytes, region, attempts == 0 ? call : call.withTimeLeft(until: deadline), deadline, &result)
+        try attempt(
+          bytes, region, attempts == 0 ? call : call.withTimeLeft(until: deadline), deadline, &result)
         return
       } catch {
         attempts += 1
@@ -148,7 +149,7 @@ public final class SynchronousClient {
     guard !isConnected else { return }
     let left = deadline.since(.now)
     guard left > 0 else { throw .timedOut }
-    connection = try ClientConnection(
+    connection = try ClientConnection.open(
       address, security: security, lane: options.lane, spinNanoseconds: options.spinNanoseconds,
       connectTimeoutNanoseconds: min(options.connectTimeoutNanoseconds, left))
   }

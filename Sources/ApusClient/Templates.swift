@@ -121,7 +121,8 @@ struct AnswerTemplate: ~Copyable {
     _ view: AnswerView, arena: borrowing MetadataArena
   ) throws(ClientError) -> ClassifyResponse {
     if response != nil, view.metadata.count == metadataBytes, view.body.count == bodyBytes,
-      let time = Self.time(view.metadata), isLikeLast(view.metadata) {
+      let time = Self.time(view.metadata), isLikeLast(view.metadata)
+    {
       response?.time = time
     } else {
       try decode(view, arena)

@@ -53,7 +53,8 @@ extension SynchronousClient {
     let byteCount = byteCount ?? max(0, region.bytes.count - offset)
     guard offset >= 0, offset % 64 == 0, byteCount >= 0, offset <= region.bytes.count - byteCount else {
       throw .invalidInput(
-        "\(byteCount) bytes at \(offset) do not lie in a region of \(region.bytes.count), on a multiple of 64")
+        "\(byteCount) bytes at \(offset) do not lie in a region of \(region.bytes.count), on a multiple of 64"
+      )
     }
     let bytes = UnsafeRawBufferPointer(rebasing: region.bytes[offset..<offset + byteCount])
     try classify(bytes, region, call, &result)

@@ -56,7 +56,8 @@ struct Stats: ParsableCommand {
     table.add([
       "waiting",
       "\(server.sleepsTotal) sleeps, \(server.wakeUpsSavedTotal) saved by "
-        + "\(duration(nanoseconds: server.pollingNanosecondsTotal)) of polling, \(server.pollsTotal) empty polls",
+        + "\(duration(nanoseconds: server.pollingNanosecondsTotal)) of polling, "
+        + "\(server.pollsTotal) empty polls",
     ])
     table.add(["lanes", "\(server.lanesOpen) open, \(server.laneBellsTotal) bells to their clients"])
     table.add(["protocol errors", String(server.protocolErrorsTotal)])

@@ -48,7 +48,9 @@ struct Frontend: Sendable {
   }
 
   /// - Parameter certificate: whom the client's verified certificate names.
-  func caller(_ head: HTTPRequest, _ service: LocalService, _ certificate: Caller?) throws(Status) -> LocalCaller {
+  func caller(_ head: HTTPRequest, _ service: LocalService, _ certificate: Caller?) throws(Status)
+    -> LocalCaller
+  {
     try service.identify(token: try token(head), certificate: certificate)
   }
 

@@ -63,7 +63,8 @@ struct ModelCall {
   }
 
   private init(
-    _ form: CallRoute.Form, _ fields: HTTPFields, _ service: LocalService, _ caller: LocalCaller, _ model: LocalModel,
+    _ form: CallRoute.Form, _ fields: HTTPFields, _ service: LocalService, _ caller: LocalCaller,
+    _ model: LocalModel,
     _ call: LocalCall
   ) {
     self.form = form

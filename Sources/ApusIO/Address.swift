@@ -1,8 +1,8 @@
 import CLinux
 import Glibc
 
-/// Where a server listens or a client connects: `unix:PATH`, `tcp://HOST:PORT` or `tls://HOST:PORT`, and for a
-/// client `shm:PATH`.
+/// Where a server listens or a client connects: `unix:PATH`, `tcp://HOST:PORT` or `tls://HOST:PORT`, and for
+/// a client `shm:PATH`.
 package enum Address: Hashable, Sendable, CustomStringConvertible {
   case unix(path: String)
   /// A lane, opened over the Unix socket of this path.
@@ -32,7 +32,7 @@ package enum Address: Hashable, Sendable, CustomStringConvertible {
       self = .tls(host: host, port: port)
     } else {
       throw Invalid(
-        description: "'\(text)' is no address; write unix:PATH, shm:PATH, tcp://HOST:PORT or tls://HOST:PORT")
+        description: "'\(text)' is no address; write unix:PATH, tcp://HOST:PORT or tls://HOST:PORT")
     }
   }
 
@@ -145,7 +145,10 @@ extension Address {
     while let info = entry {
       entry = info.pointee.ai_next
       let number = socket(info.pointee.ai_family, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
-      guard number >= 0 else { last = errno; continue }
+      guard number >= 0 else {
+        last = errno
+        continue
+      }
       let descriptor = Descriptor(owning: number)
       let result = use(descriptor, info.pointee.ai_addr, info.pointee.ai_addrlen)
       if result >= 0 { return descriptor }

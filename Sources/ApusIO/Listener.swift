@@ -104,7 +104,7 @@ package struct Listener: ~Copyable, Sendable {
     do throws(SystemError) {
       _ = try Address.unix(path: path).connect()
       throw SystemError("listen on unix:\(path), where a server is running", errorNumber: EADDRINUSE)
-    } catch where error.errorNumber == ECONNREFUSED {
+    } catch  where error.errorNumber == ECONNREFUSED {
       _ = unlink(path)
     } catch {
       throw error

@@ -2,6 +2,7 @@ package import ApusBase
 package import ApusIO
 package import ApusWire
 import Glibc
+import Synchronization
 
 /// One side of a lane: a ring to read, a ring to write, and whether a bell is owed to the peer. The bell is a
 /// byte on the socket: unlike an eventfd, whose flags both processes share, it can never block who rings it.
@@ -83,6 +84,7 @@ package struct LaneEnd: ~Copyable, @unchecked Sendable {
   package mutating func arm() -> Bool {
     isArmed = true
     reader.words.readerSleeps.pointee.store(1, ordering: .sequentiallyConsistent)
+    atomicMemoryFence(ordering: .sequentiallyConsistent)
     guard hasArrived else { return true }
     disarm()
     return false
@@ -102,7 +104,7 @@ extension LaneEnd {
   /// Keeps the descriptor that was awaited.
   package mutating func take(_ descriptor: consuming Descriptor) {
     awaitsDescriptor = false
-    passed = descriptor
+    passed = consume descriptor
   }
 
   /// The descriptor that has come, once.

@@ -1,4 +1,5 @@
-package import ApusBase
+import ApusBase
+import ApusWire
 import Glibc
 import Synchronization
 

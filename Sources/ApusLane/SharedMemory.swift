@@ -24,7 +24,8 @@ package struct SharedMemory: ~Copyable, @unchecked Sendable {
 
   /// Makes zeroed memory that keeps its size for good.
   package static func make(byteCount: Int) throws(SystemError) -> Descriptor {
-    let number = clinux_sealed_memory("apus-lane", byteCount)
+    let seals = Int32(CLINUX_SEAL_SHRINK | CLINUX_SEAL_GROW | CLINUX_SEAL_SEAL)
+    let number = clinux_shared_memory("apus", byteCount, seals, 0)
     guard number >= 0 else { throw SystemError("make shared memory", errorNumber: -number) }
     return Descriptor(owning: number)
   }

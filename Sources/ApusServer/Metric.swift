@@ -187,7 +187,9 @@ package enum Metric: CaseIterable, Sendable {
         "apus_polling_seconds_total", .counter, unit: "seconds",
         "Time for which reactors and HTTP's threads looked for a next call instead of sleeping.")
     case .wakeUpsSaved:
-      Row("apus_wakeups_saved_total", .counter, "Times that looking found what a sleeper would have been woken for.")
+      Row(
+        "apus_wakeups_saved_total", .counter,
+        "Times that looking found what a sleeper would have been woken for.")
     case .laneBells:
       Row("apus_lane_bells_total", .counter, "Sleeping clients of lanes that were woken, a system call each.")
     case .sleeps: Row("apus_sleeps_total", .counter, "Times that a reactor went to sleep.")

@@ -1,6 +1,7 @@
 import ApusAccess
 import ApusBase
 import ApusEngine
+import ApusLane
 import ApusWire
 
 /// Classify: a run of equal requests is one matrix as it lies in the receive ring, read there by BLAS, and

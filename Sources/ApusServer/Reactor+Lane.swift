@@ -1,4 +1,6 @@
+import ApusAccess
 import ApusBase
+import ApusEngine
 import ApusIO
 import ApusLane
 import ApusStream
@@ -24,12 +26,8 @@ extension Reactor {
     if connection.pointee.backlog != nil { return false }
     let layout = LaneLayout(
       requestBytes: ringBytes(request.requestBytes), answerBytes: ringBytes(request.answerBytes))
-    let memory: Descriptor
-    let lane: LaneEnd
-    do throws(SystemError) {
-      memory = try SharedMemory.make(byteCount: layout.memoryBytes)
-      lane = try LaneEnd(memory, layout, as: .server)
-    } catch { throw Status(.resourceExhausted, "MEMORY_EXHAUSTED", "there is no memory for a lane") }
+    let memory = try Self.memory(for: layout)
+    let lane = try Self.end(of: layout, in: memory)
     appendFrame(.answer, method: Method.openLane.rawValue, requestID: frame.header.requestID, flags: []) {
       layout.encode(into: $0, arena: $1)
     }
@@ -45,6 +43,16 @@ extension Reactor {
     recorder.add(.total, .lane, 1)
     awakeLanes.append(key)
     return true
+  }
+
+  private static func memory(for layout: LaneLayout) throws(Status) -> Descriptor {
+    do { return try SharedMemory.make(byteCount: layout.memoryBytes) } catch { throw .memoryExhausted }
+  }
+
+  private static func end(
+    of layout: LaneLayout, in memory: borrowing Descriptor
+  ) throws(Status) -> LaneEnd {
+    do { return try LaneEnd(memory, layout, as: .server) } catch { throw .memoryExhausted }
   }
 
   private func ringBytes(_ wanted: UInt64) -> Int {
@@ -88,6 +96,13 @@ extension Reactor {
     return found
   }
 
+  /// A lane that may have been rung for, or is read, is not asked for a bell any more: it is looked at.
+  mutating func keepAwake(_ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>) {
+    guard !connection.pointee.isAwakeLane else { return }
+    connection.pointee.stream.lane?.disarm()
+    awakeLanes.append(key)
+  }
+
   /// Asks all lanes for a bell.
   ///
   /// - Returns: false where something has come in one of them: no time to sleep.
@@ -107,10 +122,19 @@ extension Reactor {
   }
 
   /// The socket of a lane has something to say: a bell, the peer's end, or a descriptor.
-  mutating func noteSocket(_ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>) {
-    connection.pointee.stream.noteSocket()
-    if connection.pointee.isAwakeLane { return }
-    awakeLanes.append(key)
+  ///
+  /// - Returns: false when the peer is gone and its answers with it: the connection was closed.
+  mutating func noteSocket(_ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>) -> Bool {
+    keepAwake(key, connection)
+    guard connection.pointee.backlog != nil else {
+      connection.pointee.stream.noteSocket()
+      return true
+    }
+    // Nothing is received now, and a bell that stayed would be told of without end.
+    recorder.add(.systemCalls)
+    if connection.pointee.stream.takeBells() { return true }
+    close(key)
+    return false
   }
 
   // MARK: Regions
@@ -133,8 +157,8 @@ extension Reactor {
     else {
       throw Status(
         .resourceExhausted, "REGION_LIMIT",
-        "a connection has at most \(limits.regionsPerConnection) regions, of \(limits.regionBytes) bytes in all, "
-          + "and registers one at a time")
+        "a connection has at most \(limits.regionsPerConnection) regions, of \(limits.regionBytes) bytes in "
+          + "all, and registers one at a time")
     }
     connection.pointee.regions.awaited = RegionTable.Awaited(
       requestID: frame.header.requestID, request: request)
@@ -161,7 +185,8 @@ extension Reactor {
       result = .failure(
         Status(
           .invalidArgument, "REGION_REFUSED",
-          "a region is a memfd of ordinary pages with F_SEAL_SHRINK set, at least as large as it is said to be"))
+          "a region is a memfd of ordinary pages with F_SEAL_SHRINK set, as large as it is said to be"
+        ))
     }
     take(
       DeferredAnswer(
@@ -188,7 +213,8 @@ extension Reactor {
     of input: InputPart, _ frame: Pending, _ connection: UnsafeMutablePointer<Connection>
   ) throws(Status) {
     guard (input.region > 0) == FrameFlags(rawValue: frame.header.flags).contains(.sharedRegion) else {
-      throw Status(.invalidArgument, "FLAGS_UNKNOWN", "flag 1 is set where a part lies in a region, and only there")
+      throw Status(
+        .invalidArgument, "FLAGS_UNKNOWN", "flag 1 is set where a part lies in a region, and only there")
     }
     guard input.region > 0 else { return }
     let most = connection.pointee.standing?.grants.limits.maximumBodyBytes ?? .max

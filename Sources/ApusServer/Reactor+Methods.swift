@@ -175,7 +175,7 @@ extension Reactor {
             server: page == 0 ? fleet.serverStats() : nil,
             models: models.map { fleet.modelStats(of: catalog, $0, wantBuckets: wantBuckets) }
           )
-            .encode(into: output, arena: arena)
+          .encode(into: output, arena: arena)
           : ListModelsResponse(models: models.map { catalog.models[$0].info }).encode(
             into: output, arena: arena)
       }

@@ -1,4 +1,5 @@
 import ApusBase
+import ApusStream
 import ApusWire
 
 /// From received bytes to answered requests.

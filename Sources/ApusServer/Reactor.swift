@@ -2,6 +2,7 @@ import ApusBase
 import ApusEngine
 import ApusIO
 import ApusLog
+import ApusStream
 import ApusWire
 import Glibc
 
@@ -150,7 +151,7 @@ struct Reactor: ~Copyable {
       let key = SlotKey(rawValue: event.word)
       guard let connection = connections.pointer(to: key) else { return }
       if connection.pointee.stream.isLane {
-        noteSocket(key, connection)
+        guard noteSocket(key, connection) else { return }
       } else if count == 1 {
         hot = key
       }
@@ -197,8 +198,7 @@ struct Reactor: ~Copyable {
     while true {
       looks += 1
       let isDirect = looks % epollInterval != 0
-      let hasAdvanced = !awakeLanes.isEmpty && advanceAwakeLanes()
-      if hasAdvanced || isDirect && hot.map { pollDirectly($0) } ?? false {
+      if !awakeLanes.isEmpty && advanceAwakeLanes() || isDirect && pollHot() {
         polling.succeeded()
         recorder.add(.wakeUpsSaved)
         breakNanoseconds = breakAfterTurn()
@@ -218,6 +218,11 @@ struct Reactor: ~Copyable {
         now.spin()
       }
     }
+  }
+
+  private mutating func pollHot() -> Bool {
+    guard let hot else { return false }
+    return pollDirectly(hot)
   }
 
   private mutating func breakAfterTurn() -> UInt64 {

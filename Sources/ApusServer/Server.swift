@@ -13,7 +13,7 @@ package final class Server: Sendable {
     /// Mode bits of the socket files.
     package var socketMode: UInt32 = 0o660
     package var threads = 1
-    /// Threads beside the reactors that call models from inside the process, each through a service of its own.
+    /// Threads beside the reactors that call models from inside the process, each by a service of its own.
     package var localServices = 0
     package var spinNanoseconds: UInt64 = 50_000
     package var limits = Limits()

@@ -1,4 +1,4 @@
-package import ApusBase
+import ApusBase
 import ApusIO
 import ApusLane
 import Glibc
@@ -7,14 +7,22 @@ import Glibc
 /// ends when the peer does.
 extension ByteStream {
   @inline(__always)
+  var hasArrivedInLane: Bool {
+    switch lane {
+    case .some(let lane): lane.hasArrived
+    case .none: false
+    }
+  }
+
+  @inline(__always)
   mutating func receiveFromLane(into space: UnsafeMutableRawBufferPointer) -> Transfer {
-    if lane!.isArmed { lane!.disarm() }
+    if lane?.isArmed ?? false { lane!.disarm() }
     var transfer = lane!.receive(into: space)
-    if transfer == .wouldBlock, lane!.isSocketDue {
+    if transfer == .wouldBlock, lane?.isSocketDue ?? false {
       takeBells()
       // What the peer wrote before it ended.
       transfer = lane!.receive(into: space)
-      if transfer == .wouldBlock, lane!.peerHasEnded { transfer = .end }
+      if transfer == .wouldBlock, lane?.peerHasEnded ?? false { transfer = .end }
     }
     ringIfOwed()
     return transfer
@@ -27,7 +35,7 @@ extension ByteStream {
       guard transfer == .wouldBlock else { return transfer }
       guard lane!.arm() else { continue }
       guard takeBell(waiting: true) else { return .wouldBlock }
-      if lane!.peerHasEnded { lane!.isSocketDue = true }
+      if lane?.peerHasEnded ?? false { lane!.isSocketDue = true }
     }
   }
 
@@ -62,16 +70,21 @@ extension ByteStream {
     _ = withUnsafeBytes(of: &bell) { descriptor.send($0) }
   }
 
-  private mutating func takeBells() {
+  /// Takes the bells that have been rung.
+  ///
+  /// - Returns: false when the peer has ended.
+  @discardableResult
+  package mutating func takeBells() -> Bool {
     lane!.isSocketDue = false
     _ = takeBell(waiting: false)
+    return !(lane?.peerHasEnded ?? true)
   }
 
   /// Takes bells off the socket, up to 64, and a descriptor where one is awaited; false where nothing came in
   /// time.
   private mutating func takeBell(waiting: Bool) -> Bool {
     var bells = (UInt64(0), UInt64(0), UInt64(0), UInt64(0), UInt64(0), UInt64(0), UInt64(0), UInt64(0))
-    let awaitsDescriptor = lane!.awaitsDescriptor
+    let awaitsDescriptor = lane?.awaitsDescriptor ?? false
     var passed: Int32 = -1
     let transfer = withUnsafeMutableBytes(of: &bells) { bells in
       if awaitsDescriptor { return descriptor.receive(into: bells, passed: &passed) }

@@ -65,7 +65,7 @@ package struct ByteStream: ~Copyable, Sendable {
   package var hasBuffered: Bool {
     switch session {
     case .some(let session): session.hasBuffered
-    case .none: lane?.hasArrived ?? false
+    case .none: hasArrivedInLane
     }
   }
 

@@ -106,17 +106,18 @@ package struct InputPart {
     let memoryBytes = region == 0 ? bodyBytes : regionBytes(region)
     guard region == 0 || memoryBytes > 0 else { throw .regionUnknown(region) }
     guard region == 0 || dtype.byteCount > 0 else {
-      throw Status(.invalidArgument, "DTYPE_MISMATCH", "texts and byte strings lie in the body, not in a region")
+      throw Status(
+        .invalidArgument, "DTYPE_MISMATCH", "texts and byte strings lie in the body, not in a region")
     }
     guard part.offset % 64 == 0 else {
       throw Status(.invalidArgument, "PART_OFFSET", "a part begins at \(part.offset), not a multiple of 64")
     }
     let (end, overflow) = part.offset.addingReportingOverflow(part.length)
     guard !overflow, end <= UInt64(memoryBytes) else {
+      let memory = region == 0 ? "body" : "region"
       throw Status(
         .invalidArgument, "PART_OUTSIDE_BODY",
-        "a part of \(part.length) bytes at \(part.offset) is outside the \(region == 0 ? "body" : "region") of "
-          + "\(memoryBytes) bytes")
+        "a part of \(part.length) bytes at \(part.offset) is outside the \(memory) of \(memoryBytes) bytes")
     }
     self.dtype = dtype
     shape = UnsafeBufferPointer(start: part.shape, count: part.n_shape)

@@ -222,10 +222,13 @@ long clinux_receive_with_descriptor(int fd, void *buffer, size_t length, int *de
   return receive_with_descriptor(fd, buffer, length, descriptor, MSG_DONTWAIT);
 }
 
-int clinux_sealed_memory(const char *name, size_t bytes) {
-  int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+_Static_assert(CLINUX_SEAL_SEAL == F_SEAL_SEAL && CLINUX_SEAL_SHRINK == F_SEAL_SHRINK && CLINUX_SEAL_GROW == F_SEAL_GROW,
+               "the kernel's own numbers");
+
+int clinux_shared_memory(const char *name, size_t bytes, int seals, int huge) {
+  int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | (huge ? MFD_HUGETLB : 0));
   if (fd < 0) return -errno;
-  if (ftruncate(fd, (off_t)bytes) < 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
+  if (ftruncate(fd, (off_t)bytes) < 0 || fcntl(fd, F_ADD_SEALS, seals) < 0) {
     int error = errno;
     close(fd);
     return -error;

@@ -9,50 +9,67 @@ import Testing
 @testable import ApusLane
 
 /// Both sides of a lane in one process.
-private struct Pair: ~Copyable {
+private struct Pair {
   let layout: LaneLayout
+  let server: Side
+  let client: Side
   /// A view of the memory for tests that lie.
-  let memory: SharedMemory
-  var server: LaneEnd
-  var client: LaneEnd
+  private let memory: View
+
+  private final class View {
+    let memory: SharedMemory
+    init(_ descriptor: borrowing Descriptor, _ byteCount: Int) throws(SystemError) {
+      memory = try SharedMemory(mapping: descriptor, byteCount: byteCount, isWritable: true)
+    }
+  }
 
   init(requestBytes: Int = 4096, answerBytes: Int = 4096) throws {
     layout = LaneLayout(requestBytes: requestBytes, answerBytes: answerBytes)
     let descriptor = try SharedMemory.make(byteCount: layout.memoryBytes)
-    memory = try SharedMemory(mapping: descriptor, byteCount: layout.memoryBytes, isWritable: true)
-    server = try LaneEnd(descriptor, layout, as: .server)
-    client = try LaneEnd(descriptor, layout, as: .client)
+    memory = try View(descriptor, layout.memoryBytes)
+    server = Side(try LaneEnd(descriptor, layout, as: .server))
+    client = Side(try LaneEnd(descriptor, layout, as: .client))
   }
 
   func store(_ value: UInt64, at offset: Int) {
-    memory.baseAddress.storeBytes(of: value, toByteOffset: offset, as: UInt64.self)
+    memory.memory.baseAddress.storeBytes(of: value, toByteOffset: offset, as: UInt64.self)
   }
 }
 
-extension LaneEnd {
-  fileprivate mutating func send(_ bytes: [UInt8]) -> Transfer { bytes.withUnsafeBytes { send($0) } }
+/// A lane's end that expectations can hold.
+private final class Side: @unchecked Sendable {
+  private var end: LaneEnd
+
+  init(_ end: consuming LaneEnd) { self.end = end }
+
+  func send(_ bytes: [UInt8]) -> Transfer { bytes.withUnsafeBytes { end.send($0) } }
 
   /// What has come, at most so many bytes; nil where it is a lie.
-  fileprivate mutating func received(_ most: Int = 1 << 20) -> [UInt8]? {
+  func received(_ most: Int = 1 << 20) -> [UInt8]? {
     var bytes = [UInt8](repeating: 0, count: most)
-    switch bytes.withUnsafeMutableBytes({ receive(into: $0) }) {
+    switch bytes.withUnsafeMutableBytes({ end.receive(into: $0) }) {
     case .bytes(let count): return Array(bytes[..<count])
     case .wouldBlock: return []
     case .end, .failed: return nil
     }
   }
+
+  func arm() -> Bool { end.arm() }
+  func takeOwedBell() -> Bool { end.takeOwedBell() }
+  var isArmed: Bool { end.isArmed }
+  var hasArrived: Bool { end.hasArrived }
 }
 
 @Suite struct LaneEndTests {
   @Test func bytesArriveOnTheOtherSideInOrderAndAroundTheEnd() throws {
-    var pair = try Pair()
+    let pair = try Pair()
     var random = SystemRandomNumberGenerator()
     var sent: [UInt8] = []
     var taken: [UInt8] = []
     while taken.count < 100_000 {
-      let piece = (0..<Int.random(in: 1...3000, using: &random)).map { _ in UInt8.random(in: 0...255) }
-      switch pair.client.send(piece) {
-      case .bytes(let count): sent += piece[..<count]
+      let bytes = (0..<Int.random(in: 1...3000, using: &random)).map { _ in UInt8.random(in: 0...255) }
+      switch pair.client.send(bytes) {
+      case .bytes(let count): sent += bytes[..<count]
       case .wouldBlock: #expect(sent.count - taken.count == 4096)
       case .end, .failed: Issue.record("the ring broke")
       }
@@ -64,7 +81,7 @@ extension LaneEnd {
   }
 
   @Test func bothDirectionsAreApart() throws {
-    var pair = try Pair(requestBytes: 8192)
+    let pair = try Pair(requestBytes: 8192)
     #expect(pair.client.send([1, 2, 3]) == .bytes(3))
     #expect(pair.server.send([4, 5]) == .bytes(2))
     #expect(pair.server.received() == [1, 2, 3])
@@ -72,14 +89,12 @@ extension LaneEnd {
   }
 
   @Test func bellIsOwedOnceToAReaderThatSleeps() throws {
-    var pair = try Pair()
+    let pair = try Pair()
     #expect(pair.client.send([1]) == .bytes(1))
     #expect(!pair.client.takeOwedBell())
-    let mayNotSleep = pair.server.arm()
-    #expect(!mayNotSleep && !pair.server.isArmed)
+    #expect(!pair.server.arm() && !pair.server.isArmed)
     _ = pair.server.received()
-    let maySleep = pair.server.arm()
-    #expect(maySleep && pair.server.isArmed)
+    #expect(pair.server.arm() && pair.server.isArmed)
     _ = pair.client.send([2])
     #expect(pair.client.takeOwedBell())
     #expect(!pair.client.takeOwedBell())
@@ -88,7 +103,7 @@ extension LaneEnd {
   }
 
   @Test func bellIsOwedToAWriterThatFoundNoRoom() throws {
-    var pair = try Pair()
+    let pair = try Pair()
     #expect(pair.client.send([UInt8](repeating: 7, count: 5000)) == .bytes(4096))
     #expect(pair.client.send([1]) == .wouldBlock)
     #expect(pair.server.received(10)?.count == 10)
@@ -101,15 +116,15 @@ extension LaneEnd {
   /// What a side has read and written it knows itself: only the other's words can lie.
   @Test func wordsThatMakeNoSenseBreakTheLane() throws {
     for lie: UInt64 in [4097, 1 << 32, .max, 1 << 63] {
-      var pair = try Pair()
+      let pair = try Pair()
       pair.store(lie, at: pair.layout.requests.controlOffset)
       #expect(pair.server.received() == nil)
-      var other = try Pair()
+      let other = try Pair()
       #expect(other.server.send([UInt8](repeating: 1, count: 4096)) == .bytes(4096))
       other.store(lie == 4097 ? 4097 : lie, at: other.layout.answers.controlOffset + 128)
       #expect(other.server.send([2]) == .failed(EPROTO))
     }
-    var pair = try Pair()
+    let pair = try Pair()
     _ = pair.client.send([1, 2, 3])
     // The reader's own position, and the words of the other ring's other side.
     pair.store(77, at: pair.layout.requests.controlOffset + 128)
@@ -153,52 +168,52 @@ extension LaneEnd {
 
   /// Two threads, each sleeping whenever it may: no bell is lost, and every byte comes once.
   @Test func noBellIsLostBetweenThreads() throws {
-    let layout = LaneLayout(requestBytes: 4096, answerBytes: 4096)
-    let descriptor = try SharedMemory.make(byteCount: layout.memoryBytes)
+    let pair = try Pair()
     var ends: [Int32] = [0, 0]
     try #require(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &ends) == 0)
     defer { for end in ends { close(end) } }
     let total = 3_000_000
-    let reader = try LaneEnd(descriptor, layout, as: .server)
-    let wrong = Atomic<Int>(0)
+    let outcome = Outcome()
     let readerSocket = ends[0]
-    let locked = Locked<LaneEnd?>(reader)
+    let reader = pair.server
     let thread = try ApusIO.Thread(name: "reader") {
-      guard var lane = locked.withLock({ $0.take() }) else { return }
       var position = 0
       while position < total {
-        guard let bytes = lane.received(1000) else { break }
+        guard let bytes = reader.received(1000) else { break }
         for byte in bytes {
-          if byte != UInt8(truncatingIfNeeded: position &* 31) { wrong.add(1, ordering: .relaxed) }
+          if byte != UInt8(truncatingIfNeeded: position &* 31) { outcome.wrong.add(1, ordering: .relaxed) }
           position += 1
         }
-        ring(&lane, readerSocket)
-        if bytes.isEmpty, lane.arm() { sleep(on: readerSocket) }
+        ring(reader, readerSocket)
+        if bytes.isEmpty, reader.arm() { sleep(on: readerSocket) }
       }
-      if position != total { wrong.add(1_000_000, ordering: .relaxed) }
+      if position != total { outcome.wrong.add(1_000_000, ordering: .relaxed) }
     }
-    var lane = try LaneEnd(descriptor, layout, as: .client)
     var position = 0
     while position < total {
       let piece = (position..<min(total, position + Int.random(in: 1...2000))).map {
         UInt8(truncatingIfNeeded: $0 &* 31)
       }
-      switch lane.send(piece) {
+      switch pair.client.send(piece) {
       case .bytes(let count): position += count
       case .wouldBlock: sleep(on: ends[1])
       case .end, .failed:
         Issue.record("the ring broke")
         return
       }
-      ring(&lane, ends[1])
+      ring(pair.client, ends[1])
     }
     thread.join()
-    #expect(wrong.load(ordering: .relaxed) == 0)
+    #expect(outcome.wrong.load(ordering: .relaxed) == 0)
   }
 }
 
-private func ring(_ lane: inout LaneEnd, _ socket: Int32) {
-  if lane.takeOwedBell() { _ = send(socket, "", 1, Int32(MSG_DONTWAIT.rawValue)) }
+private final class Outcome: Sendable {
+  let wrong = Atomic<Int>(0)
+}
+
+private func ring(_ side: Side, _ socket: Int32) {
+  if side.takeOwedBell() { _ = send(socket, "", 1, Int32(MSG_DONTWAIT)) }
 }
 
 /// Until a bell is rung; a bell that was lost fails the test by time.
@@ -206,5 +221,5 @@ private func sleep(on socket: Int32) {
   var entry = pollfd(fd: socket, events: Int16(POLLIN), revents: 0)
   if poll(&entry, 1, 10_000) <= 0 { Issue.record("a bell was lost") }
   var bells = [UInt8](repeating: 0, count: 64)
-  _ = recv(socket, &bells, bells.count, Int32(MSG_DONTWAIT.rawValue))
+  _ = recv(socket, &bells, bells.count, Int32(MSG_DONTWAIT))
 }

@@ -59,7 +59,8 @@ import Testing
     let client = try SynchronousClient(server.lane)
     let digits = try Self.golden.rows()
     var expected = ClassifyResult()
-    try SynchronousClient(server.unix).classify(digits, ClassifyCall("digits", shape: [128, 64]), into: &expected)
+    try SynchronousClient(server.unix).classify(
+      digits, ClassifyCall("digits", shape: [128, 64]), into: &expected)
     var result = ClassifyResult()
     for count in [1, 64, 128, 512, 8192, 3, 32_768] {
       let rows = (0..<(count + 127) / 128).flatMap { _ in digits }[..<(64 * count)]
@@ -67,8 +68,10 @@ import Testing
       try #require(result.rows == count)
       for row in 0..<count where row % 97 == 0 || count < 600 {
         let place = row % 128 * 10
-        let worst = zip(result.probabilities[row * 10..<row * 10 + 10], expected.probabilities[place..<place + 10])
-          .map { abs($0 - $1) }.max()
+        let worst = zip(
+          result.probabilities[row * 10..<row * 10 + 10], expected.probabilities[place..<place + 10]
+        )
+        .map { abs($0 - $1) }.max()
         try #require(worst! < 1e-5, "row \(row) of \(count)")
       }
     }
@@ -127,7 +130,7 @@ import Testing
 
   @Test func lanesAreForUnixSocketsAndOpenedOnce() throws {
     let server = try ServerProcess(overTCP: true)
-    let open = frame(1, .openLane) { OpenLaneRequest().encode(into: $0, arena: MetadataArena(byteCount: 4096)) }
+    let open = frame(1, .openLane) { OpenLaneRequest().encode(into: $0, arena: $1) }
     let tcp = try RawConnection(server.tcp)
     tcp.send(open)
     #expect(try tcp.answer()?.status?.reason == "LANE_NOT_HERE")
@@ -151,6 +154,19 @@ import Testing
     let late = try lane.answer()
     #expect(late == nil || late?.status?.reason == "NOT_PROCESSED")
     #expect(server.exitStatus() == 0)
+  }
+
+  /// Whatever the server does when a call comes, look, fall asleep or sleep, it notices.
+  @Test func callsAfterAnyPauseAreAnswered() throws {
+    let server = try ServerProcess(arguments: ["--threads", "1"])
+    let lanes = try (0..<2).map { _ in try RawLane(server.unix) }
+    for id in 1...3000 as ClosedRange<UInt64> {
+      let lane = lanes[Int.random(in: 0...1)]
+      let burst = UInt64.random(in: 1...4)
+      for place in 0..<burst { lane.send(classifyFrame(4 * id + place, "textclassifier", Self.text)) }
+      for place in 0..<burst { try #require(try lane.answer()?.id == 4 * id + place) }
+      if id % 3 > 0 { usleep(UInt32.random(in: 0...150)) }
+    }
   }
 
   @Test func skipFramesArePassedOver() throws {

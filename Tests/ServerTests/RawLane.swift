@@ -21,11 +21,12 @@ final class RawLane {
     var request = OpenLaneRequest()
     request.requestBytes = ringBytes
     request.answerBytes = ringBytes
-    socket.send(frame(1, .openLane) { [arena] in request.encode(into: $0, arena: arena) })
+    socket.send(frame(1, .openLane) { request.encode(into: $0, arena: $1) })
     let (answer, passed) = try socket.answerWithDescriptor()
     let number = try #require(passed, "\(String(describing: answer.status))")
     let descriptor = Descriptor(owning: number)
-    layout = try answer.metadata.withUnsafeBytes { try LaneLayout(decoding: $0, arena: arena) }
+    let scratch = MetadataArena(byteCount: 4096)
+    layout = try answer.metadata.withUnsafeBytes { try LaneLayout(decoding: $0, arena: scratch) }
     memory = try SharedMemory(mapping: descriptor, byteCount: layout.memoryBytes, isWritable: true)
     end = try LaneEnd(descriptor, layout, as: .client)
   }
@@ -82,7 +83,7 @@ final class RawLane {
   /// Registers a region as the protocol wants it: the descriptor comes when the server says so.
   func register(_ region: UInt32, _ byteCount: UInt64, _ descriptor: borrowing Descriptor) throws -> Status? {
     let request = RegisterRegionRequest(region: region, byteCount: byteCount)
-    send(frame(1_000_000 + UInt64(region), .registerRegion) { [arena] in request.encode(into: $0, arena: arena) })
+    send(frame(1_000_000 + UInt64(region), .registerRegion) { request.encode(into: $0, arena: $1) })
     let first = try #require(try answer())
     if let status = first.status { return status }
     try #require(FrameFlags(rawValue: first.header.flags).contains(.more))
@@ -95,10 +96,11 @@ final class RawLane {
 
 /// A frame without a body.
 func frame(
-  _ id: UInt64, _ method: Method, _ encode: (UnsafeMutableRawBufferPointer) -> Int
+  _ id: UInt64, _ method: Method, _ encode: (UnsafeMutableRawBufferPointer, borrowing MetadataArena) -> Int
 ) -> [UInt8] {
   var metadata = [UInt8](repeating: 0, count: 4096)
-  let count = metadata.withUnsafeMutableBytes { encode($0) }
+  let arena = MetadataArena(byteCount: 64 << 10)
+  let count = metadata.withUnsafeMutableBytes { encode($0, arena) }
   let layout = FrameLayout(metadataBytes: count, bodyBytes: 0)
   var frame = [UInt8](repeating: 0, count: layout.frameBytes)
   frame.withUnsafeMutableBytes { bytes in

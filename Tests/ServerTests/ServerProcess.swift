@@ -108,8 +108,12 @@ final class ServerProcess {
 
   /// Mappings of shared memory that a lane or a region is.
   var sharedMappings: Int {
-    let maps = (try? String(contentsOfFile: "/proc/\(pid)/maps", encoding: .utf8)) ?? ""
-    return maps.split(separator: "\n").count { $0.contains("memfd:") }
+    guard let file = fopen("/proc/\(pid)/maps", "r") else { return -1 }
+    defer { fclose(file) }
+    var count = 0
+    var line = [CChar](repeating: 0, count: 4096)
+    while fgets(&line, Int32(line.count), file) != nil { count += strstr(line, "memfd:") == nil ? 0 : 1 }
+    return count
   }
 
   /// Processor time used, user and system, in clock ticks (proc(5), stat: fields 14 and 15).

@@ -62,8 +62,13 @@ long clinux_send_with_descriptor(int fd, const void *buffer, size_t length, int 
 // Receives bytes, without blocking, and the descriptor that came with them, or -1. Of several the first is taken.
 long clinux_receive_with_descriptor(int fd, void *buffer, size_t length, int *descriptor);
 
-// Makes shared memory of a fixed size: a memfd that nobody can make larger or smaller, or seal further.
-int clinux_sealed_memory(const char *name, size_t bytes);
+enum {
+  CLINUX_SEAL_SEAL = 1,
+  CLINUX_SEAL_SHRINK = 2,
+  CLINUX_SEAL_GROW = 4,
+};
+// Makes shared memory of zeros, a memfd with these seals (F_ADD_SEALS of fcntl(2)), of huge pages on wish.
+int clinux_shared_memory(const char *name, size_t bytes, int seals, int huge);
 // Bytes of shared memory that nobody can make smaller, and that no page of can be missing: a memfd with F_SEAL_SHRINK.
 // -EMEDIUMTYPE: it is something else, huge pages among them; -EPERM: not sealed.
 int64_t clinux_shared_memory_bytes(int fd);
