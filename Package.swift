@@ -54,7 +54,8 @@ let package = Package(
     module("ApusIO", ["ApusBase", "CLinux"]),
     module("ApusDigest", ["COpenSSL"]),
     module("ApusTLS", ["ApusBase", "COpenSSL"]),
-    module("ApusStream", ["ApusBase", "ApusIO", "ApusTLS"]),
+    module("ApusLane", ["CLinux", "ApusBase", "ApusWire", "ApusIO"]),
+    module("ApusStream", ["ApusBase", "ApusIO", "ApusTLS", "ApusLane"]),
     module("ApusLog", ["ApusBase", "ApusWire", "ApusIO"]),
     module("ApusYAML", ["Yams"]),
     module("ApusJSON", []),
@@ -69,12 +70,12 @@ let package = Package(
         "COpenSSL",
       ]),
     module("ApusAccess", ["ApusBase", "ApusDigest", "ApusYAML", "COpenSSL"]),
-    module("ApusClient", ["ApusBase", "ApusDigest", "ApusWire", "ApusIO", "ApusTLS", "ApusStream"]),
+    module("ApusClient", ["ApusBase", "ApusDigest", "ApusWire", "ApusIO", "ApusTLS", "ApusStream", "ApusLane"]),
     module(
       "ApusServer",
       [
-        "ApusBase", "ApusDigest", "ApusWire", "ApusIO", "ApusTLS", "ApusStream", "ApusEngine", "ApusFeatures",
-        "ApusModels", "ApusAccess", "ApusMetrics", "ApusLog",
+        "ApusBase", "ApusDigest", "ApusWire", "ApusIO", "ApusTLS", "ApusStream", "ApusLane", "ApusEngine",
+        "ApusFeatures", "ApusModels", "ApusAccess", "ApusMetrics", "ApusLog",
       ]),
 
     // Layer 6: HTTP.
@@ -121,6 +122,7 @@ let package = Package(
 
     tests("ApusBaseTests", ["ApusBase"]),
     tests("ApusWireTests", ["ApusWire", "ApusBase", "CApusProto"]),
+    tests("ApusLaneTests", ["ApusLane", "ApusWire", "ApusIO", "ApusBase", "CLinux"]),
     tests("ApusIOTests", ["ApusIO", "ApusBase", "CLinux"]),
     // Certificates, made while tests run.
     .target(
@@ -172,7 +174,8 @@ let package = Package(
       "ServerTests",
       [
         "apus", "ApusCommand", "ApusServer", "ApusModels", "ApusEngine", "ApusClient", "ApusWire", "ApusIO",
-        "ApusTLS", "ApusStream", "ApusAccess", "ApusMetrics", "ApusLog", "ApusBase", "TestCertificates",
+        "ApusTLS", "ApusStream", "ApusLane", "ApusAccess", "ApusMetrics", "ApusLog", "ApusBase", "CLinux",
+        "TestCertificates",
       ]),
   ]
 )

@@ -2,7 +2,8 @@
 ///
 /// The memory of a server is, at most,
 /// `reactors × (answerBufferBytes + pendingCalls × 64 B) + connections × (receiveRingBytes + backlog)
-/// + large frames in flight (slabBytes in all)`.
+/// + lanes × 2 × laneRingBytes + large frames in flight (slabBytes in all)`, and what clients share with
+/// it.
 package struct Limits: Sendable {
   /// Longest metadata of one frame, in bytes.
   package var metadataBytes = 64 << 10
@@ -33,6 +34,15 @@ package struct Limits: Sendable {
   package var drainNanoseconds: UInt64 = 10_000_000_000
   /// Time for reading and discarding after the last answer of a closing connection, in nanoseconds.
   package var lingerNanoseconds: UInt64 = 1_000_000_000
+
+  /// Lanes that one server holds; 0: none are opened.
+  package var lanes = 256
+  /// Each ring of a lane, in bytes, at most: a power of two.
+  package var laneRingBytes = 1 << 20
+  /// Regions that one connection may have registered.
+  package var regionsPerConnection = 64
+  /// Bytes of these regions together. The pages of a region count as the server's from when it reads them.
+  package var regionBytes = 1 << 30
 
   /// TLS handshakes under way at one time.
   package var handshakes = 256

@@ -16,7 +16,7 @@ public final class ApusClient: Sendable {
   /// Makes a client. The connection is made with the first call.
   ///
   /// - Parameters:
-  ///   - address: `unix:PATH`, `tcp://HOST:PORT` or `tls://HOST:PORT`.
+  ///   - address: `unix:PATH`, `shm:PATH`, `tcp://HOST:PORT` or `tls://HOST:PORT`.
   ///   - options: time-outs, attempts, and whom to trust.
   /// - Throws: `invalidInput` for a text that is no address, `connectionFailed` when the system has no more
   ///   descriptors or threads.

@@ -57,9 +57,7 @@ extension ClientConnection {
         setReceiveTimeout(left == .max ? 0 : left / 1_000_000 - Self.tickMilliseconds)
         if try take(stream.receiveWaiting(into: input.writable)) { return true }
       } else {
-        if !stream.hasBuffered {
-          stream.descriptor.wait(forWritingToo: !isSent, nanoseconds: left)
-        }
+        stream.sleep(untilWritableToo: !isSent, nanoseconds: left)
         if try receiveSome() { return true }
         if left == 0 { return false }
       }
@@ -75,7 +73,7 @@ extension ClientConnection {
       stream.descriptor.number, SOL_SOCKET, SO_RCVTIMEO, &time, socklen_t(MemoryLayout<timeval>.size))
   }
 
-  private mutating func take(_ transfer: Transfer) throws(ClientError) -> Bool {
+  mutating func take(_ transfer: Transfer) throws(ClientError) -> Bool {
     switch transfer {
     case .bytes(let count):
       input.received(count)
@@ -156,7 +154,7 @@ extension ClientConnection {
     UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + count])
   }
 
-  private mutating func giveBack() {
+  mutating func giveBack() {
     guard handedOutBytes > 0 else { return }
     input.consume(handedOutBytes)
     handedOutBytes = 0

@@ -24,7 +24,8 @@ package struct AnswerView {
 /// No call here waits for the server to read while its answers are not taken, so the two sides cannot wait
 /// for each other: `submit` refuses when too much is unsent, and only `receive`, which hands answers out,
 /// waits.
-package struct ClientConnection: ~Copyable {
+/// Invariant that makes it Sendable: it is used by its one owner, and nothing that it holds has another.
+package struct ClientConnection: ~Copyable, @unchecked Sendable {
   var stream: ByteStream
   private let security: ClientSecurity?
   var input: ReceiveBuffer
@@ -46,6 +47,8 @@ package struct ClientConnection: ~Copyable {
   var callLimit: Int
   /// Calls whose last answer has not come, those that nobody waits for included.
   package internal(set) var callsInFlight = 0
+  /// Regions that the server can look into.
+  var regions: [UInt32] = []
   /// Why the server is closing the connection, once it says so: new calls belong on another connection.
   package internal(set) var goAwayReason: String?
 
@@ -53,17 +56,29 @@ package struct ClientConnection: ~Copyable {
   ///
   /// - Parameters:
   ///   - security: what an encrypted address needs, and the token; nil: neither.
+  ///   - lane: what becomes of a connection over a Unix socket.
   ///   - spinNanoseconds: how long `receive` polls at most before it sleeps, where that helps: quicker
-  ///     answers for processor time.
+  ///     answers for processor time. nil: 50,000 in a lane, 0 over a socket.
   ///   - connectTimeoutNanoseconds: how long to try; 0: as long as the kernel does.
-  package init(
+  package static func open(
     _ address: Address, security: ClientSecurity? = nil, limits: Limits = Limits(),
-    spinNanoseconds: UInt64 = 0, connectTimeoutNanoseconds: UInt64 = 0
-  ) throws(ClientError) {
+    lane: LaneUse = .never, spinNanoseconds: UInt64? = nil, connectTimeoutNanoseconds: UInt64 = 0
+  ) throws(ClientError) -> Self {
     let stream = try ClientSecurity.connect(
       to: address, security, timeoutNanoseconds: connectTimeoutNanoseconds)
-    try self.init(stream, security: security, limits: limits, spinNanoseconds: spinNanoseconds)
+    var connection = try Self(
+      stream, security: security, limits: limits, spinNanoseconds: spinNanoseconds ?? 0)
+    let deadline =
+      connectTimeoutNanoseconds == 0 ? Instant.never : .now.advanced(by: connectTimeoutNanoseconds)
+    try connection.openLane(at: address, lane, until: deadline)
+    if connection.isLane, spinNanoseconds == nil {
+      connection.polling = AdaptivePolling(maximumNanoseconds: Self.laneSpinNanoseconds)
+    }
+    return connection
   }
+
+  /// A sleeping side costs a wake-up, many times what a call in a lane takes.
+  private static let laneSpinNanoseconds: UInt64 = 50_000
 
   /// Takes a stream that is connected. Hello is the first frame, sent together with the first call: its
   /// answer, the server's limits, costs no time of its own.
@@ -98,6 +113,8 @@ package struct ClientConnection: ~Copyable {
   package var socket: Int32 { stream.descriptor.number }
   /// Whether there are bytes that `sendSome` would send.
   package var hasUnsent: Bool { !output.isEmpty }
+  /// Whether that waits for the socket to have room; a lane tells of room by its bell.
+  var waitsForSocket: Bool { hasUnsent && !stream.isLane }
 }
 
 /// What this library calls itself in Hello.
@@ -114,23 +131,26 @@ extension ClientConnection {
 
   /// Takes a Classify call, to be sent by `sendSome` or `receive`.
   ///
-  /// - Parameter input: the numbers, row-major, little-endian; copied.
+  /// - Parameters:
+  ///   - input: the numbers, row-major, little-endian; copied, or left in their region.
+  ///   - region: a registered region that holds them; 0: none.
+  ///   - offset: of the numbers in the region, a multiple of 64.
   /// - Returns: the id that its answer will have; ids ascend from 1. Nil, and the call is not taken, when the
   ///   server does not read what was submitted before or has as many calls as it allows: take answers first.
   package mutating func submit(
-    _ call: borrowing ClassifyCall, _ input: UnsafeRawBufferPointer
+    _ call: borrowing ClassifyCall, _ input: UnsafeRawBufferPointer, region: UInt32 = 0, offset: Int = 0
   ) throws(ClientError) -> UInt64? {
     guard input.count <= bodyLimit else {
       throw .invalidInput(
         "an input of \(input.count) bytes is over the limit of \(bodyLimit); send fewer rows")
     }
-    if !request.matches(call, byteCount: input.count) {
-      try request.make(call, byteCount: input.count, arena: arena)
-    }
+    let place = InputPlace(byteCount: input.count, region: region, offset: offset)
+    if !request.matches(call, place) { try request.make(call, place, arena: arena) }
     let layout = request.layout
     guard makeRoom(layout.frameBytes) else { return nil }
     let id = nextRequestID()
-    request.write(to: output.append(layout.frameBytes), requestID: id, body: input)
+    let body = region == 0 ? input : UnsafeRawBufferPointer(start: nil, count: 0)
+    request.write(to: output.append(layout.frameBytes), requestID: id, body: body)
     return id
   }
 

@@ -1,7 +1,6 @@
-import Synchronization
 import ApusBase
 import ApusIO
-import ApusStream
+import Synchronization
 
 /// A call on its way, from the caller's task to the I/O thread.
 struct PendingCall: Sendable {
@@ -34,8 +33,8 @@ final class ClientCore: Sendable {
     var watches: [PendingWatch] = []
     var cancelled: [UInt64] = []
     var isClosed = false
-    /// How connecting ended: the stream, for one taker.
-    var connected: Result<Locked<ByteStream?>, ClientError>?
+    /// How connecting ended: the connection, for one taker.
+    var connected: Result<Locked<ClientConnection?>, ClientError>?
   }
 
   let address: Address
@@ -81,11 +80,12 @@ final class ClientCore: Sendable {
 
   /// Connects, blocking: a thread of its own does this, so that deadlines pass meanwhile.
   func connect() {
-    let outcome: Result<Locked<ByteStream?>, ClientError>
+    let outcome: Result<Locked<ClientConnection?>, ClientError>
     do throws(ClientError) {
-      let stream = try ClientSecurity.connect(
-        to: address, security, timeoutNanoseconds: options.connectTimeoutNanoseconds)
-      outcome = .success(Locked<ByteStream?>(stream))
+      let connection = try ClientConnection.open(
+        address, security: security, lane: options.lane,
+        connectTimeoutNanoseconds: options.connectTimeoutNanoseconds)
+      outcome = .success(Locked<ClientConnection?>(connection))
     } catch { outcome = .failure(error) }
     inbox.withLock { $0.connected = outcome }
     wakeUp.signal()

@@ -68,7 +68,7 @@ struct ClientLoop: ~Copyable {
     watches.failWaiting(.closed)
     if let thread = connector.take() {
       thread.join()
-      // A stream that was connected meanwhile ends with the inbox.
+      // A connection that was made meanwhile ends with the inbox.
       _ = core.takeInbox()
     }
   }
@@ -223,11 +223,10 @@ extension ClientLoop {
     }
   }
 
-  private mutating func finishConnecting(_ outcome: Result<Locked<ByteStream?>, ClientError>) {
+  private mutating func finishConnecting(_ outcome: Result<Locked<ClientConnection?>, ClientError>) {
     if let thread = connector.take() { thread.join() }
     do throws(ClientError) {
-      guard let stream = try outcome.get().withLock({ $0.take() }) else { throw .closed }
-      let new = try ClientConnection(stream, security: core.security)
+      guard let new = try outcome.get().withLock({ $0.take() }) else { throw .closed }
       do { try poller.add(new.stream.descriptor, .readable, word: Self.socketWord) } catch {
         throw .connectionFailed(error.description)
       }
@@ -279,11 +278,18 @@ extension ClientLoop {
       if !isConnected && !isConnecting { next = min(next, max(call.notBefore, connectNotBefore)) }
     }
     if !watches.waiting.isEmpty, !isConnected, !isConnecting { next = min(next, connectNotBefore) }
-    if connection?.hasUnsent ?? false { watch([.readable, .writable]) } else { watch(.readable) }
+    // The bell of a lane tells of room, too.
+    if connection?.waitsForSocket ?? false { watch([.readable, .writable]) } else { watch(.readable) }
+    let maySleep = connection?.stream.prepareToSleep() ?? true
     let now = Instant.now
-    let timeout: Int64 = next == .never ? -1 : max(1, Int64(clamping: next.since(now)))
-    for index in 0..<poller.wait(timeoutNanoseconds: timeout)
-    where poller.event(index).word == Self.wakeUpWord { core.wakeUp.drain() }
+    let timeout: Int64 = !maySleep ? 0 : next == .never ? -1 : max(1, Int64(clamping: next.since(now)))
+    for index in 0..<poller.wait(timeoutNanoseconds: timeout) {
+      if poller.event(index).word == Self.wakeUpWord {
+        core.wakeUp.drain()
+      } else {
+        connection?.stream.noteSocket()
+      }
+    }
   }
 
   private func watch(_ interest: Readiness) {

@@ -5,9 +5,11 @@ import Glibc
 
 /// How a client connects, polls and tries again.
 public struct ClientOptions: Sendable {
-  /// How long a waiting synchronous client polls before it sleeps, in nanoseconds: a quicker answer for
-  /// processor time.
-  public var spinNanoseconds: UInt64 = 0
+  /// How long a waiting synchronous client polls before it sleeps, in nanoseconds, where that helps: a
+  /// quicker answer for processor time. nil: 50,000 in a lane, not at all over a socket.
+  public var spinNanoseconds: UInt64?
+  /// Whether the connection to a `unix:` address becomes a lane. At a `shm:` address it does, or fails.
+  public var lane = LaneUse.never
   /// How long to try to connect, in nanoseconds.
   public var connectTimeoutNanoseconds: UInt64 = 5_000_000_000
   /// How often a call that the server has not begun is sent again.
@@ -41,11 +43,13 @@ public final class SynchronousClient {
   private let options: ClientOptions
   private let security: ClientSecurity
   var connection: ClientConnection?
+  /// Regions that were ever made.
+  var regionsMade: UInt32 = 0
 
   /// Connects.
   ///
   /// - Parameters:
-  ///   - address: `unix:PATH`, `tcp://HOST:PORT` or `tls://HOST:PORT`.
+  ///   - address: `unix:PATH`, `shm:PATH`, `tcp://HOST:PORT` or `tls://HOST:PORT`.
   ///   - options: time-outs, attempts, and whom to trust.
   /// - Throws: `invalidInput` for a text that is no address, `connectionFailed`.
   public init(_ address: String, options: ClientOptions = ClientOptions()) throws(ClientError) {
@@ -77,11 +81,20 @@ public final class SynchronousClient {
   public func classify(
     bytes: UnsafeRawBufferPointer, _ call: ClassifyCall, into result: inout ClassifyResult
   ) throws(ClientError) {
+    try classify(bytes, nil, call, &result)
+  }
+
+  /// - Parameter region: of which `bytes` are a part; nil: they are the caller's own.
+  func classify(
+    _ bytes: UnsafeRawBufferPointer, _ region: TensorRegion?, _ call: ClassifyCall,
+    _ result: inout ClassifyResult
+  ) throws(ClientError) {
     let deadline = deadline(call.timeoutNanoseconds)
     var attempts = 0
     while true {
       do throws(ClientError) {
-        try attempt(bytes, attempts == 0 ? call : call.withTimeLeft(until: deadline), deadline, &result)
+        try attempt(
+          bytes, region, attempts == 0 ? call : call.withTimeLeft(until: deadline), deadline, &result)
         return
       } catch {
         attempts += 1
@@ -91,9 +104,14 @@ public final class SynchronousClient {
   }
 
   private func attempt(
-    _ bytes: UnsafeRawBufferPointer, _ call: ClassifyCall, _ deadline: Instant, _ result: inout ClassifyResult
+    _ bytes: UnsafeRawBufferPointer, _ region: TensorRegion?, _ call: ClassifyCall, _ deadline: Instant,
+    _ result: inout ClassifyResult
   ) throws(ClientError) {
-    let id = try submit(deadline) { connection throws(ClientError) in try connection.submit(call, bytes) }
+    let id = try submit(deadline) { connection throws(ClientError) in
+      guard let region, connection.isLane else { return try connection.submit(call, bytes) }
+      try connection.register(region, until: deadline)
+      return try connection.submit(call, bytes, region: region.number, offset: region.offset(of: bytes))
+    }
     let view = try answer(id, deadline)
     guard let response = try connection?.classifyResponse(view) else { throw .closed }
     result.fill(response, body: view.body)
@@ -131,8 +149,8 @@ public final class SynchronousClient {
     guard !isConnected else { return }
     let left = deadline.since(.now)
     guard left > 0 else { throw .timedOut }
-    connection = try ClientConnection(
-      address, security: security, spinNanoseconds: options.spinNanoseconds,
+    connection = try ClientConnection.open(
+      address, security: security, lane: options.lane, spinNanoseconds: options.spinNanoseconds,
       connectTimeoutNanoseconds: min(options.connectTimeoutNanoseconds, left))
   }
 

@@ -1,6 +1,17 @@
 import ApusBase
 import ApusWire
 
+/// Where the input of a call lies.
+struct InputPlace: Equatable {
+  var byteCount: Int
+  /// 0: it is the body.
+  var region: UInt32 = 0
+  /// In the region, a multiple of 64.
+  var offset = 0
+
+  var bodyBytes: Int { region == 0 ? byteCount : 0 }
+}
+
 /// The head of the last request, header, metadata and padding, which the next one like it repeats.
 ///
 /// Invariant of the unsafe code here: the first `layout.bodyOffset` bytes of `memory` are that head while
@@ -10,6 +21,7 @@ struct RequestTemplate: ~Copyable {
   /// Longest metadata of a request, in bytes.
   private(set) var metadataLimit: Int
   private var call: ClassifyCall?
+  private var place = InputPlace(byteCount: 0)
   private(set) var layout = FrameLayout(metadataBytes: 0, bodyBytes: 0)
 
   init(metadataBytes: Int) {
@@ -24,8 +36,8 @@ struct RequestTemplate: ~Copyable {
     call = nil
   }
 
-  func matches(_ other: borrowing ClassifyCall, byteCount: Int) -> Bool {
-    guard layout.bodyBytes == byteCount, let call else { return false }
+  func matches(_ other: borrowing ClassifyCall, _ otherPlace: InputPlace) -> Bool {
+    guard place == otherPlace, let call else { return false }
     return call == copy other
   }
 
@@ -34,27 +46,28 @@ struct RequestTemplate: ~Copyable {
   }
 
   mutating func make(
-    _ call: borrowing ClassifyCall, byteCount: Int, arena: borrowing MetadataArena
+    _ call: borrowing ClassifyCall, _ place: InputPlace, arena: borrowing MetadataArena
   ) throws(ClientError) {
     let call = copy call
     self.call = nil
     guard call.version == 0 || call.alias.isEmpty else {
       throw .invalidInput("name a version or an alias, not both")
     }
-    let shape = try call.wireShape(byteCount: byteCount)
+    let shape = try call.wireShape(byteCount: place.byteCount)
     let metadataBytes = call.options.encode(
-      dtype: call.dataType, shape: shape, lengths: call.textLengths, byteCount: byteCount, into: metadata,
-      arena: arena)
+      dtype: call.dataType, shape: shape, lengths: call.textLengths, byteCount: place.byteCount,
+      region: place.region, offset: place.offset, into: metadata, arena: arena)
     guard metadataBytes > 0 else {
       throw .invalidInput("its description takes more than the \(metadataLimit) bytes that a frame may have")
     }
-    layout = FrameLayout(metadataBytes: metadataBytes, bodyBytes: byteCount)
+    layout = FrameLayout(metadataBytes: metadataBytes, bodyBytes: place.bodyBytes)
     FrameHeader(
       kind: .request, method: Method.classify.rawValue, requestID: 0, metadataBytes: metadataBytes,
-      bodyBytes: byteCount
+      flags: place.region == 0 ? [] : .sharedRegion, bodyBytes: place.bodyBytes
     ).write(to: memory.baseAddress)
     clear(memory.baseAddress, FrameHeader.byteCount + metadataBytes, layout.bodyOffset)
     self.call = call
+    self.place = place
   }
 
   /// Writes the whole frame; `frame` has room for `layout.frameBytes`.
@@ -108,7 +121,8 @@ struct AnswerTemplate: ~Copyable {
     _ view: AnswerView, arena: borrowing MetadataArena
   ) throws(ClientError) -> ClassifyResponse {
     if response != nil, view.metadata.count == metadataBytes, view.body.count == bodyBytes,
-      let time = Self.time(view.metadata), isLikeLast(view.metadata) {
+      let time = Self.time(view.metadata), isLikeLast(view.metadata)
+    {
       response?.time = time
     } else {
       try decode(view, arena)

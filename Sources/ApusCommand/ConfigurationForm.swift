@@ -136,9 +136,15 @@ extension ConfigurationForm {
   }
 
   private static func address(_ text: String, in folder: String) throws(ConfigurationMisfit) -> Address {
-    do throws(Address.Invalid) { return try Address(located(text, in: folder)) } catch {
+    let address: Address
+    do throws(Address.Invalid) { address = try Address(located(text, in: folder)) } catch {
       throw ConfigurationMisfit(reason: "is wrong: \(error)")
     }
+    if case .lane = address {
+      throw ConfigurationMisfit(
+        reason: "is wrong: \(shortened(text)) is for clients, which open lanes at a unix: address")
+    }
+    return address
   }
 
   /// What an HTTP address says of its socket: `https://HOST:PORT` is one of TLS, `HOST:PORT` one of TCP.

@@ -1,6 +1,7 @@
 import ApusBase
 import ApusIO
 import ApusLog
+import ApusWire
 import CLinux
 
 /// Every key of the configuration, by its name in `apus.yaml`: a dot stands for a level.
@@ -37,6 +38,9 @@ enum ConfigurationKey: String, CaseIterable, Sendable {
   case writeTimeout = "limits.write_timeout_ms"
   case drain = "limits.drain_ms"
   case slabBytes = "limits.slab_bytes"
+  case lanes = "limits.lanes"
+  case laneRingBytes = "limits.lane_ring_bytes"
+  case regionBytes = "limits.region_bytes"
   case logFormat = "log.format"
   case logLevel = "log.level"
   case logSlow = "log.slow_ms"
@@ -191,6 +195,18 @@ extension ConfigurationKey {
       Row(
         .number(1 << 20...1 << 40), .number(limits.slabBytes),
         "Bytes of all large calls that one thread holds at one time.")
+    case .lanes:
+      Row(
+        .number(0...65_536), .number(limits.lanes),
+        "Lanes in shared memory that the server holds; 0: it opens none.")
+    case .laneRingBytes:
+      Row(
+        .number(LaneLayout.leastRingBytes...LaneLayout.mostRingBytes), .number(limits.laneRingBytes),
+        "Longest ring of a lane, in bytes; a lane has two, and 4 KiB beside them.")
+    case .regionBytes:
+      Row(
+        .number(0...1 << 40), .number(limits.regionBytes),
+        "Bytes of all memory that one lane's client may share for its tensors.")
     case .logFormat:
       Row(
         .choice(["json", "text", "auto"]), .text("auto"),

@@ -7,7 +7,7 @@ struct ConnectionOptions: ParsableArguments {
   @Option(
     name: .customLong("to"),
     help: ArgumentHelp(
-      "The server's address: unix:PATH, tcp://HOST:PORT or tls://HOST:PORT.", valueName: "address"))
+      "The server's address: unix:PATH, shm:PATH, tcp://HOST:PORT or tls://HOST:PORT.", valueName: "address"))
   var address: String
 
   @Option(help: ArgumentHelp("Seconds to wait for an answer; 0 waits without limit.", valueName: "s"))

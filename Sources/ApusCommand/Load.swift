@@ -71,7 +71,7 @@ private struct Load: ~Copyable {
     input = plan.input
     // Connections begin at different inputs.
     input.vary(call: index, by: 0.5)
-    connection = try ClientConnection(
+    connection = try ClientConnection.open(
       plan.address, security: plan.security, spinNanoseconds: plan.spinNanoseconds)
   }
 

@@ -40,7 +40,8 @@ struct Serve: ParsableCommand {
       valueName: "address"))
   var http: [String] = []
 
-  @Option(help: ArgumentHelp(
+  @Option(
+    help: ArgumentHelp(
       "The folder with the models, or the URL of a store: s3://BUCKET/PREFIX, https://… Default: models.",
       valueName: "folder"))
   var models: String?
@@ -79,7 +80,8 @@ struct Serve: ParsableCommand {
   var logFormat: String?
 
   @Option(
-    help: ArgumentHelp("The least level that is logged: trace, debug, info, notice, warning or error.",
+    help: ArgumentHelp(
+      "The least level that is logged: trace, debug, info, notice, warning or error.",
       valueName: "level"))
   var logLevel: String?
 
@@ -126,7 +128,7 @@ struct Serve: ParsableCommand {
       configuration.limits = told.limits
       configuration.credentials = security.credentials
       configuration.access = security.access
-      configuration.lanes = told.http.isEmpty ? 0 : told.httpThreads
+      configuration.localServices = told.http.isEmpty ? 0 : told.httpThreads
       configuration.accessLog = logs.access
       // From before the models are read, so that no change is missed.
       let watch = store == nil ? watchModels(told.models, log) : nil

@@ -110,6 +110,9 @@ extension ServeConfiguration {
     limits.writeTimeoutNanoseconds = nanoseconds(.writeTimeout)
     limits.drainNanoseconds = nanoseconds(.drain)
     limits.slabBytes = number(.slabBytes)
+    limits.lanes = number(.lanes)
+    limits.laneRingBytes = number(.laneRingBytes)
+    limits.regionBytes = number(.regionBytes)
     limits.handshakes = number(.tlsHandshakes)
     limits.handshakeTimeoutNanoseconds = nanoseconds(.tlsHandshakeTimeout)
     return limits

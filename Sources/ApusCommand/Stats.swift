@@ -53,7 +53,13 @@ struct Stats: ParsableCommand {
     table.add([
       "tensor copies", "\(server.tensorCopiesTotal), \(byteSize(server.tensorCopiedBytesTotal))",
     ])
-    table.add(["waiting", "\(server.pollsTotal) empty polls, \(server.sleepsTotal) sleeps"])
+    table.add([
+      "waiting",
+      "\(server.sleepsTotal) sleeps, \(server.wakeUpsSavedTotal) saved by "
+        + "\(duration(nanoseconds: server.pollingNanosecondsTotal)) of polling, "
+        + "\(server.pollsTotal) empty polls",
+    ])
+    table.add(["lanes", "\(server.lanesOpen) open, \(server.laneBellsTotal) bells to their clients"])
     table.add(["protocol errors", String(server.protocolErrorsTotal)])
     table.add([
       "TLS handshakes",
@@ -121,7 +127,9 @@ extension ServerStats {
       "sleeps_total": .integer(sleepsTotal), "protocol_errors_total": .integer(protocolErrorsTotal),
       "blas_core": .string(blasCore), "tls_handshakes_total": .integer(handshakesTotal),
       "tls_handshakes_resumed_total": .integer(handshakesResumedTotal),
-      "tls_handshake_failures_total": .integer(handshakeFailuresTotal),
+      "tls_handshake_failures_total": .integer(handshakeFailuresTotal), "lanes_open": .integer(lanesOpen),
+      "lane_bells_total": .integer(laneBellsTotal), "polling_ns_total": .integer(pollingNanosecondsTotal),
+      "wakeups_saved_total": .integer(wakeUpsSavedTotal),
     ]
   }
 }

@@ -92,7 +92,7 @@ final class CallHandler: ChannelDuplexHandler, RemovableChannelHandler {
       state = .forwarded(isWhole: false)
       return context.fireChannelRead(wrapInboundOut(.head(head)))
     }
-    let peer = Peer(lane: loop.lane, isEncrypted: tls != nil, certificate: tls?.certificate)
+    let peer = Peer(service: loop.service, isEncrypted: tls != nil, certificate: tls?.certificate)
     do {
       let call = try ModelCall.begin(route, head, by: peer, frontend)
       if call.awaitsContinue {

@@ -38,7 +38,7 @@ enum Classify {
       throw Problem.badRequest("INPUTS_MISSING", "the body has no 'inputs'")
     }
     let model = received.model
-    var call = received.call(try input.rows(for: model, received.lane))
+    var call = received.call(try input.rows(for: model, received.service))
     call.topK = body.topK
     call.wantsScores = body.wantsScores
     call.timeoutNanoseconds = UInt64(min(max(0, body.timeoutMilliseconds), 1e12) * 1e6)
@@ -112,7 +112,7 @@ enum Classify {
     guard let input else {
       throw Problem.badRequest("INPUTS_MISSING", "the body has no 'text'")
     }
-    return (received.call(try input.rows(for: received.model, received.lane)), { .json(rows(of: $0)) })
+    return (received.call(try input.rows(for: received.model, received.service)), { .json(rows(of: $0)) })
   }
 
   private static func rows(of answer: LocalAnswer) -> JSONText {

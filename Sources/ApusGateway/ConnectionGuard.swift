@@ -11,7 +11,7 @@ final class ConnectionGuard: ChannelDuplexHandler {
   typealias OutboundIn = IOData
   typealias OutboundOut = IOData
 
-  private let lane: Lane
+  private let service: LocalService
   /// Written since the last flush.
   private var sentBytes = 0
 
@@ -22,8 +22,8 @@ final class ConnectionGuard: ChannelDuplexHandler {
   /// Later than nginx closes a connection that it keeps (60 s).
   private static let idleNanoseconds: UInt64 = 75_000_000_000
 
-  init(_ limits: Limits, _ lane: Lane) {
-    self.lane = lane
+  init(_ limits: Limits, _ service: LocalService) {
+    self.service = service
     request = Deadline(limits.frameTimeoutNanoseconds) {
       $0.pipeline.fireUserInboundEventTriggered(RequestTimedOut())
     }
@@ -38,7 +38,7 @@ final class ConnectionGuard: ChannelDuplexHandler {
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
     requestBegins(context.channel)
     idle.reset(context.channel)
-    lane.moved(received: unwrapInboundIn(data).readableBytes, sent: 0)
+    service.moved(received: unwrapInboundIn(data).readableBytes, sent: 0)
     context.fireChannelRead(data)
   }
 
@@ -48,7 +48,7 @@ final class ConnectionGuard: ChannelDuplexHandler {
   }
 
   func flush(context: ChannelHandlerContext) {
-    lane.moved(received: 0, sent: sentBytes)
+    service.moved(received: 0, sent: sentBytes)
     sentBytes = 0
     context.flush()
   }

@@ -9,12 +9,12 @@ import NIOCore
 
 /// What belongs to one thread of HTTP.
 struct GatewayLoop: Sendable {
-  let lane: Lane
+  let service: LocalService
   let polling: LoopPolling
   let bodies: BodyBudget
 }
 
-/// What all routes share: the server's lanes, one for each thread, and who calls.
+/// What all routes share: the server's services, one for each thread, and who calls.
 struct Frontend: Sendable {
   let server: Server
   let defaultModel: String?
@@ -25,10 +25,10 @@ struct Frontend: Sendable {
     self.server = server
     defaultModel = settings.defaultModel
     var loops: [ObjectIdentifier: GatewayLoop] = [:]
-    for (loop, lane) in zip(group.makeIterator(), server.lanes) {
-      let polling = try LoopPolling(loop, lane, maximumNanoseconds: settings.spinNanoseconds)
+    for (loop, service) in zip(group.makeIterator(), server.localServices) {
+      let polling = try LoopPolling(loop, service, maximumNanoseconds: settings.spinNanoseconds)
       loops[ObjectIdentifier(loop)] = GatewayLoop(
-        lane: lane, polling: polling, bodies: BodyBudget(bytes: settings.limits.slabBytes))
+        service: service, polling: polling, bodies: BodyBudget(bytes: settings.limits.slabBytes))
     }
     self.loops = loops
   }
@@ -40,16 +40,18 @@ struct Frontend: Sendable {
     return loop
   }
 
-  func lane(_ context: GatewayContext) -> Lane { loop(of: context.channel).lane }
+  func service(_ context: GatewayContext) -> LocalService { loop(of: context.channel).service }
 
   /// - Throws: UNAUTHENTICATED for a token that is not valid, or a header that holds none.
   func caller(_ request: Request, _ context: GatewayContext) throws(Status) -> LocalCaller {
-    try caller(request.head, lane(context), context.certificate)
+    try caller(request.head, service(context), context.certificate)
   }
 
   /// - Parameter certificate: whom the client's verified certificate names.
-  func caller(_ head: HTTPRequest, _ lane: Lane, _ certificate: Caller?) throws(Status) -> LocalCaller {
-    try lane.identify(token: try token(head), certificate: certificate)
+  func caller(_ head: HTTPRequest, _ service: LocalService, _ certificate: Caller?) throws(Status)
+    -> LocalCaller
+  {
+    try service.identify(token: try token(head), certificate: certificate)
   }
 
   /// The token of `Authorization: Bearer TOKEN` (RFC 6750, section 2.1).

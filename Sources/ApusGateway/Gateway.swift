@@ -6,7 +6,7 @@ import NIOCore
 import NIOPosix
 
 /// HTTP before a server in the same process, on threads of its own: REST, the Open Inference Protocol, and
-/// what operators ask. Its calls go through the server's lanes, under the same policy and limits as RPC.
+/// what operators ask. Its calls go through the server's services, under the same policy and limits as RPC.
 package final class HTTPGateway: Sendable {
   /// With the ports that the kernel chose.
   package let addresses: [Address]
@@ -19,7 +19,7 @@ package final class HTTPGateway: Sendable {
   ///
   /// - Throws: when an address cannot be listened on.
   package init(server: Server, _ settings: GatewaySettings) throws {
-    precondition(server.lanes.count >= settings.threads, "each thread needs a lane")
+    precondition(server.localServices.count >= settings.threads, "each thread needs a service")
     group = MultiThreadedEventLoopGroup(numberOfThreads: settings.threads)
     drainNanoseconds = settings.limits.drainNanoseconds
     var listeners: [any Channel] = []

@@ -45,7 +45,7 @@ struct HTTPListener: Sendable {
     return channel.eventLoop.makeCompletedFuture {
       let pipeline = channel.pipeline.syncOperations
       if let credentials { try pipeline.addHandler(try TLSHandler(credentials.current, limits)) }
-      try pipeline.addHandler(ConnectionGuard(limits, loop.lane))
+      try pipeline.addHandler(ConnectionGuard(limits, loop.service))
     }.flatMap {
       http.setup(channel: channel, logger: .disabled)
     }.flatMapThrowing { value in
@@ -53,9 +53,9 @@ struct HTTPListener: Sendable {
       let decoder = try pipeline.handler(type: ByteToMessageHandler<HTTPRequestDecoder>.self)
       try pipeline.addHandler(HeadRules(), position: .after(decoder))
       connections.serve(channel) {
-        loop.lane.connectionOpened()
+        loop.service.connectionOpened()
         await http.handle(value: value, logger: .disabled)
-        loop.lane.connectionClosed()
+        loop.service.connectionClosed()
       }
     }
   }
@@ -69,14 +69,14 @@ extension Logger {
 extension Address {
   fileprivate var host: String {
     switch self {
-    case .unix: ""
+    case .unix, .lane: ""
     case .tcp(let host, _), .tls(let host, _): host
     }
   }
 
   fileprivate var port: UInt16 {
     switch self {
-    case .unix: 0
+    case .unix, .lane: 0
     case .tcp(_, let port), .tls(_, let port): port
     }
   }

@@ -16,7 +16,7 @@ enum Inference {
     }
     let outputs = try Self.outputs(inference)
     var call = received.call(
-      try binary.withUnsafeReadableBytes { try inference.rows($0, for: model, received.lane) })
+      try binary.withUnsafeReadableBytes { try inference.rows($0, for: model, received.service) })
     call.wantsScores = outputs.contains { $0.name == "scores" }
     call.timeoutNanoseconds = UInt64(min(max(0, inference.timeoutMicroseconds), 1e15) * 1e3)
     return (call, { answer in Self.answer(inference, outputs, answer, model) })

@@ -9,7 +9,7 @@ extension InferenceRequest {
   /// - Parameter binary: what follows the JSON in the body; it must be used up.
   /// - Throws: INVALID_ARGUMENT that says what would fit.
   func rows(
-    _ binary: UnsafeRawBufferPointer, for model: LocalModel, _ lane: Lane
+    _ binary: UnsafeRawBufferPointer, for model: LocalModel, _ service: LocalService
   ) throws(Status) -> (values: [Float], rows: Int) {
     let takesTexts = model.served.features != nil
     guard inputs.count == 1, inputs[0].name == "input" || (takesTexts && inputs[0].name == "text") else {
@@ -28,6 +28,6 @@ extension InferenceRequest {
     guard rest.isEmpty else {
       throw Status(.invalidArgument, "TENSOR_MISMATCH", "\(rest.count) bytes follow the input's own")
     }
-    return try input.rows(for: model, lane)
+    return try input.rows(for: model, service)
   }
 }

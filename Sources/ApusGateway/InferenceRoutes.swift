@@ -46,7 +46,7 @@ struct InferenceRoutes {
     let model = try model(choice, request, context)
     let versions =
       choice.version > 0
-      ? [model.served.version] : frontend.lane(context).readyVersions(of: model.served.name)
+      ? [model.served.version] : frontend.service(context).readyVersions(of: model.served.name)
     var text = JSONText()
     text.object {
       $0.member("name", model.served.name)
@@ -99,10 +99,10 @@ struct InferenceRoutes {
   private func model(
     _ choice: ModelChoice, _ request: Request, _ context: GatewayContext
   ) throws(Status) -> LocalModel {
-    let lane = frontend.lane(context)
+    let service = frontend.service(context)
     let caller = try frontend.caller(request, context)
-    try lane.require(.read, .classify, model: choice.name, by: caller)
+    try service.require(.read, .classify, model: choice.name, by: caller)
     let key = ModelCall.routeKey.flatMap { request.headers[$0] } ?? ""
-    return try lane.find(choice.name, version: choice.version, routeKey: key, draw: .max)
+    return try service.find(choice.name, version: choice.version, routeKey: key, draw: .max)
   }
 }

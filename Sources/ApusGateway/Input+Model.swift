@@ -6,7 +6,7 @@ extension Input {
   /// The rows that a model takes: a single input, or a batch of them.
   ///
   /// - Throws: INVALID_ARGUMENT that says what would fit.
-  func rows(for model: LocalModel, _ lane: Lane) throws(Status) -> (values: [Float], rows: Int) {
+  func rows(for model: LocalModel, _ service: LocalService) throws(Status) -> (values: [Float], rows: Int) {
     switch self {
     case .numbers(let values, let shape):
       let wanted = model.served.inputShape
@@ -18,7 +18,7 @@ extension Input {
       return (values, shape[0])
     case .texts(let texts):
       guard model.served.features != nil else { throw Self.misfit(model, "text") }
-      return (try lane.rows(of: texts, for: model), texts.count)
+      return (try service.rows(of: texts, for: model), texts.count)
     }
   }
 

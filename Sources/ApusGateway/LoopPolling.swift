@@ -10,7 +10,7 @@ import NIOCore
 /// Invariant of the unchecked conformance: everything is touched on the loop's thread alone.
 final class LoopPolling: @unchecked Sendable {
   private let loop: any EventLoop
-  private let lane: Lane
+  private let service: LocalService
   private let poller: Poller
   private var polling: AdaptivePolling
   /// When the last look ended in vain.
@@ -18,9 +18,9 @@ final class LoopPolling: @unchecked Sendable {
   private var isScheduled = false
 
   /// - Throws: when the descriptors have run out.
-  init(_ loop: any EventLoop, _ lane: Lane, maximumNanoseconds: UInt64) throws(SystemError) {
+  init(_ loop: any EventLoop, _ service: LocalService, maximumNanoseconds: UInt64) throws(SystemError) {
     self.loop = loop
-    self.lane = lane
+    self.service = service
     poller = try Poller()
     polling = AdaptivePolling(maximumNanoseconds: maximumNanoseconds)
   }
@@ -57,7 +57,7 @@ final class LoopPolling: @unchecked Sendable {
       hasMore = poller.wait(timeoutNanoseconds: 0) > 0
       now = .now
     }
-    lane.polled(nanoseconds: now.since(begun))
+    service.polled(nanoseconds: now.since(begun))
     if hasMore {
       polling.succeeded()
     } else {

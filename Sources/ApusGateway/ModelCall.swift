@@ -8,7 +8,7 @@ import NIOCore
 
 /// What is known of a connection whose request is looked at.
 struct Peer {
-  let lane: Lane
+  let service: LocalService
   let isEncrypted: Bool
   /// Whom the client's verified certificate names.
   let certificate: Caller?
@@ -17,7 +17,7 @@ struct Peer {
 /// A call of a model: begun by a request's head, whole with its body.
 struct ModelCall {
   let form: CallRoute.Form
-  let lane: Lane
+  let service: LocalService
   let caller: LocalCaller
   let model: LocalModel
   /// The client sends the body when it is told to (RFC 9110, section 10.1.1).
@@ -48,32 +48,33 @@ struct ModelCall {
     var caller: LocalCaller?
     var model: LocalModel?
     do {
-      let known = try frontend.caller(head, peer.lane, peer.certificate)
+      let known = try frontend.caller(head, peer.service, peer.certificate)
       caller = known
       let key = routeKey.flatMap { head.headerFields[$0] } ?? ""
-      let found = try frontend.model(of: route, key, peer.lane, known)
+      let found = try frontend.model(of: route, key, peer.service, known)
       model = found
-      let call = ModelCall(route.form, head.headerFields, peer.lane, known, found, blank)
+      let call = ModelCall(route.form, head.headerFields, peer.service, known, found, blank)
       try call.checkBody(head.headerFields)
       return call
     } catch {
-      peer.lane.refuse(blank, Problem.of(error).rpcStatus, model, by: caller)
+      peer.service.refuse(blank, Problem.of(error).rpcStatus, model, by: caller)
       throw error
     }
   }
 
   private init(
-    _ form: CallRoute.Form, _ fields: HTTPFields, _ lane: Lane, _ caller: LocalCaller, _ model: LocalModel,
+    _ form: CallRoute.Form, _ fields: HTTPFields, _ service: LocalService, _ caller: LocalCaller,
+    _ model: LocalModel,
     _ call: LocalCall
   ) {
     self.form = form
-    self.lane = lane
+    self.service = service
     self.caller = caller
     self.model = model
     self.call = call
     awaitsContinue = fields[.expect]?.lowercased() == "100-continue"
     headerLength = Self.headerLength.flatMap { fields[$0] }
-    longestBody = lane.longestBody(of: caller) * Self.bytesPerByte + 4096
+    longestBody = service.longestBody(of: caller) * Self.bytesPerByte + 4096
   }
 
   private func checkBody(_ fields: HTTPFields) throws {
@@ -97,7 +98,7 @@ struct ModelCall {
       guard own + more <= longestBody else { throw bodyTooLong }
       guard bodies.take(more, behind: own) else { throw .memoryExhausted }
     } catch {
-      lane.refuse(call, error, model, by: caller)
+      service.refuse(call, error, model, by: caller)
       throw error
     }
     var piece = piece
@@ -118,11 +119,11 @@ extension ModelCall {
       question = try read()
     } catch {
       let problem = Problem.of(error)
-      lane.refuse(call, problem.rpcStatus, model, by: caller)
+      service.refuse(call, problem.rpcStatus, model, by: caller)
       return problem.answer
     }
     do {
-      var answer = question.answer(try lane.classify(question.call, with: model, by: caller))
+      var answer = question.answer(try service.classify(question.call, with: model, by: caller))
       answer.fields.tellDeprecation(of: model)
       return answer
     } catch {
@@ -166,21 +167,21 @@ extension ModelCall {
 extension Frontend {
   /// The version that a path names, or the default model's, for who may call it.
   fileprivate func model(
-    of route: CallRoute, _ key: String, _ lane: Lane, _ caller: LocalCaller
+    of route: CallRoute, _ key: String, _ service: LocalService, _ caller: LocalCaller
   ) throws(Status) -> LocalModel {
     let choice =
       switch route.form {
-      case .tutorials: ModelChoice(name: try defaultModel(lane, caller))
+      case .tutorials: ModelChoice(name: try defaultModel(service, caller))
       default: try ModelChoice(route.model, version: route.version, alias: route.alias)
       }
-    try lane.require(.classify, model: choice.name, by: caller)
-    return try lane.find(
+    try service.require(.classify, model: choice.name, by: caller)
+    return try service.find(
       choice.name, version: choice.version, alias: choice.alias, routeKey: key)
   }
 
-  private func defaultModel(_ lane: Lane, _ caller: LocalCaller) throws(Status) -> String {
+  private func defaultModel(_ service: LocalService, _ caller: LocalCaller) throws(Status) -> String {
     if let defaultModel { return defaultModel }
-    let names = Set(lane.models(of: caller).map(\.name))
+    let names = Set(service.models(of: caller).map(\.name))
     guard names.count == 1, let name = names.first else {
       throw Status(
         .failedPrecondition, "DEFAULT_MODEL_MISSING",

@@ -37,7 +37,7 @@ struct StatusRoutes {
   /// For Prometheus. Made on another thread than HTTP's, since a text of many models takes some milliseconds.
   @Sendable private func metrics(_ request: Request, _ context: GatewayContext) async throws -> Response {
     let caller = try frontend.caller(request, context)
-    try frontend.lane(context).require(.read, by: caller)
+    try frontend.service(context).require(.read, by: caller)
     let format = MetricsFormat(accept: request.headers[.accept] ?? "")
     let server = frontend.server
     let text = await Task.detached(priority: .background) { server.metrics(format) }.value
@@ -66,21 +66,21 @@ struct StatusRoutes {
   }
 
   @Sendable private func list(_ request: Request, _ context: GatewayContext) async throws -> Response {
-    let lane = frontend.lane(context)
+    let service = frontend.service(context)
     let caller = try frontend.caller(request, context)
-    try lane.require(.read, by: caller)
-    return .json(JSONText(models: lane.models(of: caller)))
+    try service.require(.read, by: caller)
+    return .json(JSONText(models: service.models(of: caller)))
   }
 
   /// All versions of one model.
   @Sendable private func describe(_ request: Request, _ context: GatewayContext) async throws -> Response {
-    let lane = frontend.lane(context)
+    let service = frontend.service(context)
     let caller = try frontend.caller(request, context)
     let name = context.parameters.get("model") ?? ""
-    try lane.require(.read, .classify, model: name, by: caller)
-    let models = lane.models(of: caller).filter { $0.name == name }
+    try service.require(.read, .classify, model: name, by: caller)
+    let models = service.models(of: caller).filter { $0.name == name }
     guard !models.isEmpty else {
-      try lane.require(model: name)
+      try service.require(model: name)
       throw Status(.permissionDenied, "ACCESS_DENIED", "this caller may not do that")
     }
     return .json(JSONText(models: models))

@@ -1,9 +1,12 @@
 import CLinux
 import Glibc
 
-/// Where a server listens or a client connects: `unix:PATH`, `tcp://HOST:PORT` or `tls://HOST:PORT`.
+/// Where a server listens or a client connects: `unix:PATH`, `tcp://HOST:PORT` or `tls://HOST:PORT`, and for
+/// a client `shm:PATH`.
 package enum Address: Hashable, Sendable, CustomStringConvertible {
   case unix(path: String)
+  /// A lane, opened over the Unix socket of this path.
+  case lane(path: String)
   case tcp(host: String, port: UInt16)
   /// TCP, encrypted.
   case tls(host: String, port: UInt16)
@@ -18,11 +21,9 @@ package enum Address: Hashable, Sendable, CustomStringConvertible {
 
   package init(_ text: String) throws(Invalid) {
     if text.hasPrefix("unix:") {
-      let path = String(text.dropFirst(5))
-      guard !path.isEmpty, path.utf8.count <= Self.longestPath, !path.utf8.contains(0) else {
-        throw Invalid(description: "'\(text)': a socket path has 1 to 107 bytes")
-      }
-      self = .unix(path: path)
+      self = .unix(path: try Self.path(text, text.dropFirst(5)))
+    } else if text.hasPrefix("shm:") {
+      self = .lane(path: try Self.path(text, text.dropFirst(4)))
     } else if text.hasPrefix("tcp://") {
       let (host, port) = try Self.hostAndPort(text)
       self = .tcp(host: host, port: port)
@@ -33,6 +34,13 @@ package enum Address: Hashable, Sendable, CustomStringConvertible {
       throw Invalid(
         description: "'\(text)' is no address; write unix:PATH, tcp://HOST:PORT or tls://HOST:PORT")
     }
+  }
+
+  private static func path(_ text: String, _ path: Substring) throws(Invalid) -> String {
+    guard !path.isEmpty, path.utf8.count <= Self.longestPath, !path.utf8.contains(0) else {
+      throw Invalid(description: "'\(text)': a socket path has 1 to 107 bytes")
+    }
+    return String(path)
   }
 
   /// Of a text that begins with `tcp://` or `tls://`.
@@ -54,6 +62,7 @@ package enum Address: Hashable, Sendable, CustomStringConvertible {
   package var description: String {
     switch self {
     case .unix(let path): "unix:\(path)"
+    case .lane(let path): "shm:\(path)"
     case .tcp(let host, let port): "tcp://\(Self.authority(host, port))"
     case .tls(let host, let port): "tls://\(Self.authority(host, port))"
     }
@@ -67,7 +76,7 @@ package enum Address: Hashable, Sendable, CustomStringConvertible {
   /// Whether only this machine can reach it.
   package var isLocal: Bool {
     switch self {
-    case .unix: true
+    case .unix, .lane: true
     case .tcp(let host, _), .tls(let host, _):
       host == "localhost" || host == "::1" || Self.isLoopback(host)
     }
@@ -94,7 +103,7 @@ extension Address {
     _ use: (borrowing Descriptor, UnsafePointer<sockaddr>, socklen_t) -> Int32
   ) throws(SystemError) -> Descriptor {
     switch self {
-    case .unix(let path): try unixSocket(path, operation, use)
+    case .unix(let path), .lane(let path): try unixSocket(path, operation, use)
     case .tcp(let host, let port), .tls(let host, let port):
       try tcpSocket(host, port, passive: passive, operation, use)
     }
@@ -136,7 +145,10 @@ extension Address {
     while let info = entry {
       entry = info.pointee.ai_next
       let number = socket(info.pointee.ai_family, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
-      guard number >= 0 else { last = errno; continue }
+      guard number >= 0 else {
+        last = errno
+        continue
+      }
       let descriptor = Descriptor(owning: number)
       let result = use(descriptor, info.pointee.ai_addr, info.pointee.ai_addrlen)
       if result >= 0 { return descriptor }
@@ -163,8 +175,10 @@ extension Address {
       guard Glibc.connect(socket.number, address, length) < 0 else { return 0 }
       return errno == EINPROGRESS || errno == EAGAIN ? -ETIMEDOUT : -errno
     }
-    if case .unix = self { return descriptor }
-    Self.setNoDelay(descriptor)
+    switch self {
+    case .unix, .lane: break
+    case .tcp, .tls: Self.setNoDelay(descriptor)
+    }
     return descriptor
   }
 

@@ -45,6 +45,21 @@ extension Descriptor {
     return count == Int(-EAGAIN) ? .wouldBlock : .failed(Int32(-count))
   }
 
+  /// Receives without blocking, and with the bytes a descriptor, which the caller owns; -1: none came.
+  package func receive(into buffer: UnsafeMutableRawBufferPointer, passed: inout Int32) -> Transfer {
+    let count = clinux_receive_with_descriptor(number, buffer.baseAddress, buffer.count, &passed)
+    if count > 0 { return .bytes(count) }
+    if count == 0 { return .end }
+    return count == Int(-EAGAIN) ? .wouldBlock : .failed(Int32(-count))
+  }
+
+  /// Sends bytes, and another process a copy of a descriptor, without blocking.
+  package func send(_ bytes: UnsafeRawBufferPointer, passing passed: borrowing Descriptor) -> Transfer {
+    let count = clinux_send_with_descriptor(number, bytes.baseAddress, bytes.count, passed.number)
+    if count >= 0 { return .bytes(count) }
+    return count == Int(-EAGAIN) ? .wouldBlock : .failed(Int32(-count))
+  }
+
   /// Waits until there is something to receive or, on wish, room to send, at most so long.
   package func wait(forWritingToo: Bool, nanoseconds: UInt64) {
     _ = clinux_wait_socket(number, forWritingToo ? 1 : 0, nanoseconds)

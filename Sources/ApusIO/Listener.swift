@@ -28,6 +28,7 @@ package struct Listener: ~Copyable, Sendable {
     case .unix(let path):
       try Self.removeStale(path)
       descriptor = try Self.listenUnderOtherName(path, mode)
+    case .lane: throw SystemError("listen on \(address), where lanes are opened only", errorNumber: EINVAL)
     case .tcp, .tls:
       descriptor = try address.withSocket(passive: true, "listen on \(address)") { socket, name, length in
         var on: Int32 = 1
@@ -103,7 +104,7 @@ package struct Listener: ~Copyable, Sendable {
     do throws(SystemError) {
       _ = try Address.unix(path: path).connect()
       throw SystemError("listen on unix:\(path), where a server is running", errorNumber: EADDRINUSE)
-    } catch where error.errorNumber == ECONNREFUSED {
+    } catch  where error.errorNumber == ECONNREFUSED {
       _ = unlink(path)
     } catch {
       throw error
@@ -112,7 +113,7 @@ package struct Listener: ~Copyable, Sendable {
 
   private static func bound(_ descriptor: borrowing Descriptor, _ address: Address) -> Address {
     switch address {
-    case .unix: address
+    case .unix, .lane: address
     case .tcp(let host, let port): .tcp(host: host, port: chosenPort(descriptor) ?? port)
     case .tls(let host, let port): .tls(host: host, port: chosenPort(descriptor) ?? port)
     }

@@ -29,7 +29,7 @@ package struct BoundedText<let capacity: Int>: Sendable {
 
 /// By what a call came.
 package enum AccessTransport: UInt8, Sendable {
-  case unix, tcp, tls, http, https
+  case unix, tcp, tls, http, https, lane
 
   package var name: StaticString {
     switch self {
@@ -38,6 +38,7 @@ package enum AccessTransport: UInt8, Sendable {
     case .tls: "tls"
     case .http: "http"
     case .https: "https"
+    case .lane: "lane"
     }
   }
 }

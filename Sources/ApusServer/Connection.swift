@@ -1,5 +1,6 @@
 import ApusBase
 import ApusIO
+import ApusLane
 import ApusStream
 import ApusWire
 
@@ -17,8 +18,10 @@ struct PreparedCall {
   var wantLabels = false
   var wantDigest = false
   var trace = TraceParent.none
-  /// Of the numbers, from the start of the body.
+  /// Of the numbers, from the start of the body or of their region.
   var inputOffset = 0
+  /// Where the numbers lie; 0: in the body.
+  var region: UInt32 = 0
   /// The input is texts, whose ends are in the reactor's `texts`; such a call is prepared each time.
   var holdsTexts = false
   var form = AnswerForm(rows: 0, classes: 0, allClasses: 0, hasIndices: false, hasScores: false, version: 0)
@@ -105,7 +108,7 @@ struct Connection: ~Copyable {
   }
 
   var stream: ByteStream
-  let transport: TransportKind
+  var transport: TransportKind
   var ring: MirroredRing
   /// For the access log: no other connection of this process has the same number.
   var serial: UInt64 = 0
@@ -137,6 +140,8 @@ struct Connection: ~Copyable {
   /// Requests that another thread answers, and answers of its that have not been sent.
   var deferred: [UInt64] = []
   var waiting: [DeferredAnswer] = []
+  /// Of a lane.
+  var regions = RegionTable()
   var prepared = PreparedCall()
   var memory = PreparedMemory()
 

@@ -70,6 +70,8 @@ extension Fleet {
     writer.one(.polls, sum(.polls))
     writer.begin(Metric.pollingSeconds.row.family)
     writer.sample(nanoseconds: sum(.pollingNanoseconds))
+    writer.one(.wakeUpsSaved, sum(.wakeUpsSaved))
+    writer.one(.laneBells, sum(.laneBells))
     writer.one(.sleeps, sum(.sleeps))
     writer.one(.asleep, sum(.asleep))
     writer.begin(Metric.memory.row.family)
@@ -78,6 +80,7 @@ extension Fleet {
       ("arenas", sum(.arenaBytes)),
       ("backlogs", sum(.backlogBytes)),
       ("counters", UInt64(recorders.reduce(0) { $0 + $1.byteCount })),
+      ("lanes", sum(.open, .lane) * 2 * UInt64(limits.laneRingBytes)),
       ("large_frames", sum(.largeFrameBytes)),
       ("receive_rings", sum(.connectionsOpen) * UInt64(limits.receiveRingBytes)),
       ("workspaces", sum(.workspaceBytes)),

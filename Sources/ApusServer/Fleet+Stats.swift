@@ -36,6 +36,10 @@ extension Fleet {
     stats.handshakesTotal = handshakes.completed.load(ordering: .relaxed)
     stats.handshakesResumedTotal = handshakes.resumed.load(ordering: .relaxed)
     stats.handshakeFailuresTotal = handshakes.failed.load(ordering: .relaxed)
+    stats.lanesOpen = sum(.open, .lane)
+    stats.laneBellsTotal = sum(.laneBells)
+    stats.pollingNanosecondsTotal = sum(.pollingNanoseconds)
+    stats.wakeUpsSavedTotal = sum(.wakeUpsSaved)
     return stats
   }
 

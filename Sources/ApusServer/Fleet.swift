@@ -6,7 +6,7 @@ import Synchronization
 /// What all reactors share.
 final class Fleet: Sendable {
   let limits: Limits
-  /// One for each reactor, and behind them one for each lane of calls from inside the process.
+  /// One for each reactor, and behind them one for each service of calls from inside the process.
   let recorders: [Recorder]
   let mailboxes: [Mailbox]
   let access: AccessControl
@@ -33,7 +33,7 @@ final class Fleet: Sendable {
 
   init(
     catalog: Catalog, limits: Limits, access: AccessControl, accessLog: AccessLog?,
-    administration: Administration?, reactors: Int, lanes: Int
+    administration: Administration?, reactors: Int, localServices: Int
   ) throws(SystemError) {
     self.accessLog = accessLog
     self.access = access
@@ -43,7 +43,7 @@ final class Fleet: Sendable {
     newest = Atomic(catalog.generation)
     adopted = (0..<reactors).map { _ in Adopted(catalog.generation) }
     let slots = (catalog.slots.max() ?? -1) + 1
-    recorders = (0..<reactors + lanes).map { _ in Recorder(models: slots) }
+    recorders = (0..<reactors + localServices).map { _ in Recorder(models: slots) }
     var mailboxes: [Mailbox] = []
     for _ in 0..<reactors { mailboxes.append(try Mailbox()) }
     self.mailboxes = mailboxes

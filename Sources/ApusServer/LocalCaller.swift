@@ -12,7 +12,7 @@ package struct LocalCaller: Sendable {
   package var name: String { standing?.name ?? "" }
 }
 
-extension Lane {
+extension LocalService {
   /// Finds out who calls.
   ///
   /// - Parameters:

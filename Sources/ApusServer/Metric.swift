@@ -9,7 +9,8 @@ package enum Metric: CaseIterable, Sendable {
   case driftClasses, driftLargestInput, driftRows
   case openConnections, connectionLimit, connections, receivedBytes, sentBytes, protocolErrors
   case handshakes, certificateExpiry
-  case tensorCopies, tensorCopiedBytes, systemCalls, polls, pollingSeconds, sleeps, asleep, memory
+  case tensorCopies, tensorCopiedBytes, systemCalls, polls, pollingSeconds, wakeUpsSaved, laneBells, sleeps
+  case asleep, memory
   case cpuSeconds, startTime, residentBytes, virtualBytes, openDescriptors, descriptorLimit, threads
 
   package struct Row {
@@ -40,7 +41,8 @@ package enum Metric: CaseIterable, Sendable {
     case .openConnections, .connectionLimit, .connections, .receivedBytes, .sentBytes, .protocolErrors,
       .handshakes, .certificateExpiry:
       connectionRow
-    case .tensorCopies, .tensorCopiedBytes, .systemCalls, .polls, .pollingSeconds, .sleeps, .asleep, .memory:
+    case .tensorCopies, .tensorCopiedBytes, .systemCalls, .polls, .pollingSeconds, .wakeUpsSaved, .laneBells,
+      .sleeps, .asleep, .memory:
       reactorRow
     default: processRow
     }
@@ -184,6 +186,12 @@ package enum Metric: CaseIterable, Sendable {
       Row(
         "apus_polling_seconds_total", .counter, unit: "seconds",
         "Time for which reactors and HTTP's threads looked for a next call instead of sleeping.")
+    case .wakeUpsSaved:
+      Row(
+        "apus_wakeups_saved_total", .counter,
+        "Times that looking found what a sleeper would have been woken for.")
+    case .laneBells:
+      Row("apus_lane_bells_total", .counter, "Sleeping clients of lanes that were woken, a system call each.")
     case .sleeps: Row("apus_sleeps_total", .counter, "Times that a reactor went to sleep.")
     case .asleep: Row("apus_reactors_asleep", .gauge, "Reactors that sleep now.")
     default:

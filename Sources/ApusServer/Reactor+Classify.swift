@@ -1,6 +1,7 @@
 import ApusAccess
 import ApusBase
 import ApusEngine
+import ApusLane
 import ApusWire
 
 /// Classify: a run of equal requests is one matrix as it lies in the receive ring, read there by BLAS, and
@@ -47,7 +48,7 @@ extension Reactor {
       }
     }
     let most = min(
-      call.rows == 1 && !call.holdsTexts && !model.couplesRows ? model.blockRows : 1,
+      call.rows == 1 && !call.holdsTexts && call.region == 0 && !model.couplesRows ? model.blockRows : 1,
       (limits.answerBufferBytes - answerBytes) / call.layout.frameBytes)
     let equal = runLength(from: index, of: count, base, most: most)
     let run = admit(run: equal, rowsPerCall: call.rows, connection, at: now)
@@ -113,7 +114,10 @@ extension Reactor {
       return
     }
     connection.pointee.memory.requestBytes = -1
-    let request = try ClassifyRequest(decoding: metadata, bodyBytes: frame.layout.bodyBytes, arena: arena)
+    let request = try ClassifyRequest(
+      decoding: metadata, bodyBytes: frame.layout.bodyBytes, arena: arena
+    ) { connection.pointee.regions[$0]?.bytes.count ?? 0 }
+    try checkRegion(of: request.input, frame, connection)
     try require(.classify, model: request.model.name, of: connection)
     named.trace = request.trace
     let choice = try catalog.find(request.model, draw: nextDraw())
@@ -174,6 +178,7 @@ extension Reactor {
     call.wantDigest = request.wantDigest
     call.trace = request.trace
     call.inputOffset = input.offset
+    call.region = input.region
     call.holdsTexts = input.dtype == .utf8
     call.form = AnswerForm(
       rows: rows, classes: classes, allClasses: plan.outputs, hasIndices: request.topK > 0,
@@ -199,8 +204,10 @@ extension Reactor {
     _ first: Pending, run: Int, _ call: PreparedCall, _ plan: Plan, _ base: UnsafeRawPointer,
     _ output: UnsafeMutableRawPointer, _ connection: UnsafeMutablePointer<Connection>, at now: Instant
   ) throws(Status) -> Times {
-    let input = base + first.offset + first.layout.bodyOffset + call.inputOffset
-    let inputStride = call.rows == 1 ? first.layout.frameBytes / plan.inputElement.byteCount : plan.inputs
+    var copy: MappedBuffer?
+    let input = try input(of: call, first, base, plan, connection, copy: &copy)
+    let isFramed = call.rows == 1 && call.region == 0
+    let inputStride = isFramed ? first.layout.frameBytes / plan.inputElement.byteCount : plan.inputs
     let rows = call.rows * run
     let begun = Instant.now
     let bodies = output + call.layout.bodyOffset

@@ -1,5 +1,6 @@
 import ApusBase
 import ApusIO
+import ApusLane
 import ApusStream
 import ApusWire
 
@@ -8,7 +9,9 @@ extension Reactor {
   /// Goes on with a connection on which something happened.
   mutating func advance(_ key: SlotKey, _ readiness: Readiness, at now: Instant) {
     guard let connection = connections.pointer(to: key) else { return }
-    if readiness.contains(.writable) {
+    // A lane's bell may tell of room.
+    let isUnsent = connection.pointee.backlog != nil && connection.pointee.stream.isLane
+    if readiness.contains(.writable) || isUnsent {
       guard sendBacklog(key, connection) else { return }
       // What waited in the ring while the peer did not read.
       if connection.pointee.phase == .open { processReceived(key, connection, at: now) }
@@ -46,8 +49,14 @@ extension Reactor {
   ) {
     for _ in 0..<4 {
       let space = receiveSpace(connection)
-      recorder.add(.systemCalls)
-      switch connection.pointee.stream.receive(into: space) {
+      if connection.pointee.stream.isLane {
+        keepAwake(key, connection)
+      } else {
+        recorder.add(.systemCalls)
+      }
+      let transfer = connection.pointee.stream.receive(into: space)
+      if connection.pointee.regions.awaited != nil, !takeRegion(key, connection) { return }
+      switch transfer {
       case .bytes(let count):
         recorder.add(.receivedBytes, connection.pointee.transport, UInt64(count))
         connection.pointee.receivedBytes &+= UInt64(count)
@@ -198,101 +207,9 @@ extension Reactor {
     return false
   }
 
-  // MARK: Sending
-
-  /// Sends the answers made for this connection; what the peer does not take is kept, and reading stops until
-  /// it does.
-  ///
-  /// - Returns: false when the connection was closed.
-  mutating func flush(_ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>) -> Bool {
-    guard answerBytes > 0 else { return true }
-    let bytes = UnsafeRawBufferPointer(start: answers.baseAddress, count: answerBytes)
-    answerBytes = 0
-    guard let sent = transmit(bytes, connection) else {
-      close(key)
-      return false
-    }
-    guard sent < bytes.count else { return true }
-    guard let backlog = Backlog(copying: UnsafeRawBufferPointer(rebasing: bytes[sent...])) else {
-      close(key)
-      return false
-    }
-    keep(backlog, key, connection)
-    return true
-  }
-
-  /// Sends an answer that has memory of its own.
-  mutating func send(
-    _ memory: consuming MappedBuffer, byteCount: Int, _ key: SlotKey,
-    _ connection: UnsafeMutablePointer<Connection>
-  ) -> Bool {
-    let bytes = UnsafeRawBufferPointer(start: memory.baseAddress, count: byteCount)
-    guard let sent = transmit(bytes, connection) else {
-      close(key)
-      return false
-    }
-    if sent < byteCount { keep(Backlog(taking: memory, byteCount: byteCount, sent: sent), key, connection) }
-    return true
-  }
-
-  private mutating func keep(
-    _ backlog: consuming Backlog, _ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>
-  ) {
-    recorder.add(.backlogBytes, UInt64(backlog.memory.bytes.count))
-    connection.pointee.backlog = consume backlog
-    recorder.add(.systemCalls)
-    poller.change(connection.pointee.stream.descriptor, .writable, word: key.rawValue)
-    setDeadline(connection, Instant.now.advanced(by: limits.writeTimeoutNanoseconds))
-  }
-
-  private func dropBacklog(_ connection: UnsafeMutablePointer<Connection>) {
-    guard let bytes = connection.pointee.backlog?.memory.bytes.count else { return }
-    recorder.subtract(.backlogBytes, UInt64(bytes))
-    connection.pointee.backlog = nil
-  }
-
   private mutating func countLarge(_ bytes: Int) {
     largeBytes += bytes
     recorder.set(.largeFrameBytes, UInt64(largeBytes))
-  }
-
-  /// Sends until the kernel has no room; nil when the connection is broken.
-  private func transmit(
-    _ bytes: UnsafeRawBufferPointer, _ connection: UnsafeMutablePointer<Connection>
-  ) -> Int? {
-    var sent = 0
-    while sent < bytes.count {
-      recorder.add(.systemCalls)
-      switch connection.pointee.stream.send(UnsafeRawBufferPointer(rebasing: bytes[sent...])) {
-      case .bytes(let count): sent += count
-      case .wouldBlock, .end:
-        recorder.add(.sentBytes, connection.pointee.transport, UInt64(sent))
-        return sent
-      case .failed: return nil
-      }
-    }
-    recorder.add(.sentBytes, connection.pointee.transport, UInt64(sent))
-    return sent
-  }
-
-  /// - Returns: true when all is sent and the connection is open for more.
-  private mutating func sendBacklog(_ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>) -> Bool {
-    guard let rest = connection.pointee.backlog?.rest else { return true }
-    guard let sent = transmit(rest, connection) else {
-      close(key)
-      return false
-    }
-    connection.pointee.backlog?.sent += sent
-    setDeadline(connection, Instant.now.advanced(by: limits.writeTimeoutNanoseconds))
-    guard sent == rest.count else { return false }
-    dropBacklog(connection)
-    let interest: Readiness = connection.pointee.peerEnded ? [] : .readable
-    poller.change(connection.pointee.stream.descriptor, interest, word: key.rawValue)
-    setDeadline(connection, .never)
-    if connection.pointee.phase == .finishing { finish(key, connection) }
-    if draining, connections.pointer(to: key) != nil { sayGoaway(key) }
-    if connections.pointer(to: key) != nil, deliver(key, connection) { updateWatches(key, connection) }
-    return connections.pointer(to: key) != nil && connection.pointee.phase == .open
   }
 
   // MARK: Ending

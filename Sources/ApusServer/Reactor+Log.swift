@@ -100,6 +100,7 @@ extension TransportKind {
     case .tcp: .tcp
     case .tls: .tls
     case .http: .http
+    case .lane: .lane
     }
   }
 }

@@ -18,6 +18,15 @@ extension Reactor {
       switch Method(rawValue: frame.header.method) {
       case .hello:
         try hello(frame, metadata, connection)
+      case .openLane:
+        let answered = try openLane(frame, metadata, key, connection)
+        if answered == true { logAnswer(frame, connection.pointee) }
+        return answered
+      case .registerRegion:
+        try registerRegion(frame, metadata, connection)
+        return true
+      case .unregisterRegion:
+        try unregisterRegion(frame, metadata, connection)
       case .health:
         try health(frame, metadata, connection)
       case .watchHealth:
@@ -114,7 +123,7 @@ extension Reactor {
     }
   }
 
-  private mutating func succeed(
+  mutating func succeed(
     _ frame: Pending, _ encode: (UnsafeMutableRawBufferPointer, borrowing MetadataArena) -> Int
   ) {
     recorder.answered(.ok)
@@ -166,7 +175,7 @@ extension Reactor {
             server: page == 0 ? fleet.serverStats() : nil,
             models: models.map { fleet.modelStats(of: catalog, $0, wantBuckets: wantBuckets) }
           )
-            .encode(into: output, arena: arena)
+          .encode(into: output, arena: arena)
           : ListModelsResponse(models: models.map { catalog.models[$0].info }).encode(
             into: output, arena: arena)
       }

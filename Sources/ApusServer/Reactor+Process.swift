@@ -1,4 +1,5 @@
 import ApusBase
+import ApusStream
 import ApusWire
 
 /// From received bytes to answered requests.
@@ -12,7 +13,7 @@ extension Reactor {
     at now: Instant
   ) -> (consumed: Int, ending: Ending) {
     takeCatalog()
-    let (count, end, ending) = findFrames(bytes)
+    let (count, end, ending) = findFrames(bytes, connection.pointee.stream.isLane ? laneDecoder : decoder)
     recorder.set(.inFlight, UInt64(count))
     let admitted = enter(count, connection, at: now)
     let standing = connection.pointee.standing
@@ -49,7 +50,9 @@ extension Reactor {
   }
 
   /// Lists the whole frames, `limits.callsInFlight` at most: the others wait.
-  private mutating func findFrames(_ bytes: UnsafeRawBufferPointer) -> (count: Int, end: Int, Search) {
+  private mutating func findFrames(
+    _ bytes: UnsafeRawBufferPointer, _ decoder: FrameDecoder
+  ) -> (count: Int, end: Int, Search) {
     var count = 0
     var offset = 0
     while count < limits.callsInFlight, offset < bytes.count {
@@ -110,7 +113,9 @@ extension Reactor {
       if connection.pointee.backlog != nil { return index }
       let frame = pending + index
       guard frame.pointee.header.kind == FrameKind.request.rawValue else {
-        cancelWatch(frame.pointee.header.requestID, connection)
+        if frame.pointee.header.kind == FrameKind.cancel.rawValue {
+          cancelWatch(frame.pointee.header.requestID, connection)
+        }
         index += 1
         continue
       }

@@ -2,6 +2,7 @@ import ApusBase
 import ApusEngine
 import ApusIO
 import ApusLog
+import ApusStream
 import ApusWire
 import Glibc
 
@@ -27,6 +28,7 @@ struct Reactor: ~Copyable {
   var catalog: Catalog
   let limits: Limits
   let decoder: FrameDecoder
+  let laneDecoder: FrameDecoder
   let poller: Poller
   var connections: SlotTable<Connection>
   let arena: MetadataArena
@@ -55,6 +57,8 @@ struct Reactor: ~Copyable {
   var connectionsAdopted: UInt64 = 0
   /// Until then no row is handed on to count drift.
   var nextDriftSample = Instant(nanoseconds: 0)
+  /// Lanes that have not been asked for a bell: they are looked at.
+  var awakeLanes: [SlotKey] = []
   /// Connections that hold decrypted or buffered bytes, of which the poller knows nothing.
   var unread: [SlotKey] = []
 
@@ -75,6 +79,9 @@ struct Reactor: ~Copyable {
   /// many calls at a time takes longer for the next ones, and a look is a system call.
   private static let breakNanosecondsPerCall: UInt64 = 32
   private static let callsWithoutBreak: UInt64 = 16
+  /// Every so many looks one is epoll's.
+  private static let looksDirectly = 8
+  private static let looksAtLanes = 64
   static let listenerWord: UInt64 = 0xFFFF_FFFF_0000_0000
   static let mailboxWord = UInt64.max
   static let sweepNanoseconds: UInt64 = 20_000_000
@@ -91,6 +98,7 @@ struct Reactor: ~Copyable {
     catalog = fleet.catalog
     limits = fleet.limits
     decoder = FrameDecoder(reader: .server, limits: fleet.limits)
+    laneDecoder = FrameDecoder(reader: .lane, limits: fleet.limits)
     connections = SlotTable(capacity: fleet.limits.connections)
     arena = MetadataArena(byteCount: fleet.limits.metadataArenaBytes)
     answers = AlignedBuffer(byteCount: fleet.limits.answerBufferBytes)
@@ -141,7 +149,12 @@ struct Reactor: ~Copyable {
       accept(from: listeners, Int(event.word - Self.listenerWord))
     } else {
       let key = SlotKey(rawValue: event.word)
-      if count == 1 { hot = key }
+      guard let connection = connections.pointer(to: key) else { return }
+      if connection.pointee.stream.isLane {
+        guard noteSocket(key, connection) else { return }
+      } else if count == 1 {
+        hot = key
+      }
       advance(key, event.readiness, at: now)
     }
   }
@@ -155,10 +168,12 @@ struct Reactor: ~Copyable {
       let count = poll()
       if count > 0 {
         polling.succeeded()
+        recorder.add(.wakeUpsSaved)
         return count
       }
       polling.failed()
     }
+    guard armLanes() else { return poller.wait(timeoutNanoseconds: 0) }
     let slept = Instant.now
     recorder.add(.sleeps)
     recorder.add(.systemCalls)
@@ -169,8 +184,9 @@ struct Reactor: ~Copyable {
     return count
   }
 
-  /// Looks for events without sleeping. The one busy connection is read directly, which saves asking epoll
-  /// first; every eighth look is epoll's, so that nobody else waits.
+  /// Looks for events without sleeping. Lanes are looked at each time, which takes no system call. The one
+  /// busy connection is read directly, which saves asking epoll first; every eighth look is epoll's, so that
+  /// nobody else waits, or, where there are lanes alone, every 64th.
   private mutating func poll() -> Int {
     var now = Instant.now
     var idleSince = now
@@ -178,17 +194,18 @@ struct Reactor: ~Copyable {
     defer { recorder.add(.pollingNanoseconds, now.since(idleSince)) }
     var looks = 0
     var breakNanoseconds = breakAfterTurn()
+    let epollInterval = hot == nil && !awakeLanes.isEmpty ? Self.looksAtLanes : Self.looksDirectly
     while true {
       looks += 1
-      if let key = hot, looks & 7 != 0 {
-        if pollDirectly(key) {
-          polling.succeeded()
-          breakNanoseconds = breakAfterTurn()
-          recorder.add(.pollingNanoseconds, now.since(idleSince))
-          idleSince = .now
-          end = idleSince.advanced(by: polling.windowNanoseconds)
-        }
-      } else {
+      let isDirect = looks % epollInterval != 0
+      if !awakeLanes.isEmpty && advanceAwakeLanes() || isDirect && pollHot() {
+        polling.succeeded()
+        recorder.add(.wakeUpsSaved)
+        breakNanoseconds = breakAfterTurn()
+        recorder.add(.pollingNanoseconds, now.since(idleSince))
+        idleSince = .now
+        end = idleSince.advanced(by: polling.windowNanoseconds)
+      } else if !isDirect || hot == nil && awakeLanes.isEmpty {
         recorder.add(.systemCalls)
         let count = poller.wait(timeoutNanoseconds: 0)
         if count > 0 { return count }
@@ -201,6 +218,11 @@ struct Reactor: ~Copyable {
         now.spin()
       }
     }
+  }
+
+  private mutating func pollHot() -> Bool {
+    guard let hot else { return false }
+    return pollDirectly(hot)
   }
 
   private mutating func breakAfterTurn() -> UInt64 {

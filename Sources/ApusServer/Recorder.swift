@@ -9,6 +9,10 @@ enum Counter: Int, CaseIterable {
   case tensorCopies, tensorCopiedBytes, polls, sleeps, protocolErrors
   /// Time spent looking for the next call, without the calls that were found.
   case pollingNanoseconds
+  /// Times that looking found something.
+  case wakeUpsSaved
+  /// Clients of lanes that were woken.
+  case laneBells
   /// Requests that are read and not answered yet.
   case inFlight
   /// Memory that the reactor holds, by what it is for.
@@ -19,7 +23,7 @@ enum Counter: Int, CaseIterable {
 
 /// How a connection reaches the server.
 enum TransportKind: Int, CaseIterable {
-  case unix, tcp, tls, http
+  case unix, tcp, tls, http, lane
 }
 
 /// What a reactor counts of its connections, apart for each transport.

@@ -2,7 +2,7 @@ import ApusBase
 import ApusIO
 package import ApusWire
 
-/// Refusals that reactors and lanes share, so that a caller reads the same by either way.
+/// Refusals that reactors and local services share, so that a caller reads the same by either way.
 extension Status {
   static let tooManyInFlight = Status(
     .resourceExhausted, "IN_FLIGHT_LIMIT", "this caller has as many calls in flight as it may have",

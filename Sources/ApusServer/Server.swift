@@ -13,8 +13,8 @@ package final class Server: Sendable {
     /// Mode bits of the socket files.
     package var socketMode: UInt32 = 0o660
     package var threads = 1
-    /// Threads beside the reactors that call models from inside the process, each through a lane of its own.
-    package var lanes = 0
+    /// Threads beside the reactors that call models from inside the process, each by a service of its own.
+    package var localServices = 0
     package var spinNanoseconds: UInt64 = 50_000
     package var limits = Limits()
     /// For the addresses that are encrypted.
@@ -29,7 +29,7 @@ package final class Server: Sendable {
   }
 
   let fleet: Fleet
-  package let lanes: [Lane]
+  package let localServices: [LocalService]
   private let listeners: SharedListeners
   private let running = Joinable()
   private let encrypted: SharedListeners
@@ -48,10 +48,10 @@ package final class Server: Sendable {
     fleet = try Fleet(
       catalog: catalog, limits: configuration.limits, access: configuration.access,
       accessLog: configuration.accessLog, administration: configuration.administration, reactors: threads,
-      lanes: configuration.lanes)
+      localServices: configuration.localServices)
     let fleet = fleet
     credentials = configuration.credentials
-    lanes = (0..<configuration.lanes).map { Lane(fleet: fleet, index: threads + $0) }
+    localServices = (0..<configuration.localServices).map { LocalService(fleet: fleet, index: threads + $0) }
     warmUpBLAS(threads: threads)
     // All that a reactor needs is made before clients can come and use it up.
     var reactors: [Locked<Reactor?>] = []

@@ -1,12 +1,15 @@
 package import ApusBase
 package import ApusIO
+package import ApusLane
 package import ApusTLS
 
-/// A connected socket, encrypted or not: what server and client send frames over.
+/// A connected socket, encrypted or not, or a lane beside one: what server and client send frames over.
 package struct ByteStream: ~Copyable, Sendable {
   package let descriptor: Descriptor
   /// nil: the bytes are not encrypted.
   package var session: TLSSession?
+  /// nil: frames go over the socket.
+  package var lane: LaneEnd?
 
   package init(_ descriptor: consuming Descriptor, session: consuming TLSSession? = nil) {
     self.descriptor = descriptor
@@ -20,9 +23,18 @@ package struct ByteStream: ~Copyable, Sendable {
     }
   }
 
+  @inline(__always)
+  package var isLane: Bool {
+    switch lane {
+    case .some: true
+    case .none: false
+    }
+  }
+
   /// Receives without blocking. `space` is not empty.
   @inline(__always)
   package mutating func receive(into space: UnsafeMutableRawBufferPointer) -> Transfer {
+    if isLane { return receiveFromLane(into: space) }
     guard isEncrypted else { return descriptor.receive(into: space) }
     return session?.receive(into: space) ?? .end
   }
@@ -30,6 +42,7 @@ package struct ByteStream: ~Copyable, Sendable {
   /// Receives, waiting until something comes or the socket's receive time-out passes.
   @inline(__always)
   package mutating func receiveWaiting(into space: UnsafeMutableRawBufferPointer) -> Transfer {
+    if isLane { return receiveFromLaneWaiting(into: space) }
     guard isEncrypted else { return descriptor.receiveBlocking(into: space) }
     return session?.receive(into: space, waiting: true) ?? .end
   }
@@ -37,6 +50,7 @@ package struct ByteStream: ~Copyable, Sendable {
   /// Sends what the kernel has room for. Over TLS, bytes that did not go must come again, first.
   @inline(__always)
   package mutating func send(_ bytes: UnsafeRawBufferPointer) -> Transfer {
+    if isLane { return sendToLane(bytes) }
     guard isEncrypted else { return descriptor.send(bytes) }
     return session?.send(bytes) ?? .end
   }
@@ -51,7 +65,7 @@ package struct ByteStream: ~Copyable, Sendable {
   package var hasBuffered: Bool {
     switch session {
     case .some(let session): session.hasBuffered
-    case .none: false
+    case .none: hasArrivedInLane
     }
   }
 

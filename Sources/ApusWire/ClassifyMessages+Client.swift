@@ -22,15 +22,17 @@ package struct ClassifyOptions: Equatable, Sendable {
 
   package init(model: String) { self.model = model }
 
-  /// Packs the `ClassifyRequest` for one input at the start of the body.
+  /// Packs the `ClassifyRequest` for one input.
   ///
   /// - Parameters:
   ///   - shape: row-major, the first dimension is the batch.
   ///   - lengths: bytes of each text; empty for numbers.
+  ///   - region: where the input lies; 0: in the body.
+  ///   - offset: of the input in the region or body, a multiple of 64.
   /// - Returns: bytes written, 0 when the message does not fit into `output` or the arena.
   package func encode(
-    dtype: DataType, shape: [Int], lengths: [Int] = [], byteCount: Int,
-    into output: UnsafeMutableRawBufferPointer, arena: borrowing MetadataArena
+    dtype: DataType, shape: [Int], lengths: [Int] = [], byteCount: Int, region: UInt32 = 0,
+    offset: Int = 0, into output: UnsafeMutableRawBufferPointer, arena: borrowing MetadataArena
   ) -> Int {
     arena.reset()
     var message = Apus__V1__ClassifyRequest()
@@ -51,6 +53,8 @@ package struct ClassifyOptions: Equatable, Sendable {
     input.pointee.dtype = Apus__V1__DataType(rawValue: dtype.rawValue)
     input.pointee.shape = arena.numbers(shape.map { UInt64($0) })
     input.pointee.n_shape = shape.count
+    input.pointee.region = region
+    input.pointee.offset = UInt64(offset)
     input.pointee.length = UInt64(byteCount)
     if !lengths.isEmpty {
       input.pointee.lengths = arena.numbers(lengths.map { UInt64($0) })

@@ -44,10 +44,12 @@ package struct ClassifyRequest {
   /// `model`, `alias` and `route_key`.
   private static let strings: FieldNumbers = [.field(1), .field(3), .field(11)]
 
+  /// - Parameter regionBytes: how large a region of the connection's is; 0: it is not registered.
   /// - Throws: `Status`, INVALID_ARGUMENT, when the bytes are no `ClassifyRequest` or break the rules for
   ///   parts.
   package init(
-    decoding metadata: UnsafeRawBufferPointer, bodyBytes: Int, arena: borrowing MetadataArena
+    decoding metadata: UnsafeRawBufferPointer, bodyBytes: Int, arena: borrowing MetadataArena,
+    regionBytes: (UInt32) -> Int = { _ in 0 }
   ) throws(Status) {
     let message: UnsafeMutablePointer<Apus__V1__ClassifyRequest> = try unpack(
       metadata, arena, apus__v1__classify_request__unpack)
@@ -68,43 +70,54 @@ package struct ClassifyRequest {
       throw Status(
         .invalidArgument, "INPUT_COUNT", "this model takes one input; the call holds \(request.n_inputs)")
     }
-    input = try InputPart(part.pointee, bodyBytes: bodyBytes)
+    input = try InputPart(part.pointee, bodyBytes: bodyBytes, regionBytes)
   }
 }
 
 extension Status {
+  package static func regionUnknown(_ region: UInt32) -> Status {
+    Status(.invalidArgument, "REGION_UNKNOWN", "region \(region) is not registered here")
+  }
+
   static var versionAndAlias: Status {
     Status(.invalidArgument, "VERSION_AND_ALIAS", "a call names a version or an alias, not both")
   }
 }
 
-/// A checked input: where its numbers lie in the body.
+/// A checked input: where its numbers lie in the body, or in a region.
 package struct InputPart {
   package let dtype: DataType
   /// Row-major; the first dimension is the batch. Valid until the arena is reset.
   package let shape: UnsafeBufferPointer<UInt64>
-  /// From the start of the body; a multiple of 64.
+  /// From the start of the body or region; a multiple of 64.
   package let offset: Int
+  /// 0: the body.
+  package let region: UInt32
   package let byteCount: Int
   /// Bytes of each text, one behind the other; their sum is `byteCount`. Empty for numbers. Valid until the
   /// arena is reset.
   package let lengths: UnsafeBufferPointer<UInt64>
 
-  init(_ part: Apus__V1__Part, bodyBytes: Int) throws(Status) {
+  init(_ part: Apus__V1__Part, bodyBytes: Int, _ regionBytes: (UInt32) -> Int) throws(Status) {
     guard let dtype = DataType(rawValue: UInt32(part.dtype.rawValue)) else {
       throw Status(.invalidArgument, "DTYPE_UNKNOWN", "data type \(part.dtype.rawValue) is not known")
     }
-    guard part.region == 0 else {
-      throw Status(.invalidArgument, "REGION_UNKNOWN", "region \(part.region) is not registered here")
+    region = part.region
+    let memoryBytes = region == 0 ? bodyBytes : regionBytes(region)
+    guard region == 0 || memoryBytes > 0 else { throw .regionUnknown(region) }
+    guard region == 0 || dtype.byteCount > 0 else {
+      throw Status(
+        .invalidArgument, "DTYPE_MISMATCH", "texts and byte strings lie in the body, not in a region")
     }
     guard part.offset % 64 == 0 else {
       throw Status(.invalidArgument, "PART_OFFSET", "a part begins at \(part.offset), not a multiple of 64")
     }
     let (end, overflow) = part.offset.addingReportingOverflow(part.length)
-    guard !overflow, end <= UInt64(bodyBytes) else {
+    guard !overflow, end <= UInt64(memoryBytes) else {
+      let memory = region == 0 ? "body" : "region"
       throw Status(
         .invalidArgument, "PART_OUTSIDE_BODY",
-        "a part of \(part.length) bytes at \(part.offset) is outside the body of \(bodyBytes) bytes")
+        "a part of \(part.length) bytes at \(part.offset) is outside the \(memory) of \(memoryBytes) bytes")
     }
     self.dtype = dtype
     shape = UnsafeBufferPointer(start: part.shape, count: part.n_shape)

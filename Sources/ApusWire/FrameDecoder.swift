@@ -54,7 +54,11 @@ package enum FrameError: Error, Equatable, Sendable {
 /// bytes that have arrived and not been consumed, from the start of a frame.
 package struct FrameDecoder: Sendable {
   /// Which side reads: each accepts only what the other may send.
-  package enum Reader: Sendable { case server, client }
+  package enum Reader: Sendable {
+    case server, client
+    /// A server, from a ring in shared memory.
+    case lane
+  }
 
   package enum Step {
     /// The frame is not whole; it will take so many bytes in all, as far as is known.
@@ -120,12 +124,17 @@ package struct FrameDecoder: Sendable {
   private func isAllowed(_ kind: FrameKind) -> Bool {
     switch (reader, kind) {
     case (.server, .request), (.server, .cancel), (.client, .answer), (.client, .goaway): true
+    case (.lane, .request), (.lane, .cancel), (.lane, .skip): true
     default: false
     }
   }
 
   private func isAllowed(_ flags: FrameFlags, _ kind: FrameKind) -> Bool {
-    kind == .answer ? flags.subtracting(.status).subtracting(.more).isEmpty : flags.isEmpty
+    switch (reader, kind) {
+    case (_, .answer): flags.subtracting(.status).subtracting(.more).isEmpty
+    case (.lane, .request): flags.subtracting(.sharedRegion).isEmpty
+    default: flags.isEmpty
+    }
   }
 
   private func isZero(_ start: UnsafeRawPointer, _ from: Int, _ to: Int) -> Bool {

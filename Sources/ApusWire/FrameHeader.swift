@@ -24,6 +24,9 @@ package struct FrameFlags: OptionSet, Sendable {
 /// What a request asks for; the numbers are those of `apus.v1.Method`.
 package enum Method: UInt16, Sendable {
   case hello = 0
+  case openLane = 0x0001
+  case registerRegion = 0x0002
+  case unregisterRegion = 0x0003
   case classify = 0x0101
   case health = 0x0102
   case stats = 0x0103

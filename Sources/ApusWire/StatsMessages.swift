@@ -89,6 +89,10 @@ package struct ServerStats: Equatable, Sendable {
   package var handshakesTotal: UInt64 = 0
   package var handshakesResumedTotal: UInt64 = 0
   package var handshakeFailuresTotal: UInt64 = 0
+  package var lanesOpen: UInt64 = 0
+  package var laneBellsTotal: UInt64 = 0
+  package var pollingNanosecondsTotal: UInt64 = 0
+  package var wakeUpsSavedTotal: UInt64 = 0
 
   package init() {}
 }
@@ -215,6 +219,10 @@ extension ServerStats {
     place.pointee.tls_handshakes_total = handshakesTotal
     place.pointee.tls_handshakes_resumed_total = handshakesResumedTotal
     place.pointee.tls_handshake_failures_total = handshakeFailuresTotal
+    place.pointee.lanes_open = lanesOpen
+    place.pointee.lane_bells_total = laneBellsTotal
+    place.pointee.polling_ns_total = pollingNanosecondsTotal
+    place.pointee.wakeups_saved_total = wakeUpsSavedTotal
     return place
   }
 
@@ -238,6 +246,10 @@ extension ServerStats {
     handshakesTotal = message.tls_handshakes_total
     handshakesResumedTotal = message.tls_handshakes_resumed_total
     handshakeFailuresTotal = message.tls_handshake_failures_total
+    lanesOpen = message.lanes_open
+    laneBellsTotal = message.lane_bells_total
+    pollingNanosecondsTotal = message.polling_ns_total
+    wakeUpsSavedTotal = message.wakeups_saved_total
   }
 }
 

@@ -142,6 +142,321 @@ void   apus__v1__hello_response__free_unpacked
   assert(message->base.descriptor == &apus__v1__hello_response__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   apus__v1__open_lane_request__init
+                     (Apus__V1__OpenLaneRequest         *message)
+{
+  static const Apus__V1__OpenLaneRequest init_value = APUS__V1__OPEN_LANE_REQUEST__INIT;
+  *message = init_value;
+}
+size_t apus__v1__open_lane_request__get_packed_size
+                     (const Apus__V1__OpenLaneRequest *message)
+{
+  assert(message->base.descriptor == &apus__v1__open_lane_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t apus__v1__open_lane_request__pack
+                     (const Apus__V1__OpenLaneRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &apus__v1__open_lane_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t apus__v1__open_lane_request__pack_to_buffer
+                     (const Apus__V1__OpenLaneRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &apus__v1__open_lane_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Apus__V1__OpenLaneRequest *
+       apus__v1__open_lane_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Apus__V1__OpenLaneRequest *)
+     protobuf_c_message_unpack (&apus__v1__open_lane_request__descriptor,
+                                allocator, len, data);
+}
+void   apus__v1__open_lane_request__free_unpacked
+                     (Apus__V1__OpenLaneRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &apus__v1__open_lane_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   apus__v1__open_lane_response__init
+                     (Apus__V1__OpenLaneResponse         *message)
+{
+  static const Apus__V1__OpenLaneResponse init_value = APUS__V1__OPEN_LANE_RESPONSE__INIT;
+  *message = init_value;
+}
+size_t apus__v1__open_lane_response__get_packed_size
+                     (const Apus__V1__OpenLaneResponse *message)
+{
+  assert(message->base.descriptor == &apus__v1__open_lane_response__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t apus__v1__open_lane_response__pack
+                     (const Apus__V1__OpenLaneResponse *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &apus__v1__open_lane_response__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t apus__v1__open_lane_response__pack_to_buffer
+                     (const Apus__V1__OpenLaneResponse *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &apus__v1__open_lane_response__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Apus__V1__OpenLaneResponse *
+       apus__v1__open_lane_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Apus__V1__OpenLaneResponse *)
+     protobuf_c_message_unpack (&apus__v1__open_lane_response__descriptor,
+                                allocator, len, data);
+}
+void   apus__v1__open_lane_response__free_unpacked
+                     (Apus__V1__OpenLaneResponse *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &apus__v1__open_lane_response__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   apus__v1__lane_ring__init
+                     (Apus__V1__LaneRing         *message)
+{
+  static const Apus__V1__LaneRing init_value = APUS__V1__LANE_RING__INIT;
+  *message = init_value;
+}
+size_t apus__v1__lane_ring__get_packed_size
+                     (const Apus__V1__LaneRing *message)
+{
+  assert(message->base.descriptor == &apus__v1__lane_ring__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t apus__v1__lane_ring__pack
+                     (const Apus__V1__LaneRing *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &apus__v1__lane_ring__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t apus__v1__lane_ring__pack_to_buffer
+                     (const Apus__V1__LaneRing *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &apus__v1__lane_ring__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Apus__V1__LaneRing *
+       apus__v1__lane_ring__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Apus__V1__LaneRing *)
+     protobuf_c_message_unpack (&apus__v1__lane_ring__descriptor,
+                                allocator, len, data);
+}
+void   apus__v1__lane_ring__free_unpacked
+                     (Apus__V1__LaneRing *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &apus__v1__lane_ring__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   apus__v1__register_region_request__init
+                     (Apus__V1__RegisterRegionRequest         *message)
+{
+  static const Apus__V1__RegisterRegionRequest init_value = APUS__V1__REGISTER_REGION_REQUEST__INIT;
+  *message = init_value;
+}
+size_t apus__v1__register_region_request__get_packed_size
+                     (const Apus__V1__RegisterRegionRequest *message)
+{
+  assert(message->base.descriptor == &apus__v1__register_region_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t apus__v1__register_region_request__pack
+                     (const Apus__V1__RegisterRegionRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &apus__v1__register_region_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t apus__v1__register_region_request__pack_to_buffer
+                     (const Apus__V1__RegisterRegionRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &apus__v1__register_region_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Apus__V1__RegisterRegionRequest *
+       apus__v1__register_region_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Apus__V1__RegisterRegionRequest *)
+     protobuf_c_message_unpack (&apus__v1__register_region_request__descriptor,
+                                allocator, len, data);
+}
+void   apus__v1__register_region_request__free_unpacked
+                     (Apus__V1__RegisterRegionRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &apus__v1__register_region_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   apus__v1__register_region_response__init
+                     (Apus__V1__RegisterRegionResponse         *message)
+{
+  static const Apus__V1__RegisterRegionResponse init_value = APUS__V1__REGISTER_REGION_RESPONSE__INIT;
+  *message = init_value;
+}
+size_t apus__v1__register_region_response__get_packed_size
+                     (const Apus__V1__RegisterRegionResponse *message)
+{
+  assert(message->base.descriptor == &apus__v1__register_region_response__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t apus__v1__register_region_response__pack
+                     (const Apus__V1__RegisterRegionResponse *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &apus__v1__register_region_response__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t apus__v1__register_region_response__pack_to_buffer
+                     (const Apus__V1__RegisterRegionResponse *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &apus__v1__register_region_response__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Apus__V1__RegisterRegionResponse *
+       apus__v1__register_region_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Apus__V1__RegisterRegionResponse *)
+     protobuf_c_message_unpack (&apus__v1__register_region_response__descriptor,
+                                allocator, len, data);
+}
+void   apus__v1__register_region_response__free_unpacked
+                     (Apus__V1__RegisterRegionResponse *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &apus__v1__register_region_response__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   apus__v1__unregister_region_request__init
+                     (Apus__V1__UnregisterRegionRequest         *message)
+{
+  static const Apus__V1__UnregisterRegionRequest init_value = APUS__V1__UNREGISTER_REGION_REQUEST__INIT;
+  *message = init_value;
+}
+size_t apus__v1__unregister_region_request__get_packed_size
+                     (const Apus__V1__UnregisterRegionRequest *message)
+{
+  assert(message->base.descriptor == &apus__v1__unregister_region_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t apus__v1__unregister_region_request__pack
+                     (const Apus__V1__UnregisterRegionRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &apus__v1__unregister_region_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t apus__v1__unregister_region_request__pack_to_buffer
+                     (const Apus__V1__UnregisterRegionRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &apus__v1__unregister_region_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Apus__V1__UnregisterRegionRequest *
+       apus__v1__unregister_region_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Apus__V1__UnregisterRegionRequest *)
+     protobuf_c_message_unpack (&apus__v1__unregister_region_request__descriptor,
+                                allocator, len, data);
+}
+void   apus__v1__unregister_region_request__free_unpacked
+                     (Apus__V1__UnregisterRegionRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &apus__v1__unregister_region_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   apus__v1__unregister_region_response__init
+                     (Apus__V1__UnregisterRegionResponse         *message)
+{
+  static const Apus__V1__UnregisterRegionResponse init_value = APUS__V1__UNREGISTER_REGION_RESPONSE__INIT;
+  *message = init_value;
+}
+size_t apus__v1__unregister_region_response__get_packed_size
+                     (const Apus__V1__UnregisterRegionResponse *message)
+{
+  assert(message->base.descriptor == &apus__v1__unregister_region_response__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t apus__v1__unregister_region_response__pack
+                     (const Apus__V1__UnregisterRegionResponse *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &apus__v1__unregister_region_response__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t apus__v1__unregister_region_response__pack_to_buffer
+                     (const Apus__V1__UnregisterRegionResponse *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &apus__v1__unregister_region_response__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Apus__V1__UnregisterRegionResponse *
+       apus__v1__unregister_region_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Apus__V1__UnregisterRegionResponse *)
+     protobuf_c_message_unpack (&apus__v1__unregister_region_response__descriptor,
+                                allocator, len, data);
+}
+void   apus__v1__unregister_region_response__free_unpacked
+                     (Apus__V1__UnregisterRegionResponse *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &apus__v1__unregister_region_response__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   apus__v1__classify_request__init
                      (Apus__V1__ClassifyRequest         *message)
 {
@@ -2148,6 +2463,323 @@ const ProtobufCMessageDescriptor apus__v1__hello_response__descriptor =
   (ProtobufCMessageInit) apus__v1__hello_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
+static const ProtobufCFieldDescriptor apus__v1__open_lane_request__field_descriptors[2] =
+{
+  {
+    "request_ring_bytes",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__OpenLaneRequest, request_ring_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "answer_ring_bytes",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__OpenLaneRequest, answer_ring_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned apus__v1__open_lane_request__field_indices_by_name[] = {
+  1,   /* field[1] = answer_ring_bytes */
+  0,   /* field[0] = request_ring_bytes */
+};
+static const ProtobufCIntRange apus__v1__open_lane_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor apus__v1__open_lane_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "apus.v1.OpenLaneRequest",
+  "OpenLaneRequest",
+  "Apus__V1__OpenLaneRequest",
+  "apus.v1",
+  sizeof(Apus__V1__OpenLaneRequest),
+  2,
+  apus__v1__open_lane_request__field_descriptors,
+  apus__v1__open_lane_request__field_indices_by_name,
+  1,  apus__v1__open_lane_request__number_ranges,
+  (ProtobufCMessageInit) apus__v1__open_lane_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor apus__v1__open_lane_response__field_descriptors[4] =
+{
+  {
+    "layout",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__OpenLaneResponse, layout),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "memory_bytes",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__OpenLaneResponse, memory_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "requests",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__OpenLaneResponse, requests),
+    &apus__v1__lane_ring__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "answers",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__OpenLaneResponse, answers),
+    &apus__v1__lane_ring__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned apus__v1__open_lane_response__field_indices_by_name[] = {
+  3,   /* field[3] = answers */
+  0,   /* field[0] = layout */
+  1,   /* field[1] = memory_bytes */
+  2,   /* field[2] = requests */
+};
+static const ProtobufCIntRange apus__v1__open_lane_response__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor apus__v1__open_lane_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "apus.v1.OpenLaneResponse",
+  "OpenLaneResponse",
+  "Apus__V1__OpenLaneResponse",
+  "apus.v1",
+  sizeof(Apus__V1__OpenLaneResponse),
+  4,
+  apus__v1__open_lane_response__field_descriptors,
+  apus__v1__open_lane_response__field_indices_by_name,
+  1,  apus__v1__open_lane_response__number_ranges,
+  (ProtobufCMessageInit) apus__v1__open_lane_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor apus__v1__lane_ring__field_descriptors[3] =
+{
+  {
+    "control_offset",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__LaneRing, control_offset),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "data_offset",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__LaneRing, data_offset),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "bytes",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__LaneRing, bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned apus__v1__lane_ring__field_indices_by_name[] = {
+  2,   /* field[2] = bytes */
+  0,   /* field[0] = control_offset */
+  1,   /* field[1] = data_offset */
+};
+static const ProtobufCIntRange apus__v1__lane_ring__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor apus__v1__lane_ring__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "apus.v1.LaneRing",
+  "LaneRing",
+  "Apus__V1__LaneRing",
+  "apus.v1",
+  sizeof(Apus__V1__LaneRing),
+  3,
+  apus__v1__lane_ring__field_descriptors,
+  apus__v1__lane_ring__field_indices_by_name,
+  1,  apus__v1__lane_ring__number_ranges,
+  (ProtobufCMessageInit) apus__v1__lane_ring__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor apus__v1__register_region_request__field_descriptors[2] =
+{
+  {
+    "region",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__RegisterRegionRequest, region),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "bytes",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__RegisterRegionRequest, bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned apus__v1__register_region_request__field_indices_by_name[] = {
+  1,   /* field[1] = bytes */
+  0,   /* field[0] = region */
+};
+static const ProtobufCIntRange apus__v1__register_region_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor apus__v1__register_region_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "apus.v1.RegisterRegionRequest",
+  "RegisterRegionRequest",
+  "Apus__V1__RegisterRegionRequest",
+  "apus.v1",
+  sizeof(Apus__V1__RegisterRegionRequest),
+  2,
+  apus__v1__register_region_request__field_descriptors,
+  apus__v1__register_region_request__field_indices_by_name,
+  1,  apus__v1__register_region_request__number_ranges,
+  (ProtobufCMessageInit) apus__v1__register_region_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+#define apus__v1__register_region_response__field_descriptors NULL
+#define apus__v1__register_region_response__field_indices_by_name NULL
+#define apus__v1__register_region_response__number_ranges NULL
+const ProtobufCMessageDescriptor apus__v1__register_region_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "apus.v1.RegisterRegionResponse",
+  "RegisterRegionResponse",
+  "Apus__V1__RegisterRegionResponse",
+  "apus.v1",
+  sizeof(Apus__V1__RegisterRegionResponse),
+  0,
+  apus__v1__register_region_response__field_descriptors,
+  apus__v1__register_region_response__field_indices_by_name,
+  0,  apus__v1__register_region_response__number_ranges,
+  (ProtobufCMessageInit) apus__v1__register_region_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor apus__v1__unregister_region_request__field_descriptors[1] =
+{
+  {
+    "region",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__UnregisterRegionRequest, region),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned apus__v1__unregister_region_request__field_indices_by_name[] = {
+  0,   /* field[0] = region */
+};
+static const ProtobufCIntRange apus__v1__unregister_region_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor apus__v1__unregister_region_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "apus.v1.UnregisterRegionRequest",
+  "UnregisterRegionRequest",
+  "Apus__V1__UnregisterRegionRequest",
+  "apus.v1",
+  sizeof(Apus__V1__UnregisterRegionRequest),
+  1,
+  apus__v1__unregister_region_request__field_descriptors,
+  apus__v1__unregister_region_request__field_indices_by_name,
+  1,  apus__v1__unregister_region_request__number_ranges,
+  (ProtobufCMessageInit) apus__v1__unregister_region_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+#define apus__v1__unregister_region_response__field_descriptors NULL
+#define apus__v1__unregister_region_response__field_indices_by_name NULL
+#define apus__v1__unregister_region_response__number_ranges NULL
+const ProtobufCMessageDescriptor apus__v1__unregister_region_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "apus.v1.UnregisterRegionResponse",
+  "UnregisterRegionResponse",
+  "Apus__V1__UnregisterRegionResponse",
+  "apus.v1",
+  sizeof(Apus__V1__UnregisterRegionResponse),
+  0,
+  apus__v1__unregister_region_response__field_descriptors,
+  apus__v1__unregister_region_response__field_indices_by_name,
+  0,  apus__v1__unregister_region_response__number_ranges,
+  (ProtobufCMessageInit) apus__v1__unregister_region_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
 static const ProtobufCFieldDescriptor apus__v1__classify_request__field_descriptors[11] =
 {
   {
@@ -2906,7 +3538,7 @@ const ProtobufCMessageDescriptor apus__v1__stats_response__descriptor =
   (ProtobufCMessageInit) apus__v1__stats_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor apus__v1__server_stats__field_descriptors[19] =
+static const ProtobufCFieldDescriptor apus__v1__server_stats__field_descriptors[23] =
 {
   {
     "version",
@@ -3136,12 +3768,63 @@ static const ProtobufCFieldDescriptor apus__v1__server_stats__field_descriptors[
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "lanes_open",
+    20,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__ServerStats, lanes_open),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "lane_bells_total",
+    21,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__ServerStats, lane_bells_total),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "polling_ns_total",
+    22,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__ServerStats, polling_ns_total),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "wakeups_saved_total",
+    23,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__ServerStats, wakeups_saved_total),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned apus__v1__server_stats__field_indices_by_name[] = {
   15,   /* field[15] = blas_core */
   6,   /* field[6] = codes */
   3,   /* field[3] = connections_open */
   4,   /* field[4] = connections_total */
+  20,   /* field[20] = lane_bells_total */
+  19,   /* field[19] = lanes_open */
+  21,   /* field[21] = polling_ns_total */
   12,   /* field[12] = polls_total */
   14,   /* field[14] = protocol_errors_total */
   2,   /* field[2] = reactors */
@@ -3157,11 +3840,12 @@ static const unsigned apus__v1__server_stats__field_indices_by_name[] = {
   16,   /* field[16] = tls_handshakes_total */
   1,   /* field[1] = uptime_ns */
   0,   /* field[0] = version */
+  22,   /* field[22] = wakeups_saved_total */
 };
 static const ProtobufCIntRange apus__v1__server_stats__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 19 }
+  { 0, 23 }
 };
 const ProtobufCMessageDescriptor apus__v1__server_stats__descriptor =
 {
@@ -3171,7 +3855,7 @@ const ProtobufCMessageDescriptor apus__v1__server_stats__descriptor =
   "Apus__V1__ServerStats",
   "apus.v1",
   sizeof(Apus__V1__ServerStats),
-  19,
+  23,
   apus__v1__server_stats__field_descriptors,
   apus__v1__server_stats__field_indices_by_name,
   1,  apus__v1__server_stats__number_ranges,
@@ -5268,9 +5952,12 @@ const ProtobufCMessageDescriptor apus__v1__act__descriptor =
   (ProtobufCMessageInit) apus__v1__act__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCEnumValue apus__v1__method__enum_values_by_number[20] =
+static const ProtobufCEnumValue apus__v1__method__enum_values_by_number[23] =
 {
   { "METHOD_HELLO", "APUS__V1__METHOD__METHOD_HELLO", 0 },
+  { "METHOD_OPEN_LANE", "APUS__V1__METHOD__METHOD_OPEN_LANE", 1 },
+  { "METHOD_REGISTER_REGION", "APUS__V1__METHOD__METHOD_REGISTER_REGION", 2 },
+  { "METHOD_UNREGISTER_REGION", "APUS__V1__METHOD__METHOD_UNREGISTER_REGION", 3 },
   { "METHOD_CLASSIFY", "APUS__V1__METHOD__METHOD_CLASSIFY", 257 },
   { "METHOD_HEALTH", "APUS__V1__METHOD__METHOD_HEALTH", 258 },
   { "METHOD_STATS", "APUS__V1__METHOD__METHOD_STATS", 259 },
@@ -5292,30 +5979,33 @@ static const ProtobufCEnumValue apus__v1__method__enum_values_by_number[20] =
   { "METHOD_HISTORY", "APUS__V1__METHOD__METHOD_HISTORY", 525 },
 };
 static const ProtobufCIntRange apus__v1__method__value_ranges[] = {
-{0, 0},{257, 1},{513, 7},{0, 20}
+{0, 0},{257, 4},{513, 10},{0, 23}
 };
-static const ProtobufCEnumValueIndex apus__v1__method__enum_values_by_name[20] =
+static const ProtobufCEnumValueIndex apus__v1__method__enum_values_by_name[23] =
 {
-  { "METHOD_ABORT_PUBLISH", 10 },
-  { "METHOD_BEGIN_PUBLISH", 7 },
-  { "METHOD_CLASSIFY", 1 },
-  { "METHOD_COMMIT_PUBLISH", 9 },
-  { "METHOD_DEPRECATE", 16 },
-  { "METHOD_GET_MODEL", 5 },
-  { "METHOD_HEALTH", 2 },
+  { "METHOD_ABORT_PUBLISH", 13 },
+  { "METHOD_BEGIN_PUBLISH", 10 },
+  { "METHOD_CLASSIFY", 4 },
+  { "METHOD_COMMIT_PUBLISH", 12 },
+  { "METHOD_DEPRECATE", 19 },
+  { "METHOD_GET_MODEL", 8 },
+  { "METHOD_HEALTH", 5 },
   { "METHOD_HELLO", 0 },
-  { "METHOD_HISTORY", 19 },
-  { "METHOD_LIST_MODELS", 4 },
-  { "METHOD_LOAD", 13 },
-  { "METHOD_ROLLBACK", 12 },
-  { "METHOD_SET_ALIAS", 17 },
-  { "METHOD_SET_TRAFFIC", 18 },
-  { "METHOD_STATS", 3 },
-  { "METHOD_UNLOAD", 14 },
-  { "METHOD_UPLOAD", 8 },
-  { "METHOD_VERIFY", 15 },
-  { "METHOD_WATCH_HEALTH", 6 },
-  { "METHOD_WITHDRAW", 11 },
+  { "METHOD_HISTORY", 22 },
+  { "METHOD_LIST_MODELS", 7 },
+  { "METHOD_LOAD", 16 },
+  { "METHOD_OPEN_LANE", 1 },
+  { "METHOD_REGISTER_REGION", 2 },
+  { "METHOD_ROLLBACK", 15 },
+  { "METHOD_SET_ALIAS", 20 },
+  { "METHOD_SET_TRAFFIC", 21 },
+  { "METHOD_STATS", 6 },
+  { "METHOD_UNLOAD", 17 },
+  { "METHOD_UNREGISTER_REGION", 3 },
+  { "METHOD_UPLOAD", 11 },
+  { "METHOD_VERIFY", 18 },
+  { "METHOD_WATCH_HEALTH", 9 },
+  { "METHOD_WITHDRAW", 14 },
 };
 const ProtobufCEnumDescriptor apus__v1__method__descriptor =
 {
@@ -5324,9 +6014,9 @@ const ProtobufCEnumDescriptor apus__v1__method__descriptor =
   "Method",
   "Apus__V1__Method",
   "apus.v1",
-  20,
+  23,
   apus__v1__method__enum_values_by_number,
-  20,
+  23,
   apus__v1__method__enum_values_by_name,
   3,
   apus__v1__method__value_ranges,

@@ -7,6 +7,7 @@
 #include <immintrin.h>
 #endif
 #include <link.h>
+#include <linux/magic.h>
 #include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
@@ -19,6 +20,8 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -156,13 +159,15 @@ int clinux_peer_groups(int fd, uint32_t *gids, int capacity) {
   return (int)(length / sizeof *gids);
 }
 
-int clinux_send_descriptor(int fd, int descriptor) {
-  char byte = 0;
-  struct iovec piece = {.iov_base = &byte, .iov_len = 1};
-  union {
-    struct cmsghdr header;
-    char bytes[CMSG_SPACE(sizeof(int))];
-  } control = {0};
+// Room for the control message that passes one descriptor, aligned as its header is.
+union passed {
+  struct cmsghdr header;
+  char bytes[CMSG_SPACE(sizeof(int))];
+};
+
+static long send_with_descriptor(int fd, const void *buffer, size_t length, int descriptor, int flags) {
+  struct iovec piece = {.iov_base = (void *)buffer, .iov_len = length};
+  union passed control = {0};
   struct msghdr message = {
       .msg_iov = &piece, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
   struct cmsghdr *header = CMSG_FIRSTHDR(&message);
@@ -170,26 +175,83 @@ int clinux_send_descriptor(int fd, int descriptor) {
   header->cmsg_type = SCM_RIGHTS;
   header->cmsg_len = CMSG_LEN(sizeof(int));
   memcpy(CMSG_DATA(header), &descriptor, sizeof(int));
-  return (int)result(sendmsg(fd, &message, MSG_NOSIGNAL));
+  return result(sendmsg(fd, &message, flags | MSG_NOSIGNAL));
 }
+
+// The kernel closes what does not fit into the control message, which has room for one descriptor, or two where that is
+// rounded up.
+static long receive_with_descriptor(int fd, void *buffer, size_t length, int *descriptor, int flags) {
+  *descriptor = -1;
+  struct iovec piece = {.iov_base = buffer, .iov_len = length};
+  union passed control;
+  struct msghdr message = {
+      .msg_iov = &piece, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+  long count;
+  do {
+    count = recvmsg(fd, &message, flags | MSG_CMSG_CLOEXEC);
+  } while (count < 0 && errno == EINTR);
+  if (count < 0) return -errno;
+  struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+  if (header == NULL || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) return count;
+  for (size_t at = 0; at + CMSG_LEN(sizeof(int)) <= header->cmsg_len; at += sizeof(int)) {
+    int passed;
+    memcpy(&passed, CMSG_DATA(header) + at, sizeof passed);
+    if (*descriptor < 0) {
+      *descriptor = passed;
+    } else {
+      close(passed);
+    }
+  }
+  return count;
+}
+
+int clinux_send_descriptor(int fd, int descriptor) { return (int)send_with_descriptor(fd, "", 1, descriptor, 0); }
 
 int clinux_receive_descriptor(int fd) {
   char byte;
-  struct iovec piece = {.iov_base = &byte, .iov_len = 1};
-  union {
-    struct cmsghdr header;
-    char bytes[CMSG_SPACE(sizeof(int))];
-  } control;
-  struct msghdr message = {
-      .msg_iov = &piece, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
-  long count = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
-  if (count < 0) return -errno;
-  struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-  if (header == NULL || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) return -EBADMSG;
   int descriptor;
-  memcpy(&descriptor, CMSG_DATA(header), sizeof(int));
-  return descriptor;
+  long count = receive_with_descriptor(fd, &byte, 1, &descriptor, 0);
+  return count < 0 ? (int)count : descriptor < 0 ? -EBADMSG : descriptor;
 }
+
+long clinux_send_with_descriptor(int fd, const void *buffer, size_t length, int descriptor) {
+  return send_with_descriptor(fd, buffer, length, descriptor, MSG_DONTWAIT);
+}
+
+long clinux_receive_with_descriptor(int fd, void *buffer, size_t length, int *descriptor) {
+  return receive_with_descriptor(fd, buffer, length, descriptor, MSG_DONTWAIT);
+}
+
+_Static_assert(CLINUX_SEAL_SEAL == F_SEAL_SEAL && CLINUX_SEAL_SHRINK == F_SEAL_SHRINK && CLINUX_SEAL_GROW == F_SEAL_GROW,
+               "the kernel's own numbers");
+
+int clinux_shared_memory(const char *name, size_t bytes, int seals, int huge) {
+  int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | (huge ? MFD_HUGETLB : 0));
+  if (fd < 0) return -errno;
+  if (ftruncate(fd, (off_t)bytes) < 0 || fcntl(fd, F_ADD_SEALS, seals) < 0) {
+    int error = errno;
+    close(fd);
+    return -error;
+  }
+  return fd;
+}
+
+int64_t clinux_shared_memory_bytes(int fd) {
+  struct statfs system;
+  struct stat file;
+  if (fstatfs(fd, &system) < 0 || fstat(fd, &file) < 0) return -errno;
+  if (system.f_type != TMPFS_MAGIC || !S_ISREG(file.st_mode)) return -EMEDIUMTYPE;
+  int seals = fcntl(fd, F_GET_SEALS);
+  if (seals < 0) return -EMEDIUMTYPE;
+  return seals & F_SEAL_SHRINK ? (int64_t)file.st_size : -EPERM;
+}
+
+void *clinux_map_shared(int fd, size_t bytes, int writable) {
+  void *base = mmap(NULL, bytes, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED | MAP_NORESERVE, fd, 0);
+  return base == MAP_FAILED ? NULL : base;
+}
+
+void clinux_unmap(void *base, size_t bytes) { munmap(base, bytes); }
 
 // Segments that are never written hold nothing that the file does not, except where code itself is relocated
 // (DT_TEXTREL). What else stands in a segment that is written, RELRO too, is not touched. The vDSO is no file.

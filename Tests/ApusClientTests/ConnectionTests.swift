@@ -11,7 +11,7 @@ struct ConnectionTests {
   @Test("neither side waits for the other when both have more to send than sockets hold")
   func manyLargeCalls() throws {
     let server = try FakeServer { [.send(classifyFrame($0, classes: 2048))] }
-    var connection = try ClientConnection(try Address(server.address))
+    var connection = try ClientConnection.open(try Address(server.address))
     let deadline = Instant.now.advanced(by: 30_000_000_000)
     let input = [Float](repeating: 1, count: 256)
     var (sent, answered, refused) = (0, 0, 0)
@@ -38,7 +38,7 @@ struct ConnectionTests {
   @Test("a frame larger than the buffer is sent behind small ones, and received while it is sent")
   func largeFrame() throws {
     let server = try FakeServer { [.send(classifyFrame($0, classes: 500_000))] }
-    var connection = try ClientConnection(try Address(server.address))
+    var connection = try ClientConnection.open(try Address(server.address))
     let input = [Float](repeating: 1, count: 1_000_000)
     for id: UInt64 in 1...3 {
       let submitted = try submit(&connection, input)
@@ -57,7 +57,7 @@ struct ConnectionTests {
       let response = HelloResponse(server: "fake", metadataBytes: 40, bodyBytes: 64, callsInFlight: 2)
       return [.send(helloFrame(request, encoded { response.encode(into: $0, arena: $1) }))]
     }) { $0.header.requestID < 2 ? [.send(classifyFrame($0))] : [] }
-    var connection = try ClientConnection(try Address(server.address))
+    var connection = try ClientConnection.open(try Address(server.address))
     #expect(server.hellos.isEmpty)
     _ = try submit(&connection, [1])
     let first = try connection.receive(until: .now.advanced(by: 10_000_000_000))
@@ -113,7 +113,7 @@ struct ConnectionTests {
   @Test("a short and a long deadline pass when they should", arguments: [2, 60] as [UInt64])
   func deadlines(milliseconds: UInt64) throws {
     let server = try FakeServer { _ in [] }
-    var connection = try ClientConnection(try Address(server.address))
+    var connection = try ClientConnection.open(try Address(server.address))
     _ = try submit(&connection, [1])
     let deadline = Instant.now.advanced(by: milliseconds * 1_000_000)
     let answer = try connection.receive(until: deadline)

@@ -96,6 +96,10 @@ import Testing
     server.handshakesTotal = 15
     server.handshakesResumedTotal = 16
     server.handshakeFailuresTotal = 17
+    server.lanesOpen = 18
+    server.laneBellsTotal = 19
+    server.pollingNanosecondsTotal = 20
+    server.wakeUpsSavedTotal = 21
     var latency = LatencySummary()
     latency.count = 1
     latency.p50Nanoseconds = 2

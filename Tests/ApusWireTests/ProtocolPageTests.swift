@@ -47,7 +47,7 @@ import Testing
       let number = match.1.hasPrefix("0x") ? UInt16(match.1.dropFirst(2), radix: 16) : UInt16(match.1)
       return "\(number.flatMap { Method(rawValue: $0) }.map { "\($0)" } ?? "none") \(match.2.lowercased())"
     }
-    #expect(told.count == 20)
+    #expect(told.count == 23)
     for pair in told {
       let names = pair.split(separator: " ")
       #expect(names[0].lowercased() == names[1], "\(pair)")

@@ -97,6 +97,9 @@ import Testing
         write_timeout_ms: 16
         drain_ms: 17
         slab_bytes: 1818181
+        lanes: 19
+        lane_ring_bytes: 20480
+        region_bytes: 21
       """)
     #expect(layer.problems == [])
     let limits = ServeConfiguration([layer]).limits
@@ -108,6 +111,9 @@ import Testing
     #expect(limits.writeTimeoutNanoseconds == 16_000_000)
     #expect(limits.drainNanoseconds == 17_000_000)
     #expect(limits.slabBytes == 1_818_181)
+    #expect(limits.lanes == 19)
+    #expect(limits.laneRingBytes == 20_480)
+    #expect(limits.regionBytes == 21)
   }
 
   @Test func tlsArrives() throws {

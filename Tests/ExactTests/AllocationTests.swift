@@ -13,8 +13,8 @@ import Testing
     let interposer = try Interposer()
     let server = try ServedRepository(["--threads", "2"], environment: interposer.environment)
     // One connection on each reactor, one call after another and 128 in flight.
-    var single = try ClientConnection(Address(server.address))
-    var pipelined = try ClientConnection(Address(server.address))
+    var single = try ClientConnection.open(Address(server.address))
+    var pipelined = try ClientConnection.open(Address(server.address))
     let call = ClassifyCall(model)
     let input = [Float](repeating: 0.5, count: floats)
     try expectNothingTaken(interposer, alone: 5000, inFlight: 10_000) { calls, inFlight in
@@ -54,7 +54,7 @@ import Testing
     let interposer = try Interposer()
     let server = try ServedRepository(
       ["--threads", "1"], models: models.path, environment: interposer.environment)
-    var connection = try ClientConnection(Address(server.address))
+    var connection = try ClientConnection.open(Address(server.address))
     let call = ClassifyCall(model, shape: [3, 6])
     let input = [Float](repeating: 0.5, count: 3 * 6)
     try expectNothingTaken(interposer, alone: 3000, inFlight: 6000) {
@@ -67,7 +67,7 @@ import Testing
   @Test func serverTakesNoMemoryForTexts() throws {
     let interposer = try Interposer()
     let server = try ServedRepository(["--threads", "1"], environment: interposer.environment)
-    var connection = try ClientConnection(Address(server.address))
+    var connection = try ClientConnection.open(Address(server.address))
     let words = "ÉTÉ, ΌΔΟΣ und \u{10400}\u{10401}: a LOVELY film, not boring "
     let calls = [[words], [words, "", words + words], [String](repeating: words, count: 200)]
     for (texts, count) in zip(calls, [1000, 1000, 50]) {
@@ -93,7 +93,7 @@ import Testing
     defer { try? FileManager.default.removeItem(atPath: access) }
     let environment = interposer.environment.merging(["APUS_LOG_ACCESS_PATH": access]) { $1 }
     let server = try ServedRepository(["--threads", "1"], environment: environment)
-    var connection = try ClientConnection(Address(server.address))
+    var connection = try ClientConnection.open(Address(server.address))
     let call = ClassifyCall("digits")
     let input = [Float](repeating: 0.5, count: 64)
     try connection.classify(input, call, calls: 300, inFlight: 1)
@@ -119,7 +119,7 @@ import Testing
     let server = try ServedRepository(
       ["--threads", "1"] + encryption.arguments, environment: interposer.environment)
     let security = try ClientSecurity(Address(encryption.address), encryption.security)
-    var connection = try ClientConnection(Address(encryption.address), security: security)
+    var connection = try ClientConnection.open(Address(encryption.address), security: security)
     let call = ClassifyCall("digits")
     let input = [Float](repeating: 0.5, count: 64)
     try connection.classify(input, call, calls: 300, inFlight: 1)
@@ -149,8 +149,8 @@ import Testing
       ["--threads", "2"], models: models, environment: interposer.environment)
     let call = ClassifyCall("wide", shape: [8, 1024])
     let input = [Float](repeating: 0.5, count: 8 * 1024)
-    var one = try ClientConnection(Address(server.address))
-    var other = try ClientConnection(Address(server.address))
+    var one = try ClientConnection.open(Address(server.address))
+    var other = try ClientConnection.open(Address(server.address))
     try one.classify(input, call, calls: 20, inFlight: 1)
     try other.classify(input, call, calls: 20, inFlight: 1)
     let before = interposer.taken

@@ -16,7 +16,7 @@ import Testing
   {
     let interposer = try Interposer()
     let server = try ServedRepository(["--threads", "1"], environment: interposer.environment)
-    var connection = try ClientConnection(Address(server.address))
+    var connection = try ClientConnection.open(Address(server.address))
     let call = ClassifyCall(model.name)
     let input = (0..<model.floats).map { 1 + Float($0 % 7) }
     let expected = try connection.answers(input, call, run.calls)

@@ -5,8 +5,6 @@ import ApusWire
 import Testing
 
 extension ClientConnection {
-  init(_ address: Address) throws { try self.init(address, limits: Limits(), spinNanoseconds: 0) }
-
   /// Submits one call; its input is numbers, or the bytes of texts.
   mutating func submit<Element: BitwiseCopyable>(_ call: ClassifyCall, _ input: [Element]) throws -> UInt64 {
     try #require(try input.withUnsafeBytes { try submit(call, $0) }, "there is no room for the call")

@@ -10,7 +10,7 @@ import Testing
   @Test func pipelinedCallsShareSystemCalls() throws {
     let server = try ServedRepository()
     let observer = try SynchronousClient(server.address)
-    var connection = try ClientConnection(Address(server.address))
+    var connection = try ClientConnection.open(Address(server.address))
     let call = ClassifyCall("textclassifier")
     let input = [Float](repeating: 0.5, count: 100)
     try connection.classify(input, call, calls: 1000, inFlight: 128)
@@ -30,7 +30,7 @@ import Testing
   @Test(.enabled(if: Tracer.isInstalled)) func systemCallsAreCountedRightly() throws {
     let server = try ServedRepository()
     let observer = try SynchronousClient(server.address)
-    var connection = try ClientConnection(Address(server.address))
+    var connection = try ClientConnection.open(Address(server.address))
     let call = ClassifyCall("textclassifier")
     let input = [Float](repeating: 0.5, count: 100)
     try connection.classify(input, call, calls: 1000, inFlight: 128)

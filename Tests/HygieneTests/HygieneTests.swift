@@ -12,7 +12,8 @@ import Testing
     "ApusIO": ["ApusBase", "CLinux"],
     "ApusDigest": ["COpenSSL"],
     "ApusTLS": ["ApusBase", "COpenSSL"],
-    "ApusStream": ["ApusBase", "ApusIO", "ApusTLS"],
+    "ApusLane": ["ApusBase", "ApusWire", "ApusIO", "CLinux"],
+    "ApusStream": ["ApusBase", "ApusIO", "ApusTLS", "ApusLane"],
     "ApusLog": ["ApusBase", "ApusWire", "ApusIO"],
     "ApusYAML": ["Yams"],
     "ApusJSON": [],
@@ -25,10 +26,10 @@ import Testing
       "COpenSSL",
     ],
     "ApusAccess": ["ApusBase", "ApusDigest", "ApusYAML", "COpenSSL"],
-    "ApusClient": ["ApusBase", "ApusDigest", "ApusWire", "ApusIO", "ApusTLS", "ApusStream"],
+    "ApusClient": ["ApusBase", "ApusDigest", "ApusWire", "ApusIO", "ApusTLS", "ApusStream", "ApusLane"],
     "ApusServer": [
-      "ApusBase", "ApusDigest", "ApusWire", "ApusIO", "ApusTLS", "ApusStream", "ApusEngine", "ApusFeatures",
-      "ApusModels", "ApusAccess", "ApusMetrics", "ApusLog",
+      "ApusBase", "ApusDigest", "ApusWire", "ApusIO", "ApusTLS", "ApusStream", "ApusLane", "ApusEngine",
+      "ApusFeatures", "ApusModels", "ApusAccess", "ApusMetrics", "ApusLog",
     ],
     "ApusGateway": [
       "ApusAccess", "ApusBase", "ApusMetrics", "ApusWire", "ApusIO", "ApusTLS", "ApusJSON", "ApusServer",

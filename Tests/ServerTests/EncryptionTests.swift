@@ -222,7 +222,7 @@ import Testing
   @Test func drainingAnswersWhatWasSent() throws {
     let server = try SecureServer()
     let security = try ClientSecurity(Address(server.process.tls), server.options().security)
-    var connection = try ClientConnection(Address(server.process.tls), security: security)
+    var connection = try ClientConnection.open(Address(server.process.tls), security: security)
     let input = (0..<64).map { Float($0 % 17) }
     let call = ClassifyCall("digits")
     var answered = 0

@@ -74,7 +74,7 @@ import Testing
   private func checkPipelined(_ golden: Golden, _ call: ClassifyCall, _ address: String, _ context: String)
     throws
   {
-    var connection = try ClientConnection(try Address(address))
+    var connection = try ClientConnection.open(try Address(address))
     let (input, expected) = (try golden.rows(), try golden.probabilities())
     let rows = input.count / golden.inputs
     var waiting: [UInt64: Int] = [:]

@@ -8,7 +8,7 @@ import Testing
 /// Calls of models that are more than a chain of layers: numbers that they do not allow, other types.
 @Suite struct GraphCallTests {
   /// A table of three rows, of which the input's number picks one.
-  private static func lookup(_ element: ElementType) throws -> ServedModel {
+  static func lookup(_ element: ElementType) throws -> ServedModel {
     var values = [Graph.Value(name: "x"), Graph.Value(name: "index"), Graph.Value(name: "table")]
     values[2].constant = try Tensor([1, 2, 3, 4, 5, 6] as [Float], [3, 2])
     values += [Graph.Value(name: "y"), Graph.Value(name: "z")]

@@ -102,7 +102,7 @@ import Testing
       var report = DrainReport()
       var inFlight = 0
       do {
-        var connection = try ClientConnection(try Address(address))
+        var connection = try ClientConnection.open(try Address(address))
         let call = ClassifyCall("textclassifier")
         while connection.goAwayReason == nil || inFlight > 0 {
           while connection.goAwayReason == nil, inFlight < 256 {

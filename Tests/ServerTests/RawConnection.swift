@@ -18,7 +18,7 @@ final class RawConnection: @unchecked Sendable {
 
   init(_ address: String) throws { descriptor = try Address(address).connect() }
 
-  private var number: Int32 {
+  var number: Int32 {
     switch descriptor {
     case .some(let descriptor): descriptor.number
     case .none: -1
@@ -75,6 +75,18 @@ final class RawConnection: @unchecked Sendable {
     /// Set when the answer is a status.
     let status: Status?
 
+    init(_ frame: Frame, _ bytes: UnsafeRawBufferPointer, _ arena: borrowing MetadataArena) {
+      let layout = frame.layout
+      let metadata = UnsafeRawBufferPointer(
+        rebasing: bytes[FrameHeader.byteCount..<FrameHeader.byteCount + layout.metadataBytes])
+      header = frame.header
+      self.metadata = Array(metadata)
+      body = [UInt8](
+        UnsafeRawBufferPointer(rebasing: bytes[layout.bodyOffset..<layout.bodyOffset + layout.bodyBytes]))
+      let isStatus = FrameFlags(rawValue: frame.header.flags).contains(.status)
+      status = isStatus ? Status(decoding: metadata, arena: arena) : nil
+    }
+
     var id: UInt64 { header.requestID }
     var isGoaway: Bool { header.kind == FrameKind.goaway.rawValue }
     var probabilities: [Float] {
@@ -114,22 +126,21 @@ final class RawConnection: @unchecked Sendable {
     return false
   }
 
+  /// Takes bytes that were received by other means, and the answer that they end.
+  func take(_ bytes: [UInt8]) throws -> Answer? {
+    input.space().copyBytes(from: bytes)
+    input.end += bytes.count
+    return try next()
+  }
+
   private func next() throws -> Answer? {
     let bytes = input.bytes
     switch decoder.next(bytes) {
     case .needMore: return nil
     case .broken(let error, _): throw Broken(reason: error.status.message)
     case .frame(let frame):
-      let layout = frame.layout
-      let metadata = UnsafeRawBufferPointer(
-        rebasing: bytes[FrameHeader.byteCount..<FrameHeader.byteCount + layout.metadataBytes])
-      let isStatus = FrameFlags(rawValue: frame.header.flags).contains(.status)
-      let body = [UInt8](
-        UnsafeRawBufferPointer(rebasing: bytes[layout.bodyOffset..<layout.bodyOffset + layout.bodyBytes]))
-      input.start += layout.frameBytes
-      return Answer(
-        header: frame.header, metadata: Array(metadata), body: body,
-        status: isStatus ? Status(decoding: metadata, arena: arena) : nil)
+      input.start += frame.layout.frameBytes
+      return Answer(frame, bytes, arena)
     }
   }
 

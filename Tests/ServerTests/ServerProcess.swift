@@ -101,6 +101,21 @@ final class ServerProcess {
     return 1024 * (line.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap { Int($0) } ?? 0)
   }
 
+  /// Descriptors that are open.
+  var descriptors: Int {
+    (try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/fd").count) ?? -1
+  }
+
+  /// Mappings of shared memory that a lane or a region is.
+  var sharedMappings: Int {
+    guard let file = fopen("/proc/\(pid)/maps", "r") else { return -1 }
+    defer { fclose(file) }
+    var count = 0
+    var line = [CChar](repeating: 0, count: 4096)
+    while fgets(&line, Int32(line.count), file) != nil { count += strstr(line, "memfd:") == nil ? 0 : 1 }
+    return count
+  }
+
   /// Processor time used, user and system, in clock ticks (proc(5), stat: fields 14 and 15).
   var processorTicks: Int {
     let text = (try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8)) ?? ""
@@ -150,7 +165,16 @@ final class ModelFolder {
     try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
   }
 
-  deinit { try? FileManager.default.removeItem(atPath: path) }
+  deinit {
+    try? FileManager.default.removeItem(atPath: path)
+    unlink(path + ".yaml")
+  }
+
+  /// Writes a configuration beside the folder and gives its path.
+  func configuration(_ text: String) throws -> String {
+    try text.write(toFile: path + ".yaml", atomically: true, encoding: .utf8)
+    return path + ".yaml"
+  }
 
   /// Writes a file, with the folders above it.
   @discardableResult

@@ -55,6 +55,8 @@ struct ConvKernel: StepKernel {
       }
   }
 
+  var toleratesChanges: Bool { true }
+
   func run(rows: Int, _ run: borrowing StepRun) {
     guard let input = run.floats(0) else { return }
     withUnsafePointer(to: shape) { shape in

@@ -32,6 +32,8 @@ struct LinearKernel: StepKernel {
     count = Extent(all.count / weights.outputs, isPerRow: all.isPerRow)
   }
 
+  var toleratesChanges: Bool { true }
+
   func run(rows: Int, _ run: borrowing StepRun) {
     guard let input = run.floats(0) else { return }
     let bias = hasBias ? run.floats(2) : nil

@@ -42,6 +42,8 @@ struct MapKernel: StepKernel {
     count = types.outputCount
   }
 
+  var toleratesChanges: Bool { true }
+
   func run(rows: Int, _ run: borrowing StepRun) {
     function(count.resolved(rows: rows), run.floats(0), run.output)
   }

@@ -38,6 +38,8 @@ struct PairKernel: StepKernel {
     return BatchAxis.broadcasting([left.shape, right.shape], to: types.outputs[0].shape)
   }
 
+  var toleratesChanges: Bool { true }
+
   func run(rows: Int, _ run: borrowing StepRun) {
     guard let left = run.floats(0), let right = run.floats(1) else { return }
     let walk = Walk(axes, rows: rows)

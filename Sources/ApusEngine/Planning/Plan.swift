@@ -25,6 +25,9 @@ package final class Plan: Sendable {
   package let workspaceBytes: Int
   /// Rows that are taken through all layers together.
   package let blockRows: Int
+  /// Whether the input may change while it is read, as memory does that others write to: its numbers go into
+  /// arithmetic alone. Otherwise a number could be checked and then be another.
+  package let inputMayChange: Bool
   /// Whether the answer to a row hangs on the rows that are computed with it: only those of one call are.
   package let couplesRows: Bool
   /// As measured when the plan was made.
@@ -53,6 +56,7 @@ package final class Plan: Sendable {
     inputElement = program.inputElement
     outputs = program.outputs
     workspaceBytes = program.arenaBytes
+    inputMayChange = program.inputMayChange
     weightsBytes = program.constantBytes
     let timing = planner.timing(of: program, head: head)
     costs = planner.costs

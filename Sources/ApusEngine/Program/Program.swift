@@ -96,6 +96,11 @@ package final class Program: Sendable {
     steps.reduce(0) { $0 + $1.kernel.ownBytes } + constants.reduce(0) { $0 + $1.type.byteCount }
   }
 
+  /// Whether the input may change while it is read.
+  var inputMayChange: Bool {
+    steps.allSatisfy { $0.kernel.toleratesChanges || !$0.inputs.contains { $0.base == .input } }
+  }
+
   var kernelDescriptions: [String] { steps.map(\.kernel.description) }
 
   /// The steps, a line for a person each.

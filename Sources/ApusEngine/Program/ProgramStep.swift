@@ -55,6 +55,10 @@ protocol StepKernel: Sendable {
   /// Whether the rows of its first input and of its output may lie apart, as `StepRun` tells.
   var takesStrides: Bool { get }
 
+  /// Whether its inputs may change while it runs: their numbers go into arithmetic alone, and never say what
+  /// is read or written.
+  var toleratesChanges: Bool { get }
+
   /// Bytes of constants in a form of its own.
   var ownBytes: Int { get }
 }
@@ -63,6 +67,7 @@ extension StepKernel {
   func scratchBytes(rows: Int) -> Int { 0 }
   func reads(_ input: Int) -> Bool { true }
   var takesStrides: Bool { false }
+  var toleratesChanges: Bool { false }
   var ownBytes: Int { 0 }
 }
 

@@ -18,6 +18,13 @@ PROTOBUF_C__BEGIN_DECLS
 typedef struct Apus__V1__Part Apus__V1__Part;
 typedef struct Apus__V1__HelloRequest Apus__V1__HelloRequest;
 typedef struct Apus__V1__HelloResponse Apus__V1__HelloResponse;
+typedef struct Apus__V1__OpenLaneRequest Apus__V1__OpenLaneRequest;
+typedef struct Apus__V1__OpenLaneResponse Apus__V1__OpenLaneResponse;
+typedef struct Apus__V1__LaneRing Apus__V1__LaneRing;
+typedef struct Apus__V1__RegisterRegionRequest Apus__V1__RegisterRegionRequest;
+typedef struct Apus__V1__RegisterRegionResponse Apus__V1__RegisterRegionResponse;
+typedef struct Apus__V1__UnregisterRegionRequest Apus__V1__UnregisterRegionRequest;
+typedef struct Apus__V1__UnregisterRegionResponse Apus__V1__UnregisterRegionResponse;
 typedef struct Apus__V1__ClassifyRequest Apus__V1__ClassifyRequest;
 typedef struct Apus__V1__ClassifyResponse Apus__V1__ClassifyResponse;
 typedef struct Apus__V1__TimeAccount Apus__V1__TimeAccount;
@@ -68,6 +75,18 @@ typedef enum _Apus__V1__Method {
    * HelloRequest, HelloResponse; optional, and then the first frame
    */
   APUS__V1__METHOD__METHOD_HELLO = 0,
+  /*
+   * OpenLaneRequest, OpenLaneResponse and a descriptor; over a Unix socket
+   */
+  APUS__V1__METHOD__METHOD_OPEN_LANE = 1,
+  /*
+   * RegisterRegionRequest, RegisterRegionResponse; the descriptor goes over the socket
+   */
+  APUS__V1__METHOD__METHOD_REGISTER_REGION = 2,
+  /*
+   * UnregisterRegionRequest, UnregisterRegionResponse
+   */
+  APUS__V1__METHOD__METHOD_UNREGISTER_REGION = 3,
   /*
    * ClassifyRequest, ClassifyResponse
    */
@@ -372,6 +391,127 @@ struct  Apus__V1__HelloResponse
 #define APUS__V1__HELLO_RESPONSE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&apus__v1__hello_response__descriptor) \
     , 0, (char *)protobuf_c_empty_string, 0, 0, 0, 0,NULL }
+
+
+/*
+ * Moves a connection into a lane: two rings in shared memory, whose descriptor comes with the answer. The next
+ * frame in either direction goes through the rings.
+ */
+struct  Apus__V1__OpenLaneRequest
+{
+  ProtobufCMessage base;
+  /*
+   * wanted; 0: as the server likes
+   */
+  uint64_t request_ring_bytes;
+  /*
+   * likewise
+   */
+  uint64_t answer_ring_bytes;
+};
+#define APUS__V1__OPEN_LANE_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&apus__v1__open_lane_request__descriptor) \
+    , 0, 0 }
+
+
+struct  Apus__V1__OpenLaneResponse
+{
+  ProtobufCMessage base;
+  /*
+   * of the words of a ring: 1, docs/protocol.md
+   */
+  uint32_t layout;
+  /*
+   * of the memory, to be mapped whole
+   */
+  uint64_t memory_bytes;
+  /*
+   * the client writes, the server reads
+   */
+  Apus__V1__LaneRing *requests;
+  /*
+   * the server writes, the client reads
+   */
+  Apus__V1__LaneRing *answers;
+};
+#define APUS__V1__OPEN_LANE_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&apus__v1__open_lane_response__descriptor) \
+    , 0, 0, NULL, NULL }
+
+
+/*
+ * Where a ring lies, in bytes from the start of the memory.
+ */
+struct  Apus__V1__LaneRing
+{
+  ProtobufCMessage base;
+  /*
+   * of its words
+   */
+  uint64_t control_offset;
+  /*
+   * of its bytes
+   */
+  uint64_t data_offset;
+  /*
+   * how many these are, a power of two
+   */
+  uint64_t bytes;
+};
+#define APUS__V1__LANE_RING__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&apus__v1__lane_ring__descriptor) \
+    , 0, 0, 0 }
+
+
+/*
+ * Gives the server a look into memory of the client's, for tensors that are not copied.
+ */
+struct  Apus__V1__RegisterRegionRequest
+{
+  ProtobufCMessage base;
+  /*
+   * its number, 1 or more, not in use on this connection
+   */
+  uint32_t region;
+  /*
+   * to be mapped; at most the size of the memory
+   */
+  uint64_t bytes;
+};
+#define APUS__V1__REGISTER_REGION_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&apus__v1__register_region_request__descriptor) \
+    , 0, 0 }
+
+
+struct  Apus__V1__RegisterRegionResponse
+{
+  ProtobufCMessage base;
+};
+#define APUS__V1__REGISTER_REGION_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&apus__v1__register_region_response__descriptor) \
+     }
+
+
+struct  Apus__V1__UnregisterRegionRequest
+{
+  ProtobufCMessage base;
+  /*
+   * its number
+   */
+  uint32_t region;
+};
+#define APUS__V1__UNREGISTER_REGION_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&apus__v1__unregister_region_request__descriptor) \
+    , 0 }
+
+
+struct  Apus__V1__UnregisterRegionResponse
+{
+  ProtobufCMessage base;
+};
+#define APUS__V1__UNREGISTER_REGION_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&apus__v1__unregister_region_response__descriptor) \
+     }
 
 
 /*
@@ -721,10 +861,26 @@ struct  Apus__V1__ServerStats
    * refused, broken off or not ended in time
    */
   uint64_t tls_handshake_failures_total;
+  /*
+   * connections that are lanes, now
+   */
+  uint64_t lanes_open;
+  /*
+   * clients of lanes that were woken, a system call each
+   */
+  uint64_t lane_bells_total;
+  /*
+   * time for which reactors looked for a next call that did not come
+   */
+  uint64_t polling_ns_total;
+  /*
+   * times a reactor found something by looking that it would have slept for
+   */
+  uint64_t wakeups_saved_total;
 };
 #define APUS__V1__SERVER_STATS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&apus__v1__server_stats__descriptor) \
-    , (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0, 0,NULL, 0, 0, 0, 0, 0, 0, 0, 0, (char *)protobuf_c_empty_string, 0, 0, 0 }
+    , (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0, 0,NULL, 0, 0, 0, 0, 0, 0, 0, 0, (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0, 0, 0 }
 
 
 struct  Apus__V1__CodeCount
@@ -1522,6 +1678,139 @@ Apus__V1__HelloResponse *
 void   apus__v1__hello_response__free_unpacked
                      (Apus__V1__HelloResponse *message,
                       ProtobufCAllocator *allocator);
+/* Apus__V1__OpenLaneRequest methods */
+void   apus__v1__open_lane_request__init
+                     (Apus__V1__OpenLaneRequest         *message);
+size_t apus__v1__open_lane_request__get_packed_size
+                     (const Apus__V1__OpenLaneRequest   *message);
+size_t apus__v1__open_lane_request__pack
+                     (const Apus__V1__OpenLaneRequest   *message,
+                      uint8_t             *out);
+size_t apus__v1__open_lane_request__pack_to_buffer
+                     (const Apus__V1__OpenLaneRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Apus__V1__OpenLaneRequest *
+       apus__v1__open_lane_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   apus__v1__open_lane_request__free_unpacked
+                     (Apus__V1__OpenLaneRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Apus__V1__OpenLaneResponse methods */
+void   apus__v1__open_lane_response__init
+                     (Apus__V1__OpenLaneResponse         *message);
+size_t apus__v1__open_lane_response__get_packed_size
+                     (const Apus__V1__OpenLaneResponse   *message);
+size_t apus__v1__open_lane_response__pack
+                     (const Apus__V1__OpenLaneResponse   *message,
+                      uint8_t             *out);
+size_t apus__v1__open_lane_response__pack_to_buffer
+                     (const Apus__V1__OpenLaneResponse   *message,
+                      ProtobufCBuffer     *buffer);
+Apus__V1__OpenLaneResponse *
+       apus__v1__open_lane_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   apus__v1__open_lane_response__free_unpacked
+                     (Apus__V1__OpenLaneResponse *message,
+                      ProtobufCAllocator *allocator);
+/* Apus__V1__LaneRing methods */
+void   apus__v1__lane_ring__init
+                     (Apus__V1__LaneRing         *message);
+size_t apus__v1__lane_ring__get_packed_size
+                     (const Apus__V1__LaneRing   *message);
+size_t apus__v1__lane_ring__pack
+                     (const Apus__V1__LaneRing   *message,
+                      uint8_t             *out);
+size_t apus__v1__lane_ring__pack_to_buffer
+                     (const Apus__V1__LaneRing   *message,
+                      ProtobufCBuffer     *buffer);
+Apus__V1__LaneRing *
+       apus__v1__lane_ring__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   apus__v1__lane_ring__free_unpacked
+                     (Apus__V1__LaneRing *message,
+                      ProtobufCAllocator *allocator);
+/* Apus__V1__RegisterRegionRequest methods */
+void   apus__v1__register_region_request__init
+                     (Apus__V1__RegisterRegionRequest         *message);
+size_t apus__v1__register_region_request__get_packed_size
+                     (const Apus__V1__RegisterRegionRequest   *message);
+size_t apus__v1__register_region_request__pack
+                     (const Apus__V1__RegisterRegionRequest   *message,
+                      uint8_t             *out);
+size_t apus__v1__register_region_request__pack_to_buffer
+                     (const Apus__V1__RegisterRegionRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Apus__V1__RegisterRegionRequest *
+       apus__v1__register_region_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   apus__v1__register_region_request__free_unpacked
+                     (Apus__V1__RegisterRegionRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Apus__V1__RegisterRegionResponse methods */
+void   apus__v1__register_region_response__init
+                     (Apus__V1__RegisterRegionResponse         *message);
+size_t apus__v1__register_region_response__get_packed_size
+                     (const Apus__V1__RegisterRegionResponse   *message);
+size_t apus__v1__register_region_response__pack
+                     (const Apus__V1__RegisterRegionResponse   *message,
+                      uint8_t             *out);
+size_t apus__v1__register_region_response__pack_to_buffer
+                     (const Apus__V1__RegisterRegionResponse   *message,
+                      ProtobufCBuffer     *buffer);
+Apus__V1__RegisterRegionResponse *
+       apus__v1__register_region_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   apus__v1__register_region_response__free_unpacked
+                     (Apus__V1__RegisterRegionResponse *message,
+                      ProtobufCAllocator *allocator);
+/* Apus__V1__UnregisterRegionRequest methods */
+void   apus__v1__unregister_region_request__init
+                     (Apus__V1__UnregisterRegionRequest         *message);
+size_t apus__v1__unregister_region_request__get_packed_size
+                     (const Apus__V1__UnregisterRegionRequest   *message);
+size_t apus__v1__unregister_region_request__pack
+                     (const Apus__V1__UnregisterRegionRequest   *message,
+                      uint8_t             *out);
+size_t apus__v1__unregister_region_request__pack_to_buffer
+                     (const Apus__V1__UnregisterRegionRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Apus__V1__UnregisterRegionRequest *
+       apus__v1__unregister_region_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   apus__v1__unregister_region_request__free_unpacked
+                     (Apus__V1__UnregisterRegionRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Apus__V1__UnregisterRegionResponse methods */
+void   apus__v1__unregister_region_response__init
+                     (Apus__V1__UnregisterRegionResponse         *message);
+size_t apus__v1__unregister_region_response__get_packed_size
+                     (const Apus__V1__UnregisterRegionResponse   *message);
+size_t apus__v1__unregister_region_response__pack
+                     (const Apus__V1__UnregisterRegionResponse   *message,
+                      uint8_t             *out);
+size_t apus__v1__unregister_region_response__pack_to_buffer
+                     (const Apus__V1__UnregisterRegionResponse   *message,
+                      ProtobufCBuffer     *buffer);
+Apus__V1__UnregisterRegionResponse *
+       apus__v1__unregister_region_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   apus__v1__unregister_region_response__free_unpacked
+                     (Apus__V1__UnregisterRegionResponse *message,
+                      ProtobufCAllocator *allocator);
 /* Apus__V1__ClassifyRequest methods */
 void   apus__v1__classify_request__init
                      (Apus__V1__ClassifyRequest         *message);
@@ -2255,6 +2544,27 @@ typedef void (*Apus__V1__HelloRequest_Closure)
 typedef void (*Apus__V1__HelloResponse_Closure)
                  (const Apus__V1__HelloResponse *message,
                   void *closure_data);
+typedef void (*Apus__V1__OpenLaneRequest_Closure)
+                 (const Apus__V1__OpenLaneRequest *message,
+                  void *closure_data);
+typedef void (*Apus__V1__OpenLaneResponse_Closure)
+                 (const Apus__V1__OpenLaneResponse *message,
+                  void *closure_data);
+typedef void (*Apus__V1__LaneRing_Closure)
+                 (const Apus__V1__LaneRing *message,
+                  void *closure_data);
+typedef void (*Apus__V1__RegisterRegionRequest_Closure)
+                 (const Apus__V1__RegisterRegionRequest *message,
+                  void *closure_data);
+typedef void (*Apus__V1__RegisterRegionResponse_Closure)
+                 (const Apus__V1__RegisterRegionResponse *message,
+                  void *closure_data);
+typedef void (*Apus__V1__UnregisterRegionRequest_Closure)
+                 (const Apus__V1__UnregisterRegionRequest *message,
+                  void *closure_data);
+typedef void (*Apus__V1__UnregisterRegionResponse_Closure)
+                 (const Apus__V1__UnregisterRegionResponse *message,
+                  void *closure_data);
 typedef void (*Apus__V1__ClassifyRequest_Closure)
                  (const Apus__V1__ClassifyRequest *message,
                   void *closure_data);
@@ -2382,6 +2692,13 @@ extern const ProtobufCEnumDescriptor    apus__v1__model_state__descriptor;
 extern const ProtobufCMessageDescriptor apus__v1__part__descriptor;
 extern const ProtobufCMessageDescriptor apus__v1__hello_request__descriptor;
 extern const ProtobufCMessageDescriptor apus__v1__hello_response__descriptor;
+extern const ProtobufCMessageDescriptor apus__v1__open_lane_request__descriptor;
+extern const ProtobufCMessageDescriptor apus__v1__open_lane_response__descriptor;
+extern const ProtobufCMessageDescriptor apus__v1__lane_ring__descriptor;
+extern const ProtobufCMessageDescriptor apus__v1__register_region_request__descriptor;
+extern const ProtobufCMessageDescriptor apus__v1__register_region_response__descriptor;
+extern const ProtobufCMessageDescriptor apus__v1__unregister_region_request__descriptor;
+extern const ProtobufCMessageDescriptor apus__v1__unregister_region_response__descriptor;
 extern const ProtobufCMessageDescriptor apus__v1__classify_request__descriptor;
 extern const ProtobufCMessageDescriptor apus__v1__classify_response__descriptor;
 extern const ProtobufCMessageDescriptor apus__v1__time_account__descriptor;

@@ -57,6 +57,25 @@ int clinux_peer_groups(int fd, uint32_t *gids, int capacity);
 int clinux_send_descriptor(int fd, int descriptor);
 int clinux_receive_descriptor(int fd);
 
+// Sends bytes and a descriptor in one message, without blocking.
+long clinux_send_with_descriptor(int fd, const void *buffer, size_t length, int descriptor);
+// Receives bytes, without blocking, and the descriptor that came with them, or -1. Of several the first is taken.
+long clinux_receive_with_descriptor(int fd, void *buffer, size_t length, int *descriptor);
+
+enum {
+  CLINUX_SEAL_SEAL = 1,
+  CLINUX_SEAL_SHRINK = 2,
+  CLINUX_SEAL_GROW = 4,
+};
+// Makes shared memory of zeros, a memfd with these seals (F_ADD_SEALS of fcntl(2)), of huge pages on wish.
+int clinux_shared_memory(const char *name, size_t bytes, int seals, int huge);
+// Bytes of shared memory that nobody can make smaller, and that no page of can be missing: a memfd with F_SEAL_SHRINK.
+// -EMEDIUMTYPE: it is something else, huge pages among them; -EPERM: not sealed.
+int64_t clinux_shared_memory_bytes(int fd);
+// Maps shared memory from its start; NULL sets errno.
+void *clinux_map_shared(int fd, size_t bytes, int writable);
+void clinux_unmap(void *base, size_t bytes);
+
 // Gives back free heap, and all file pages that this process only reads, code above all: what is used again comes back
 // from the page cache.
 void clinux_release_memory(void);

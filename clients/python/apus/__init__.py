@@ -31,6 +31,7 @@ from .messages import (
     StatsResponse,
     TimeAccount,
 )
+from .region import Region
 from .tensors import Classification
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "ModelStats",
     "PermissionDenied",
     "ProtocolError",
+    "Region",
     "ResourceExhausted",
     "ServingStatus",
     "Shadow",

@@ -13,11 +13,21 @@ from . import messages, tensors, wire
 from .administration import Administration
 from .connection import Address, Connection, parse_address, remaining
 from .deprecation import Deprecations
-from .errors import ConnectionLost, DeadlineExceeded, ProtocolError
+from .errors import (
+    ApusError,
+    ConnectError,
+    ConnectionLost,
+    DeadlineExceeded,
+    PermissionDenied,
+    ProtocolError,
+    Unauthenticated,
+)
 from .exchange import Call, Exchange
 from .watch import watch_health
 from .hello import Token, is_loopback
+from .lane import IS_SUPPORTED, LaneUse
 from .messages import Method
+from .region import Place, Region, place_of
 from .tensors import Classification
 from .tls import TLS
 
@@ -28,7 +38,7 @@ Answer = TypeVar("Answer")
 
 
 class Client(Administration):
-    """Calls a server at `unix:PATH`, `tcp://HOST:PORT` or `tls://HOST:PORT`.
+    """Calls a server at `unix:PATH`, `shm:PATH`, `tcp://HOST:PORT` or `tls://HOST:PORT`.
 
     The first call connects, and so does the first one after the connection was lost. `timeout` is the time in
     seconds for a whole call, connecting and retrying included; None sets no limit, and every method takes its
@@ -42,6 +52,10 @@ class Client(Administration):
     connection. Over tcp:// to another machine anybody on the way could read it: that is refused, unless
     `insecure` is set.
 
+    At shm: the socket is the same as at unix:, and calls go through a lane, which is memory shared with the
+    server; ConnectError says that it opens none. `lane="auto"` at unix: is a lane where the server opens one,
+    and otherwise the socket.
+
     Every call may raise StatusError (the server's answer is an error), DeadlineExceeded, ConnectError,
     ConnectionLost and ProtocolError. A call is made a second time only where the server says that it did not
     process the first.
@@ -50,13 +64,16 @@ class Client(Administration):
     def __init__(self, address: str, timeout: Optional[float] = 10.0, *, ca: Optional[str] = None,
                  cert: Optional[str] = None, key: Optional[str] = None, token: Optional[str] = None,
                  token_file: Optional[str] = None, server_name: Optional[str] = None,
-                 insecure: bool = False) -> None:
+                 insecure: bool = False, lane: Optional[str] = None) -> None:
         self._address = parse_address(address)
+        self._lane = make_lane_use(self._address, lane)
         self._timeout = math.inf if timeout is None else timeout
         self._tls = make_tls(self._address, ca, cert, key, server_name)
         self._token = make_token(self._address, token, token_file, insecure)
         self._connection: Optional[Connection] = None
         self._ids = itertools.count(1)
+        self._regions: list[Region] = []
+        self._region_numbers = itertools.count(1)
         self._deprecations = Deprecations()
         self._lock = threading.Lock()
 
@@ -74,6 +91,16 @@ class Client(Administration):
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    def region(self, byte_count: int) -> Region:
+        """Memory that the server may look into, for large arrays that are not copied on their way.
+
+        `classify` knows the arrays that `Region.array` gives, and their C-contiguous parts that begin on a
+        multiple of 64 bytes.
+        """
+        region = Region(next(self._region_numbers), byte_count, self._forget)
+        self._regions.append(region)
+        return region
 
     def classify(self, model: str, array: Any = None, top: int = 0, version: Optional[int] = None,
                  alias: Optional[str] = None, scores: bool = False, labels: bool = True,
@@ -93,7 +120,7 @@ class Client(Administration):
         """
         if (array is None) == (text is None):
             raise ValueError("give an array or text=, one of them")
-        one_input = array_input(array) if text is None else text_input(text)
+        one_input = array_input(array, self._regions) if text is None else text_input(text)
         choice = Choice(model, version, alias, top, scores, labels, trace_parent, route_key)
         return self._classify(choice, [one_input], timeout, 1)[0]
 
@@ -106,7 +133,7 @@ class Client(Administration):
         `timeout` is for all of them together, and so is all else that `classify` takes. The first call that
         fails raises, and no further ones are sent.
         """
-        inputs = [array_input(array) for array in arrays]
+        inputs = [array_input(array, self._regions) for array in arrays]
         choice = Choice(model, version, alias, top, scores, labels, trace_parent, route_key)
         return self._classify(choice, inputs, timeout, window)
 
@@ -116,7 +143,7 @@ class Client(Administration):
         check_choice(choice.version, choice.alias)
         if choice.top < 0 or window < 1:
             raise ValueError(f"top is {choice.top} and window {window}: they must be at least 0 and 1")
-        calls = [Call(Method.CLASSIFY, choice.request(one.part), one.body) for one in inputs]
+        calls = [Call(Method.CLASSIFY, choice.request(one.part), one.body, one.place) for one in inputs]
         asked = [tensors.Asked(one.rows, one.single, choice.top, choice.labels, choice.scores)
                  for one in inputs]
         results = self._run(calls, timeout, window, lambda: [
@@ -198,10 +225,15 @@ class Client(Administration):
             self._drop_if_closed(self._connection)
         while not exchange.done:
             if self._connection is None:
-                self._connection = Connection(self._address, exchange.deadline, self._tls, self._token)
+                self._connection = self._connect(exchange.deadline)
                 exchange.goaway = False
             connection = self._connection
-            while connection.outgoing_bytes < OUTGOING_BYTES and (frame := exchange.next_frame()):
+            if not exchange.flying and not self._register(connection, exchange):
+                return
+            while connection.outgoing_bytes < OUTGOING_BYTES:
+                frame = exchange.next_frame(connection.regions)
+                if frame is None:
+                    break
                 connection.queue(frame)
             if exchange.flying or connection.outgoing_bytes:
                 for received in connection.step(exchange.deadline):
@@ -210,6 +242,46 @@ class Client(Administration):
                 time.sleep(min(exchange.pause, remaining(exchange.deadline)))
             if exchange.goaway and not exchange.flying:
                 self.close()
+
+    def _connect(self, deadline: float) -> Connection:
+        """A new connection, and a lane if that is wished."""
+        connection = Connection(self._address, deadline, self._tls, self._token)
+        try:
+            refusal = None if self._lane is LaneUse.NEVER else connection.open_lane(deadline)
+            if refusal is None or self._lane is LaneUse.AUTO:
+                return connection
+            if isinstance(refusal, (Unauthenticated, PermissionDenied)):
+                raise refusal
+            raise ConnectError(f"no lane at {self._address}: {refusal}; unix:{self._address.place} takes "
+                               "calls over the socket") from refusal
+        except ConnectionLost as error:
+            connection.close()
+            raise ConnectError(f"no lane at {self._address}: {error}") from error
+        except BaseException:
+            connection.close()
+            raise
+
+    def _register(self, connection: Connection, exchange: Exchange) -> bool:
+        """Lets the server look into the regions of the calls; False when it refused and they are given up."""
+        for region in exchange.regions:
+            refusal = connection.register(region, exchange.deadline) if region.is_open else None
+            if refusal is not None:
+                exchange.refuse(refusal)
+                return False
+        return True
+
+    def _forget(self, region: Region) -> None:
+        """Ends the server's look into a region that is closed."""
+        with self._lock:
+            self._regions.remove(region)
+            if self._connection is None or region.number not in self._connection.regions:
+                return
+            try:
+                self._connection.unregister(region.number, time.monotonic() + self._timeout)
+            except BaseException as error:
+                self.close()
+                if not isinstance(error, ApusError):
+                    raise
 
     def _drop_if_closed(self, connection: Connection) -> None:
         """Drops a connection that the server closed, or said that it will, since the last call."""
@@ -227,14 +299,18 @@ class Input(NamedTuple):
     """What is classified by one call, and whether it is one row and no batch."""
 
     part: messages.Part
-    body: bytes
+    body: Any
     rows: int
     single: bool
+    place: Optional[Place] = None
 
 
-def array_input(array: Any) -> Input:
+def array_input(array: Any, regions: Sequence[Region]) -> Input:
+    """What lies in a region is read there when it is sent, and everything else is copied now."""
     values, single = tensors.as_input(array)
-    return Input(tensors.part_of(values), values.tobytes(), len(values), single)
+    place = place_of(values, regions)
+    body = values.tobytes() if place is None else tensors.bytes_of(values)
+    return Input(tensors.part_of(values), body, len(values), single, place)
 
 
 def text_input(text: Union[str, Sequence[str]]) -> Input:
@@ -264,6 +340,17 @@ class Choice(NamedTuple):
 def check_choice(version: Optional[int], alias: Optional[str]) -> None:
     if version and alias:
         raise ValueError("give a version or an alias, not both")
+
+
+def make_lane_use(address: Address, lane: Optional[str]) -> LaneUse:
+    """Whether calls go through a lane; where this system has none, only shm: is an error."""
+    if lane is not None and (lane != "auto" or address.scheme != "unix"):
+        raise ValueError(f'lane="auto" is for unix: addresses: {address} takes no lane={lane!r}')
+    if address.scheme == "shm" and not IS_SUPPORTED:
+        raise ConnectError(f"there are no lanes on this system, they need Linux: use unix:{address.place}")
+    if address.scheme == "shm":
+        return LaneUse.ALWAYS
+    return LaneUse.AUTO if lane and IS_SUPPORTED else LaneUse.NEVER
 
 
 def make_tls(address: Address, ca: Optional[str], cert: Optional[str], key: Optional[str],

@@ -6,12 +6,14 @@ import itertools
 import math
 import time
 from collections import deque
+from collections.abc import Container
 from typing import Any, Optional
 
 from . import messages, wire
 from .errors import ProtocolError, StatusError, status_error
 from .messages import Method
-from .wire import FLAG_MORE, FLAG_STATUS, KIND_ANSWER, KIND_GOAWAY, KIND_REQUEST, Frame
+from .region import Place, Region
+from .wire import FLAG_MORE, FLAG_REGION, FLAG_STATUS, KIND_ANSWER, KIND_GOAWAY, KIND_REQUEST, Frame
 
 # The frames of one long answer may hold so much together.
 MAX_ANSWER_BYTES = 16 << 20
@@ -20,10 +22,13 @@ TIMEOUT_STEPS = 64
 
 
 class Call:
-    """One request on its way to an answer: `metadata` and `body`, or `error`."""
+    """One request on its way to an answer: `metadata` and `body`, or `error`.
 
-    def __init__(self, method: Method, request: Any, body: bytes = b"") -> None:
-        self.method, self.request, self.request_body = method, request, body
+    Where the body lies in a region, `place`, and the server can look into that, only the place is sent.
+    """
+
+    def __init__(self, method: Method, request: Any, body: Any = b"", place: Optional[Place] = None) -> None:
+        self.method, self.request, self.request_body, self.place = method, request, body, place
         self.not_before = 0.0
         self.retried = False
         # Each frame stands for itself, and an error may end them.
@@ -31,11 +36,20 @@ class Call:
         self.metadata, self.body = bytearray(), b""
         self.error: Optional[StatusError] = None
 
-    def frame(self, id: int, timeout_ns: int) -> bytes:
-        """The request's frame, made when it is sent, so that the server learns how much time is left."""
+    def frame(self, id: int, timeout_ns: int, regions: Container[int] = ()) -> bytes:
+        """The request's frame, made when it is sent, so that the server learns how much time is left.
+
+        `regions` are the numbers of those that the server can look into.
+        """
+        flags, body = 0, self.request_body
         if isinstance(self.request, messages.ClassifyRequest):
             self.request.timeout_ns = timeout_ns
-        return wire.encode_frame(KIND_REQUEST, self.method, id, wire.encode(self.request), self.request_body)
+        if self.place is not None:
+            in_region = self.place.region.number in regions
+            part = self.request.inputs[0]
+            part.region, part.offset = (self.place.region.number, self.place.offset) if in_region else (0, 0)
+            flags, body = (FLAG_REGION, b"") if in_region else (0, self.request_body)
+        return wire.encode_frame(KIND_REQUEST, self.method, id, wire.encode(self.request), body, flags)
 
 
 class Exchange:
@@ -45,6 +59,7 @@ class Exchange:
         self.deadline = time.monotonic() + timeout
         self.flying: dict[int, Call] = {}
         self.goaway = False
+        self.regions: list[Region] = list(dict.fromkeys(call.place.region for call in calls if call.place))
         self._waiting = deque(calls)
         self._timeout, self._window, self._ids = timeout, window, ids
         self._failed = False
@@ -58,13 +73,13 @@ class Exchange:
         """Seconds until the next waiting call may be sent."""
         return max(0.0, self._waiting[0].not_before - time.monotonic()) if self._waiting else 0.0
 
-    def next_frame(self) -> Optional[bytes]:
-        """The frame of the next call, if one may be sent on this connection now."""
+    def next_frame(self, regions: Container[int] = ()) -> Optional[bytes]:
+        """The frame of the next call, if one may be sent on this connection now; `regions` as Call.frame."""
         if self.goaway or not self._waiting or len(self.flying) >= self._window or self.pause > 0:
             return None
         call, id = self._waiting.popleft(), next(self._ids)
         self.flying[id] = call
-        return call.frame(id, self._timeout_ns())
+        return call.frame(id, self._timeout_ns(), regions)
 
     def _timeout_ns(self) -> int:
         """The time left, 0 for no limit.
@@ -108,6 +123,11 @@ class Exchange:
             del self.flying[frame.id]
         elif frame.body:
             raise ProtocolError("an answer in several frames has a body")
+
+    def refuse(self, error: StatusError) -> None:
+        """Gives up the waiting calls, of which none can be sent."""
+        self._waiting[0].error = error
+        self._waiting.clear()
 
     def _fail_or_retry(self, call: Call, error: StatusError) -> None:
         call.not_before = time.monotonic() + error.retry_after

@@ -12,6 +12,9 @@ class Method(enum.IntEnum):
     """The frame header's method."""
 
     HELLO = 0
+    OPEN_LANE = 0x0001
+    REGISTER_REGION = 0x0002
+    UNREGISTER_REGION = 0x0003
     CLASSIFY = 0x0101
     HEALTH = 0x0102
     STATS = 0x0103
@@ -94,7 +97,7 @@ def many(number: int, kind: Any) -> Any:
 
 @dataclass
 class Part:
-    """One tensor inside the frame's body."""
+    """One tensor inside the frame's body, or inside a region."""
 
     dtype: DataType = one(1, DataType)
     shape: list[int] = many(2, "uint64")
@@ -116,6 +119,50 @@ class HelloRequest:
 @dataclass
 class HelloResponse:
     version: int = one(1, "uint32")
+
+
+@dataclass
+class OpenLaneRequest:
+    request_ring_bytes: int = one(1, "uint64")
+    answer_ring_bytes: int = one(2, "uint64")
+
+
+@dataclass
+class LaneRing:
+    """Where a ring lies, in bytes from the start of the memory."""
+
+    control_offset: int = one(1, "uint64")
+    data_offset: int = one(2, "uint64")
+    bytes: int = one(3, "uint64")
+
+
+@dataclass
+class OpenLaneResponse:
+    layout: int = one(1, "uint32")
+    memory_bytes: int = one(2, "uint64")
+    requests: Optional[LaneRing] = one(3, LaneRing)
+    answers: Optional[LaneRing] = one(4, LaneRing)
+
+
+@dataclass
+class RegisterRegionRequest:
+    region: int = one(1, "uint32")
+    bytes: int = one(2, "uint64")
+
+
+@dataclass
+class RegisterRegionResponse:
+    pass
+
+
+@dataclass
+class UnregisterRegionRequest:
+    region: int = one(1, "uint32")
+
+
+@dataclass
+class UnregisterRegionResponse:
+    pass
 
 
 @dataclass
@@ -222,6 +269,10 @@ class ServerStats:
     tls_handshakes_total: int = one(17, "uint64")
     tls_handshakes_resumed_total: int = one(18, "uint64")
     tls_handshake_failures_total: int = one(19, "uint64")
+    lanes_open: int = one(20, "uint64")
+    lane_bells_total: int = one(21, "uint64")
+    polling_ns_total: int = one(22, "uint64")
+    wakeups_saved_total: int = one(23, "uint64")
 
 
 @dataclass

@@ -69,6 +69,11 @@ def part_of(values: np.ndarray) -> Part:
     return Part(dtype=data_type, shape=list(values.shape), offset=0, length=values.nbytes)
 
 
+def bytes_of(values: np.ndarray) -> np.ndarray:
+    """The bytes of a C-contiguous array where they lie."""
+    return values.reshape(-1).view(np.uint8)
+
+
 def as_texts(text: Union[str, Sequence[str]]) -> tuple[list[bytes], bool]:
     """The texts in UTF-8, and whether it was one text rather than a batch."""
     single = isinstance(text, str)

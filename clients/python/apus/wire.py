@@ -19,7 +19,7 @@ VERSION = 1
 MAX_METADATA_BYTES = 64 << 10
 MAX_BODY_BYTES = 64 << 20
 
-KIND_REQUEST, KIND_ANSWER, KIND_GOAWAY = 1, 2, 4
+KIND_SKIP, KIND_REQUEST, KIND_ANSWER, KIND_GOAWAY = 0, 1, 2, 4
 FLAG_REGION, FLAG_STATUS, FLAG_MORE = 1, 2, 4
 
 # magic, version, kind, method, id, metadata length, flags, body length
@@ -45,19 +45,23 @@ def padding(length: int) -> bytes:
     return bytes(-length % 64)
 
 
-def encode_frame(kind: int, method: int, id: int, metadata: bytes, body: bytes = b"") -> bytes:
+def encode_frame(kind: int, method: int, id: int, metadata: bytes, body: bytes = b"",
+                 flags: int = 0) -> bytes:
     """A whole frame; raises ValueError where it is longer than a server takes."""
     if len(metadata) > MAX_METADATA_BYTES:
         raise ValueError(f"the request's metadata has {len(metadata)} bytes, at most {MAX_METADATA_BYTES} go")
     if len(body) > MAX_BODY_BYTES:
         raise ValueError(f"the input has {len(body)} bytes, at most {MAX_BODY_BYTES} go: send fewer rows")
-    header = HEADER.pack(MAGIC, VERSION, kind, method, id, len(metadata), 0, len(body))
+    header = HEADER.pack(MAGIC, VERSION, kind, method, id, len(metadata), flags, len(body))
     before_body = padding(len(header) + len(metadata))
     return b"".join((header, metadata, before_body, body, padding(len(body))))
 
 
-def decode_frame(received: bytearray) -> Optional[tuple[Frame, int]]:
-    """The first frame in `received` and its size in bytes, or None as long as it is not whole."""
+def decode_frame(received: bytearray, in_lane: bool = False) -> Optional[tuple[Frame, int]]:
+    """The first frame in `received` and its size in bytes, or None as long as it is not whole.
+
+    In a lane there may be frames of the kind skip as well, which mean nothing.
+    """
     if received[:4] != MAGIC[: len(received)]:
         raise ProtocolError(f"not an Apus server: the answer begins with {bytes(received[:4])!r}")
     if len(received) < HEADER.size:
@@ -65,7 +69,7 @@ def decode_frame(received: bytearray) -> Optional[tuple[Frame, int]]:
     _, version, kind, method, id, metadata_length, flags, body_length = HEADER.unpack_from(received)
     if version != VERSION:
         raise ProtocolError(f"the server speaks version {version} of the protocol, this client {VERSION}")
-    if kind not in (KIND_ANSWER, KIND_GOAWAY):
+    if kind not in (KIND_ANSWER, KIND_GOAWAY) and not (in_lane and kind == KIND_SKIP):
         raise ProtocolError(f"a server does not send frames of kind {kind}")
     if flags & ~(FLAG_STATUS | FLAG_MORE):
         raise ProtocolError(f"the answer has flags {flags:#x} that were not asked for")

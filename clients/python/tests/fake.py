@@ -75,11 +75,11 @@ class Peer:
             received += part
         return received
 
-    def request(self) -> tuple[int, int, bytes, bytes]:
+    def request(self, expected_flags: int = 0) -> tuple[int, int, bytes, bytes]:
         """Method, id, metadata and body of the next request."""
         head = self.exactly(32)
         magic, version, kind, method, id, metadata_length, flags, body_length = struct.unpack(HEADER, head)
-        assert (magic, version, kind, flags) == (b"APUS", 1, 1, 0)
+        assert (magic, version, kind, flags) == (b"APUS", 1, 1, expected_flags)
         metadata = self.exactly(metadata_length)
         assert not any(self.exactly(-(32 + metadata_length) % 64))
         body = self.exactly(body_length)

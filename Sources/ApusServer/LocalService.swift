@@ -7,7 +7,7 @@ package import ApusWire
 
 /// The way for one thread inside the process to call models: by the same admission, limits and counters as a
 /// reactor's calls, computed on the thread that calls. Another thread may use it too, but waits.
-package final class Lane: Sendable {
+package final class LocalService: Sendable {
   let fleet: Fleet
   private let workspace: Locked<Workspace>
 
@@ -48,7 +48,7 @@ package final class Lane: Sendable {
     }
   }
 
-  /// Counts time for which the lane's thread looked for a next call.
+  /// Counts time for which the service's thread looked for a next call.
   package func polled(nanoseconds: UInt64) {
     workspace.withLock { workspace in workspace.recorder.add(.pollingNanoseconds, nanoseconds) }
   }
@@ -105,7 +105,7 @@ package final class Lane: Sendable {
   }
 }
 
-extension Lane {
+extension LocalService {
   /// The rows that a model makes of texts.
   ///
   /// - Throws: INVALID_ARGUMENT where the model takes none, or not so many.
@@ -215,7 +215,7 @@ package struct LocalAnswer: Sendable {
   }
 }
 
-extension Lane {
+extension LocalService {
   /// Classifies on this thread.
   ///
   /// - Throws: INVALID_ARGUMENT for too many rows, RESOURCE_EXHAUSTED over a limit of the caller's,
