@@ -8,15 +8,17 @@ import Testing
 
 /// Calls of malloc and its kin, and of mmap, in all threads of a process: none while calls are alike.
 @Suite(.serialized, .enabled(if: !isSanitized)) struct AllocationTests {
-  @Test(arguments: [("digits", 64), ("textclassifier", 100)])
-  func serverTakesNoMemoryForCalls(_ model: String, _ floats: Int) throws {
+  /// Over the socket and in a lane.
+  @Test(arguments: [("digits", 64), ("textclassifier", 100)], ["unix:", "shm:"])
+  func serverTakesNoMemoryForCalls(_ model: (name: String, floats: Int), _ scheme: String) throws {
     let interposer = try Interposer()
     let server = try ServedRepository(["--threads", "2"], environment: interposer.environment)
     // One connection on each reactor, one call after another and 128 in flight.
-    var single = try ClientConnection.open(Address(server.address))
-    var pipelined = try ClientConnection.open(Address(server.address))
-    let call = ClassifyCall(model)
-    let input = [Float](repeating: 0.5, count: floats)
+    let address = try Address(scheme + server.address.dropFirst(5))
+    var single = try ClientConnection.open(address)
+    var pipelined = try ClientConnection.open(address)
+    let call = ClassifyCall(model.name)
+    let input = [Float](repeating: 0.5, count: model.floats)
     try expectNothingTaken(interposer, alone: 5000, inFlight: 10_000) { calls, inFlight in
       if inFlight == 1 {
         try single.classify(input, call, calls: calls, inFlight: 1)

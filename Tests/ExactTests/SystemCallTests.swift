@@ -26,6 +26,23 @@ import Testing
     #expect(after.tensorCopiesTotal == 0)
   }
 
+  /// In a lane a call takes none, but where a side has fallen asleep.
+  @Test func callsInALaneTakeFewSystemCalls() throws {
+    let server = try ServedRepository()
+    let observer = try SynchronousClient(server.address)
+    var connection = try ClientConnection.open(try Address("shm:" + server.address.dropFirst(5)))
+    let call = ClassifyCall("textclassifier")
+    let input = [Float](repeating: 0.5, count: 100)
+    try connection.classify(input, call, calls: 1000, inFlight: 128)
+    let before = try #require(try observer.stats("", timeoutNanoseconds: 0).server)
+    try connection.classify(input, call, calls: 50_000, inFlight: 128)
+    let after = try #require(try observer.stats("", timeoutNanoseconds: 0).server)
+    let systemCalls = after.systemCallsTotal - before.systemCallsTotal
+    print("\(systemCalls) system calls for 50000 requests, \(after.laneBellsTotal - before.laneBellsTotal) bells")
+    #expect(systemCalls * 20 < 50_000)
+    #expect(after.tensorCopiesTotal == 0)
+  }
+
   /// The server's own count is what strace counts.
   @Test(.enabled(if: Tracer.isInstalled)) func systemCallsAreCountedRightly() throws {
     let server = try ServedRepository()
@@ -53,7 +70,8 @@ import Testing
     let call = ClassifyCall("digits")
     let input = [Float](repeating: 0.5, count: 64)
     var result = ClassifyResult()
-    let clients = try (0..<100).map { _ in try SynchronousClient(server.address) }
+    var clients = try (0..<100).map { _ in try SynchronousClient(server.address) }
+    clients += try (0..<4).map { _ in try SynchronousClient("shm:" + server.address.dropFirst(5)) }
     for client in clients { try client.classify(input, call, into: &result) }
     usleep(200_000)
     let before = try activity(server)

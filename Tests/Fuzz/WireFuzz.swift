@@ -7,7 +7,7 @@ import ApusWire
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzz(_ data: UnsafePointer<UInt8>, _ size: Int) -> CInt {
   let bytes = UnsafeRawBufferPointer(start: data, count: size)
-  for reader in [FrameDecoder.Reader.server, .client] {
+  for reader in [FrameDecoder.Reader.server, .client, .lane] {
     let decoder = FrameDecoder(reader: reader, limits: Limits())
     let whole = read(bytes, decoder) { _ in size }
     let pieces = read(bytes, decoder) { arrived in 1 + Int(bytes[arrived] & 0x3F) }
@@ -103,9 +103,31 @@ private func decode(_ metadata: UnsafeRawBufferPointer, bodyBytes: Int) {
     metadata, { try? GetModelResponse(decoding: $0, arena: arena) },
     { $0.encode(into: output.bytes, arena: arena) })
   decodeAdministration(metadata)
+  decodeLane(metadata)
   roundTrip(
     metadata, { try? GoAway(decoding: $0, arena: arena) }, { $0.encode(into: output.bytes, arena: arena) })
   roundTrip(metadata, { Status(decoding: $0, arena: arena) }, { $0.encode(into: output.bytes, arena: arena) })
+}
+
+/// Lanes and regions.
+private func decodeLane(_ metadata: UnsafeRawBufferPointer) {
+  roundTrip(
+    metadata, { try? OpenLaneRequest(decoding: $0, arena: arena) },
+    { $0.encode(into: output.bytes, arena: arena) })
+  roundTrip(
+    metadata, { try? RegisterRegionRequest(decoding: $0, arena: arena) },
+    { $0.encode(into: output.bytes, arena: arena) })
+  roundTrip(
+    metadata, { try? UnregisterRegionRequest(decoding: $0, arena: arena) },
+    { $0.encode(into: output.bytes, arena: arena) })
+  guard let layout = try? LaneLayout(decoding: metadata, arena: arena), layout.isValid else { return }
+  for ring in [layout.requests, layout.answers] {
+    precondition(ring.byteCount.nonzeroBitCount == 1, "a power of two")
+    precondition(
+      ring.dataOffset >= 0 && ring.dataOffset + ring.byteCount <= layout.memoryBytes
+        && ring.controlOffset >= 0 && ring.controlOffset + LaneLayout.controlBytes <= layout.memoryBytes
+        && ring.dataOffset % 64 == 0 && ring.controlOffset % 64 == 0, "a ring inside the memory")
+  }
 }
 
 /// Publishing, and what is done with versions.
@@ -171,6 +193,14 @@ private func decodeClassify(_ metadata: UnsafeRawBufferPointer, bodyBytes: Int) 
     precondition(request.model.version == 0 || request.model.alias.isEmpty, "a version or an alias")
     precondition(
       !request.model.name.contains(0) && !request.model.alias.contains(0), "names without zero bytes")
+  }
+  // A region of a mebibyte: what lies in it is held against that, and what lies in the body against the body.
+  let regionBytes = 1 << 20
+  if let request = try? ClassifyRequest(
+    decoding: metadata, bodyBytes: bodyBytes, arena: arena, regionBytes: { $0 == 1 ? regionBytes : 0 })
+  {
+    precondition(request.input.region <= 1, "a region that is registered")
+    check(request.input, bodyBytes: request.input.region == 0 ? bodyBytes : regionBytes)
   }
   if let answer = try? ClassifyResponse(decoding: metadata, bodyBytes: bodyBytes, arena: arena) {
     let partBytes = answer.rows * answer.classes * 4
