@@ -71,11 +71,15 @@ class Raw:
     how = "run `make -C benchmarks raw`"
     self.pingpong_path = require_executable(os.path.join(build, "pingpong"), how)
     self.pipelined_path = require_executable(os.path.join(build, "pipelined"), how)
+    self.ring_path = require_executable(os.path.join(build, "ring"), how)
     self.sizes = [str(REQUEST_BYTES), str(ANSWER_BYTES)]
 
   def pingpong(self, mode, calls, client_cpu, server_cpu):
     return self._sample([self.pingpong_path, mode, "unix", *self.sizes, str(calls), str(client_cpu),
                          str(server_cpu)])
+
+  def ring(self, calls, client_cpu, server_cpu):
+    return self._sample([self.ring_path, *self.sizes, str(calls), str(client_cpu), str(server_cpu)])
 
   def pipelined(self, depth, calls, client_cpu, server_cpu):
     return self._sample([self.pipelined_path, str(depth), *self.sizes, str(calls), str(client_cpu),

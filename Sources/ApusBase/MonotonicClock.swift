@@ -7,6 +7,7 @@ package struct Instant: Comparable, Sendable {
   @inlinable package init(nanoseconds: UInt64) { self.nanoseconds = nanoseconds }
 
   /// The time now.
+  @inline(__always)
   package static var now: Instant { Instant(nanoseconds: clinux_monotonic_ns()) }
 
   /// The end of time: a deadline that never passes.
@@ -14,6 +15,17 @@ package struct Instant: Comparable, Sendable {
 
   @inlinable package static func < (left: Instant, right: Instant) -> Bool {
     left.nanoseconds < right.nanoseconds
+  }
+
+  // The standard library's are generic.
+  @inlinable package static func >= (left: Instant, right: Instant) -> Bool {
+    left.nanoseconds >= right.nanoseconds
+  }
+  @inlinable package static func <= (left: Instant, right: Instant) -> Bool {
+    left.nanoseconds <= right.nanoseconds
+  }
+  @inlinable package static func > (left: Instant, right: Instant) -> Bool {
+    left.nanoseconds > right.nanoseconds
   }
 
   /// Keeps the processor busy until this time, without a system call.

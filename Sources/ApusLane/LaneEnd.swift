@@ -10,10 +10,10 @@ package struct LaneEnd: ~Copyable, @unchecked Sendable {
   package enum Side: Sendable { case server, client }
 
   private let memory: SharedMemory
-  private var reader: RingReader
-  private var writer: RingWriter
+  package var reader: RingReader
+  package var writer: RingWriter
   /// The peer has asked for a bell, which has not been rung.
-  private var owesBell = false
+  package var owesBell = false
   /// This side has asked for a bell for the next bytes.
   package private(set) var isArmed = false
   /// The socket may hold bells, or the peer's end.
@@ -24,7 +24,7 @@ package struct LaneEnd: ~Copyable, @unchecked Sendable {
   package private(set) var awaitsDescriptor = false
   private var passed: Descriptor?
   /// Bells that this side has rung and not counted.
-  private var bells: UInt64 = 0
+  package var bells: UInt64 = 0
 
   /// - Throws: EPROTO for a layout that does not lie in the memory.
   package init(
@@ -46,23 +46,23 @@ package struct LaneEnd: ~Copyable, @unchecked Sendable {
   package var memoryBytes: Int { memory.bytes.count }
 
   /// Whether there is something to receive.
-  @inline(__always)
+  @inlinable @inline(__always)
   package var hasArrived: Bool { reader.hasArrived }
 
   /// Copies what has come; EPROTO where the peer's words make no sense. `space` is not empty.
-  @inline(__always)
+  @inlinable @inline(__always)
   package mutating func receive(into space: UnsafeMutableRawBufferPointer) -> Transfer {
     reader.receive(into: space, writerWaits: &owesBell)
   }
 
   /// Copies what there is room for. After `wouldBlock` a bell will tell of room.
-  @inline(__always)
+  @inlinable @inline(__always)
   package mutating func send(_ bytes: UnsafeRawBufferPointer) -> Transfer {
     writer.send(bytes, readerSleeps: &owesBell)
   }
 
   /// Whether the peer is to be told now, once.
-  @inline(__always)
+  @inlinable @inline(__always)
   package mutating func takeOwedBell() -> Bool {
     guard owesBell else { return false }
     owesBell = false
@@ -71,7 +71,7 @@ package struct LaneEnd: ~Copyable, @unchecked Sendable {
   }
 
   /// Bells that were rung since the last time.
-  @inline(__always)
+  @inlinable @inline(__always)
   package mutating func takeBellCount() -> UInt64 {
     guard bells > 0 else { return 0 }
     defer { bells = 0 }

@@ -1,28 +1,30 @@
-import ApusBase
+package import ApusBase
 import ApusWire
 import Glibc
-import Synchronization
+package import Synchronization
 
 /// What both sides of a ring share beside its bytes. Each word has cache lines of its own, two of them, as
 /// processors fetch lines in pairs: a side that writes one word does not take the others from its peer.
 ///
 /// Invariant of the unsafe code here: `base` is aligned to 64 and covers `LaneLayout.controlBytes` that stay
 /// mapped for as long as a reader or writer uses them.
-struct RingWords {
-  let base: UnsafeMutableRawPointer
+package struct RingWords {
+  package let base: UnsafeMutableRawPointer
 
-  private func word<Value>(_ offset: Int, _: Value.Type) -> UnsafeMutablePointer<Atomic<Value>> {
+  package init(base: UnsafeMutableRawPointer) { self.base = base }
+
+  @inlinable package func word<Value>(_ offset: Int, _: Value.Type) -> UnsafeMutablePointer<Atomic<Value>> {
     (base + offset).assumingMemoryBound(to: Atomic<Value>.self)
   }
 
   /// Bytes that were ever written.
-  var written: UnsafeMutablePointer<Atomic<UInt64>> { word(0, UInt64.self) }
+  @inlinable package var written: UnsafeMutablePointer<Atomic<UInt64>> { word(0, UInt64.self) }
   /// Bytes that were ever read.
-  var read: UnsafeMutablePointer<Atomic<UInt64>> { word(128, UInt64.self) }
+  @inlinable package var read: UnsafeMutablePointer<Atomic<UInt64>> { word(128, UInt64.self) }
   /// 1: the reader wants a bell for the next bytes.
-  var readerSleeps: UnsafeMutablePointer<Atomic<UInt32>> { word(256, UInt32.self) }
+  @inlinable package var readerSleeps: UnsafeMutablePointer<Atomic<UInt32>> { word(256, UInt32.self) }
   /// 1: the writer wants a bell for the next room.
-  var writerWaits: UnsafeMutablePointer<Atomic<UInt32>> { word(384, UInt32.self) }
+  @inlinable package var writerWaits: UnsafeMutablePointer<Atomic<UInt32>> { word(384, UInt32.self) }
 }
 
 /// The side of a ring that takes bytes out. What it has read it keeps to itself: the word that says so is for
@@ -31,27 +33,27 @@ struct RingWords {
 /// Invariant of the unsafe code in this file: `data` covers `byteCount` bytes, a power of two, that stay
 /// mapped for as long as the value is used; the other side may change them at any time, so they are copied
 /// once and used from the copy.
-struct RingReader {
-  let words: RingWords
-  let data: UnsafeRawPointer
-  let byteCount: Int
-  private var position: UInt64 = 0
+package struct RingReader {
+  package let words: RingWords
+  package let data: UnsafeRawPointer
+  package let byteCount: Int
+  package var position: UInt64 = 0
 
-  init(words: RingWords, data: UnsafeRawPointer, byteCount: Int) {
+  package init(words: RingWords, data: UnsafeRawPointer, byteCount: Int) {
     self.words = words
     self.data = data
     self.byteCount = byteCount
   }
 
   /// Whether there is something, or a lie about it.
-  @inline(__always)
-  var hasArrived: Bool { words.written.pointee.load(ordering: .relaxed) != position }
+  @inlinable @inline(__always)
+  package var hasArrived: Bool { words.written.pointee.load(ordering: .relaxed) != position }
 
   /// Copies what has come.
   ///
   /// - Parameter writerWaits: set where the writer waits for the room that this makes.
-  @inline(__always)
-  mutating func receive(
+  @inlinable @inline(__always)
+  package mutating func receive(
     into space: UnsafeMutableRawBufferPointer, writerWaits: inout Bool
   ) -> Transfer {
     let arrived = words.written.pointee.load(ordering: .acquiring) &- position
@@ -74,15 +76,15 @@ struct RingReader {
 }
 
 /// The side of a ring that puts bytes in.
-struct RingWriter {
-  let words: RingWords
-  let data: UnsafeMutableRawPointer
-  let byteCount: Int
-  private var position: UInt64 = 0
+package struct RingWriter {
+  package let words: RingWords
+  package let data: UnsafeMutableRawPointer
+  package let byteCount: Int
+  package var position: UInt64 = 0
   /// The reader's position as it was seen last.
-  private var readPosition: UInt64 = 0
+  package var readPosition: UInt64 = 0
 
-  init(words: RingWords, data: UnsafeMutableRawPointer, byteCount: Int) {
+  package init(words: RingWords, data: UnsafeMutableRawPointer, byteCount: Int) {
     self.words = words
     self.data = data
     self.byteCount = byteCount
@@ -91,8 +93,8 @@ struct RingWriter {
   /// Copies what there is room for; `wouldBlock` where there is none: a bell tells of the next room.
   ///
   /// - Parameter readerSleeps: set where the reader wants a bell.
-  @inline(__always)
-  mutating func send(_ bytes: UnsafeRawBufferPointer, readerSleeps: inout Bool) -> Transfer {
+  @inlinable @inline(__always)
+  package mutating func send(_ bytes: UnsafeRawBufferPointer, readerSleeps: inout Bool) -> Transfer {
     guard let source = bytes.baseAddress, bytes.count > 0 else { return .bytes(0) }
     if room < bytes.count { look() }
     if room == 0 { waitForRoom() }
@@ -113,16 +115,16 @@ struct RingWriter {
   }
 
   /// Free bytes, as far as is known; negative where the reader lies.
-  @inline(__always)
-  private var room: Int {
+  @inlinable @inline(__always)
+  package var room: Int {
     let unread = position &- readPosition
     return unread <= UInt64(byteCount) ? byteCount - Int(unread) : -1
   }
 
-  private mutating func look() { readPosition = words.read.pointee.load(ordering: .acquiring) }
+  @inlinable package mutating func look() { readPosition = words.read.pointee.load(ordering: .acquiring) }
 
   /// Asks for a bell, and looks once more: the room may have come before the wish was seen.
-  private mutating func waitForRoom() {
+  package mutating func waitForRoom() {
     words.writerWaits.pointee.store(1, ordering: .sequentiallyConsistent)
     readPosition = words.read.pointee.load(ordering: .sequentiallyConsistent)
     if room > 0 { words.writerWaits.pointee.store(0, ordering: .relaxed) }

@@ -50,11 +50,12 @@ extension Reactor {
     }
   }
 
-  /// Connections with bytes that the poller does not know of, since the last turn.
-  mutating func takeUnread() -> [SlotKey] {
-    guard !unread.isEmpty else { return [] }
-    defer { unread.removeAll(keepingCapacity: true) }
-    return unread
+  /// Goes on with connections that hold bytes of which the poller does not know; what is found out about
+  /// meanwhile waits for the next turn.
+  mutating func advanceUnread(at now: Instant) {
+    let count = unread.count
+    for place in 0..<count { advance(unread[place], .readable, at: now) }
+    unread.removeFirst(count)
   }
 }
 

@@ -28,7 +28,7 @@ extension Reactor {
     let call = connection.pointee.prepared
     guard let model = catalog.models[call.modelIndex].plan else { return 1 }
     if call.timeoutNanoseconds > 0,
-      Instant.now.since(min(connection.pointee.oldest, now)) >= call.timeoutNanoseconds
+      clock.since(min(connection.pointee.oldest, now)) >= call.timeoutNanoseconds
     {
       refuse(first, .deadlinePassed, connection, model: call.modelIndex)
       return 1
@@ -209,7 +209,7 @@ extension Reactor {
     let isFramed = call.rows == 1 && call.region == 0
     let inputStride = isFramed ? first.layout.frameBytes / plan.inputElement.byteCount : plan.inputs
     let rows = call.rows * run
-    let begun = Instant.now
+    let begun = clock
     let bodies = output + call.layout.bodyOffset
     if call.holdsTexts {
       try computeTexts(input, call, plan, bodies)

@@ -28,6 +28,7 @@ extension Reactor {
     }
     var account = TimeAccount()
     let written = Instant.now
+    clock = written
     account.receive = times.received.since(times.firstByte)
     account.queue = times.begun.since(times.received)
     account.compute = times.computed.since(times.begun)

@@ -61,6 +61,7 @@ extension Reactor {
         recorder.add(.receivedBytes, connection.pointee.transport, UInt64(count))
         connection.pointee.receivedBytes &+= UInt64(count)
         let now = time ?? Instant.now
+        clock = max(clock, now)
         if connection.pointee.oldest == .never { connection.pointee.oldest = now }
         take(count, key, connection, at: now)
         guard let still = connections.pointer(to: key), still.pointee.phase == .open,

@@ -42,6 +42,8 @@ extension Reactor {
     recorder.add(.open, .lane, 1)
     recorder.add(.total, .lane, 1)
     awakeLanes.append(key)
+    // Lanes are looked at in another way.
+    hot = nil
     return true
   }
 

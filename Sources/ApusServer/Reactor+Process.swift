@@ -141,6 +141,7 @@ extension Reactor {
       } else {
         let standing = connection.pointee.standing
         guard let done = answer(frame.pointee, base, key, connection, at: now) else { return nil }
+        clock = .now
         if done { index += 1 }
         if connection.pointee.standing !== standing { return index }
       }

@@ -41,6 +41,9 @@ struct Reactor: ~Copyable {
   let labelled: AlignedBuffer
   let labels: UnsafeMutableBufferPointer<UnsafeMutablePointer<CChar>?>
   var polling: AdaptivePolling
+  /// The time as it was read last: what has begun since then has begun then. Reading it costs as much as a
+  /// small layer.
+  var clock = Instant(nanoseconds: 0)
   var largeBytes = 0
   var timedConnections = 0
   var slotsUsed = 0
@@ -81,7 +84,9 @@ struct Reactor: ~Copyable {
   private static let callsWithoutBreak: UInt64 = 16
   /// Every so many looks one is epoll's.
   private static let looksDirectly = 8
-  private static let looksAtLanes = 64
+  /// Lanes are looked at for so long before epoll is asked again, for the others.
+  private static let laneNanoseconds: UInt64 = 20_000
+  private static let looksWithoutClock = 16
   static let listenerWord: UInt64 = 0xFFFF_FFFF_0000_0000
   static let mailboxWord = UInt64.max
   static let sweepNanoseconds: UInt64 = 20_000_000
@@ -109,6 +114,8 @@ struct Reactor: ~Copyable {
     accessRing = fleet.accessLog?.newRing() ?? .disabled
     random = .random(in: 1...UInt64.max)
     polling = AdaptivePolling(maximumNanoseconds: spinNanoseconds)
+    awakeLanes.reserveCapacity(min(limits.lanes, 1024))
+    unread.reserveCapacity(min(limits.lanes, 1024))
     recorder.set(.answerBytes, UInt64(answers.bytes.count + labelled.bytes.count))
     recorder.set(.workspaceBytes, UInt64(buffers.byteCount))
     recorder.set(
@@ -129,7 +136,7 @@ struct Reactor: ~Copyable {
       let now = Instant.now
       hot = nil
       for position in 0..<count { handle(poller.event(position), of: count, at: now, listeners) }
-      for key in takeUnread() { advance(key, .readable, at: now) }
+      advanceUnread(at: now)
       if now >= nextSweep { sweep(at: now, listeners) }
     }
     for slot in 0..<slotsUsed { if let key = connections.key(at: slot) { close(key) } }
@@ -186,7 +193,7 @@ struct Reactor: ~Copyable {
 
   /// Looks for events without sleeping. Lanes are looked at each time, which takes no system call. The one
   /// busy connection is read directly, which saves asking epoll first; every eighth look is epoll's, so that
-  /// nobody else waits, or, where there are lanes alone, every 64th.
+  /// nobody else waits. Where only lanes are busy epoll is asked now and then.
   private mutating func poll() -> Int {
     var now = Instant.now
     var idleSince = now
@@ -194,18 +201,24 @@ struct Reactor: ~Copyable {
     defer { recorder.add(.pollingNanoseconds, now.since(idleSince)) }
     var looks = 0
     var breakNanoseconds = breakAfterTurn()
-    let epollInterval = hot == nil && !awakeLanes.isEmpty ? Self.looksAtLanes : Self.looksDirectly
+    var nextAsked = now.advanced(by: Self.laneNanoseconds)
     while true {
       looks += 1
-      let isDirect = looks % epollInterval != 0
+      let looksAtLanesAlone = hot == nil && !awakeLanes.isEmpty
+      let isDirect = looks % Self.looksDirectly != 0
       if !awakeLanes.isEmpty && advanceAwakeLanes() || isDirect && pollHot() {
         polling.succeeded()
         recorder.add(.wakeUpsSaved)
         breakNanoseconds = breakAfterTurn()
         recorder.add(.pollingNanoseconds, now.since(idleSince))
-        idleSince = .now
-        end = idleSince.advanced(by: polling.windowNanoseconds)
-      } else if !isDirect || hot == nil && awakeLanes.isEmpty {
+        (now, idleSince) = (clock, clock)
+        end = clock.advanced(by: polling.windowNanoseconds)
+        guard looksAtLanesAlone && now >= nextAsked else { continue }
+      } else if looksAtLanesAlone, looks % Self.looksWithoutClock != 0 {
+        // A look at lanes takes less than one at the clock.
+        continue
+      }
+      if looksAtLanesAlone ? now >= nextAsked : !isDirect || hot == nil {
         recorder.add(.systemCalls)
         let count = poller.wait(timeoutNanoseconds: 0)
         if count > 0 { return count }
@@ -213,6 +226,7 @@ struct Reactor: ~Copyable {
       }
       now = .now
       if now >= end || now >= nextSweep { return 0 }
+      if looksAtLanesAlone, now >= nextAsked { nextAsked = now.advanced(by: Self.laneNanoseconds) }
       if breakNanoseconds > 0 {
         now = min(end, now.advanced(by: breakNanoseconds))
         now.spin()

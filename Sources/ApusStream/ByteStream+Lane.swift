@@ -6,8 +6,8 @@ import Glibc
 /// A stream whose frames go through a lane. The socket beside it carries bells, bytes that mean nothing, and
 /// ends when the peer does.
 extension ByteStream {
-  @inline(__always)
-  var hasArrivedInLane: Bool {
+  @inlinable @inline(__always)
+  package var hasArrivedInLane: Bool {
     switch lane {
     case .some(let lane): lane.hasArrived
     case .none: false
@@ -18,11 +18,11 @@ extension ByteStream {
   mutating func receiveFromLane(into space: UnsafeMutableRawBufferPointer) -> Transfer {
     if lane?.isArmed ?? false { lane!.disarm() }
     var transfer = lane!.receive(into: space)
-    if transfer == .wouldBlock, lane?.isSocketDue ?? false {
+    if case .wouldBlock = transfer, lane?.isSocketDue ?? false {
       takeBells()
       // What the peer wrote before it ended.
       transfer = lane!.receive(into: space)
-      if transfer == .wouldBlock, lane?.peerHasEnded ?? false { transfer = .end }
+      if case .wouldBlock = transfer, lane?.peerHasEnded ?? false { transfer = .end }
     }
     ringIfOwed()
     return transfer

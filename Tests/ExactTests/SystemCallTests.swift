@@ -38,7 +38,8 @@ import Testing
     try connection.classify(input, call, calls: 50_000, inFlight: 128)
     let after = try #require(try observer.stats("", timeoutNanoseconds: 0).server)
     let systemCalls = after.systemCallsTotal - before.systemCallsTotal
-    print("\(systemCalls) system calls for 50000 requests, \(after.laneBellsTotal - before.laneBellsTotal) bells")
+    print(
+      "\(systemCalls) system calls for 50000 requests, \(after.laneBellsTotal - before.laneBellsTotal) bells")
     #expect(systemCalls * 20 < 50_000)
     #expect(after.tensorCopiesTotal == 0)
   }
