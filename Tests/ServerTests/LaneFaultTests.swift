@@ -35,7 +35,7 @@ import Testing
     try expectNothingLeft(server, descriptors)
   }
 
-  /// Real clients, killed at any instruction.
+  /// Real clients, killed at any instruction: a quarter of the rounds, for each is a process.
   @Test func clientsKilledWhileTheyCallLeaveNothingBehind() throws {
     let server = try ServerProcess()
     try FaultTests.expectServing(server.lane)
