@@ -7,7 +7,6 @@ package struct Instant: Comparable, Sendable {
   @inlinable package init(nanoseconds: UInt64) { self.nanoseconds = nanoseconds }
 
   /// The time now.
-  @inline(__always)
   package static var now: Instant { Instant(nanoseconds: clinux_monotonic_ns()) }
 
   /// The end of time: a deadline that never passes.
@@ -30,6 +29,14 @@ package struct Instant: Comparable, Sendable {
 
   /// Keeps the processor busy until this time, without a system call.
   package func spin() { while Instant.now < self { clinux_pause() } }
+
+  /// When a time-out from now on has passed; 0: never.
+  package static func deadline(after nanoseconds: UInt64) -> Instant {
+    nanoseconds == 0 ? .never : now.advanced(by: nanoseconds)
+  }
+
+  /// Nanoseconds until this deadline: 0 when it has passed, the most there are when it never does.
+  package var nanosecondsLeft: UInt64 { self == .never ? .max : since(.now) }
 
   /// Nanoseconds from `earlier` to here; 0 when `earlier` is later.
   @inlinable package func since(_ earlier: Instant) -> UInt64 {

@@ -45,7 +45,7 @@ extension ClientConnection {
       let transfer = stream.descriptor.receive(into: input.writable, passed: &passed)
       if passed >= 0 { memory = Descriptor(owning: passed) }
       guard try take(transfer) else {
-        let left = deadline == .never ? UInt64.max : deadline.since(.now)
+        let left = deadline.nanosecondsLeft
         guard left > 0 else { throw .connectionFailed("the server did not open a lane in time") }
         stream.descriptor.wait(forWritingToo: !isSent, nanoseconds: left)
         continue

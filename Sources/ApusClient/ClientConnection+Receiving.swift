@@ -68,7 +68,7 @@ extension ClientConnection {
     giveBack()
     while true {
       let isSent = sendSome()
-      let left = deadline == .never ? UInt64.max : deadline.since(.now)
+      let left = deadline.nanosecondsLeft
       if isSent, left >= Self.longWaitMilliseconds * 1_000_000 {
         setReceiveTimeout(left == .max ? 0 : left / 1_000_000 - Self.tickMilliseconds)
         if try take(stream.receiveWaiting(into: input.writable)) { return true }

@@ -68,9 +68,7 @@ package struct ClientConnection: ~Copyable, @unchecked Sendable {
       to: address, security, timeoutNanoseconds: connectTimeoutNanoseconds)
     var connection = try Self(
       stream, security: security, limits: limits, spinNanoseconds: spinNanoseconds ?? 0)
-    let deadline =
-      connectTimeoutNanoseconds == 0 ? Instant.never : .now.advanced(by: connectTimeoutNanoseconds)
-    try connection.openLane(at: address, lane, until: deadline)
+    try connection.openLane(at: address, lane, until: .deadline(after: connectTimeoutNanoseconds))
     if connection.isLane, spinNanoseconds == nil {
       connection.polling = AdaptivePolling(maximumNanoseconds: Self.laneSpinNanoseconds)
     }

@@ -21,7 +21,7 @@ struct PendingCall: Sendable {
     self.call = call
     self.input = input
     self.continuation = continuation
-    deadline = call.timeoutNanoseconds == 0 ? .never : .now.advanced(by: call.timeoutNanoseconds)
+    deadline = .deadline(after: call.timeoutNanoseconds)
   }
 }
 

@@ -81,7 +81,7 @@ package final class ClientSecurity: Sendable {
   private static func wait(
     _ descriptor: borrowing Descriptor, forWriting: Bool, until deadline: Instant
   ) throws(ClientError) {
-    let left = deadline == .never ? UInt64.max : deadline.since(.now)
+    let left = deadline.nanosecondsLeft
     guard left > 0 else { throw .connectionFailed("the server did not end the TLS handshake in time") }
     descriptor.wait(forWritingToo: forWriting, nanoseconds: left)
   }
@@ -104,7 +104,7 @@ package final class ClientSecurity: Sendable {
       throw .connectionFailed(error.description)
     }
     guard let security else { return ByteStream(descriptor) }
-    let deadline = timeoutNanoseconds == 0 ? Instant.never : .now.advanced(by: timeoutNanoseconds)
+    let deadline = Instant.deadline(after: timeoutNanoseconds)
     return try security.stream(over: descriptor, until: deadline)
   }
 }

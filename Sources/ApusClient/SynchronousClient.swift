@@ -184,7 +184,7 @@ public final class SynchronousClient {
   }
 
   func deadline(_ timeoutNanoseconds: UInt64) -> Instant {
-    timeoutNanoseconds == 0 ? .never : .now.advanced(by: timeoutNanoseconds)
+    .deadline(after: timeoutNanoseconds)
   }
 
   /// Ends the connection. A further call connects again.

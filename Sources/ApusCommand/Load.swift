@@ -145,7 +145,7 @@ private struct Load: ~Copyable {
 
   /// Waits for an answer within the calls' time-out.
   private mutating func takeAnswers() throws(ClientError) {
-    let deadline = plan.timeoutNanoseconds == 0 ? .never : Instant.now.advanced(by: plan.timeoutNanoseconds)
+    let deadline = Instant.deadline(after: plan.timeoutNanoseconds)
     guard try takeAnswers(until: deadline) else { throw .timedOut }
   }
 

@@ -30,7 +30,7 @@ struct TrainingRun: ~Copyable {
     let process = try start.start()
     ended = try Self.watch(process, start.program)
     self.process = process
-    deadline = limitNanoseconds == 0 ? .never : .now.advanced(by: limitNanoseconds)
+    deadline = .deadline(after: limitNanoseconds)
   }
 
   private static func watch(_ process: pid_t, _ program: String) throws(SystemError) -> Descriptor {

@@ -39,12 +39,6 @@ package struct RingReader {
   package let byteCount: Int
   package var position: UInt64 = 0
 
-  package init(words: RingWords, data: UnsafeRawPointer, byteCount: Int) {
-    self.words = words
-    self.data = data
-    self.byteCount = byteCount
-  }
-
   /// Whether there is something, or a lie about it.
   @inlinable @inline(__always)
   package var hasArrived: Bool { words.written.pointee.load(ordering: .relaxed) != position }
@@ -83,12 +77,6 @@ package struct RingWriter {
   package var position: UInt64 = 0
   /// The reader's position as it was seen last.
   package var readPosition: UInt64 = 0
-
-  package init(words: RingWords, data: UnsafeMutableRawPointer, byteCount: Int) {
-    self.words = words
-    self.data = data
-    self.byteCount = byteCount
-  }
 
   /// Copies what there is room for; `wouldBlock` where there is none: a bell tells of the next room.
   ///

@@ -69,7 +69,7 @@ extension LocalService {
 
   /// The longest body that the caller may send, in bytes of its tensor.
   package func longestBody(of caller: LocalCaller) -> Int {
-    min(fleet.limits.bodyBytes, caller.standing?.grants.limits.maximumBodyBytes ?? .max)
+    fleet.limits.longestBody(of: caller.standing)
   }
 }
 

@@ -219,10 +219,8 @@ extension Reactor {
         .invalidArgument, "FLAGS_UNKNOWN", "flag 1 is set where a part lies in a region, and only there")
     }
     guard input.region > 0 else { return }
-    let most = connection.pointee.standing?.grants.limits.maximumBodyBytes ?? .max
-    guard input.byteCount <= min(most, limits.bodyBytes) else {
-      throw .bodyTooLarge(min(most, limits.bodyBytes))
-    }
+    let longest = limits.longestBody(of: connection.pointee.standing)
+    guard input.byteCount <= longest else { throw .bodyTooLarge(longest) }
   }
 
   /// Where the numbers of a call lie. Numbers of a region are read there if the model allows that they change

@@ -74,7 +74,7 @@ extension Reactor {
     let own = connection.pointee.standing?.grants.limits ?? CallLimits.none
     let response = HelloResponse(
       server: serverVersion, metadataBytes: limits.metadataBytes,
-      bodyBytes: min(limits.bodyBytes, own.maximumBodyBytes ?? .max),
+      bodyBytes: limits.longestBody(of: connection.pointee.standing),
       callsInFlight: min(limits.callsInFlight, own.maximumInFlight ?? .max))
     succeed(frame) { output, arena in response.encode(into: output, arena: arena) }
   }

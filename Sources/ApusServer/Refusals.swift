@@ -1,3 +1,4 @@
+import ApusAccess
 import ApusBase
 import ApusIO
 package import ApusWire
@@ -33,6 +34,13 @@ extension Status {
   static let tokenExpired = Status(
     .unauthenticated, "TOKEN_EXPIRED", "the token has expired; get a new one")
   static let tokenInvalid = Status(.unauthenticated, "TOKEN_INVALID", "the token is not valid here")
+}
+
+extension Limits {
+  /// The longest body that a caller may send, in bytes of its tensor.
+  func longestBody(of standing: Standing?) -> Int {
+    min(bodyBytes, standing?.grants.limits.maximumBodyBytes ?? .max)
+  }
 }
 
 extension ServedModel {

@@ -149,7 +149,7 @@ extension TimeAccount {
   }
 }
 
-private func broken(_ what: String) -> Status {
+func broken(_ what: String) -> Status {
   Status(.internal, "ANSWER_BROKEN", "the server's answer cannot be read: \(what)")
 }
 

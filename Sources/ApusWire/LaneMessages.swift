@@ -50,7 +50,7 @@ extension LaneLayout {
       metadata, arena, apus__v1__open_lane_response__unpack)
     guard message.pointee.layout == Self.version, let requests = message.pointee.requests,
       let answers = message.pointee.answers
-    else { throw Status(.unimplemented, "METHOD_UNKNOWN", "this layout of a lane is not known here") }
+    else { throw broken("this layout of a lane is not known here") }
     self.init(
       requests: RingPlace(requests.pointee), answers: RingPlace(answers.pointee),
       memoryBytes: Int(clamping: message.pointee.memory_bytes))

@@ -3,6 +3,9 @@
 
 #include <elf.h>
 #include <fcntl.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 #include <link.h>
 #include <linux/magic.h>
 #include <malloc.h>
@@ -283,6 +286,14 @@ uint64_t clinux_monotonic_ns(void) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+void clinux_pause(void) {
+#if defined(__x86_64__)
+  _mm_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
 }
 
 void clinux_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }

@@ -9,12 +9,12 @@ import Testing
 /// Calls of malloc and its kin, and of mmap, in all threads of a process: none while calls are alike.
 @Suite(.serialized, .enabled(if: !isSanitized)) struct AllocationTests {
   /// Over the socket and in a lane.
-  @Test(arguments: [("digits", 64), ("textclassifier", 100)], ["unix:", "shm:"])
-  func serverTakesNoMemoryForCalls(_ model: (name: String, floats: Int), _ scheme: String) throws {
+  @Test(arguments: [("digits", 64), ("textclassifier", 100)], [false, true])
+  func serverTakesNoMemoryForCalls(_ model: (name: String, floats: Int), isLane: Bool) throws {
     let interposer = try Interposer()
     let server = try ServedRepository(["--threads", "2"], environment: interposer.environment)
     // One connection on each reactor, one call after another and 128 in flight.
-    let address = try Address(scheme + server.address.dropFirst(5))
+    let address = try Address(isLane ? server.lane : server.address)
     var single = try ClientConnection.open(address)
     var pipelined = try ClientConnection.open(address)
     let call = ClassifyCall(model.name)

@@ -19,6 +19,8 @@ func builtExecutable(_ name: String) throws -> URL {
 /// An `apus serve` on a Unix socket of its own.
 final class ServedRepository {
   let address: String
+  /// The same socket, for a lane.
+  var lane: String { "shm:" + address.dropFirst("unix:".count) }
   private let process = Process()
   private let folder: URL
 

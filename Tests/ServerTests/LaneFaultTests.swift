@@ -12,6 +12,13 @@ import Testing
   private static let rounds =
     ProcessInfo.processInfo.environment["APUS_SOAK_ROUNDS"].flatMap { Int($0) } ?? 60
 
+  /// A server that has served a lane, and the descriptors that it holds then.
+  private func servingServer() throws -> (ServerProcess, descriptors: Int) {
+    let server = try ServerProcess()
+    try FaultTests.expectServing(server.lane)
+    return (server, server.descriptors)
+  }
+
   /// What a server holds once no lane is open.
   private func expectNothingLeft(_ server: ServerProcess, _ descriptors: Int) throws {
     try FaultTests.expectServing(server.unix)
@@ -21,9 +28,7 @@ import Testing
 
   /// A frame cut at any byte, and the end of its writer.
   @Test func clientsGoneInMidFrameLeaveNothingBehind() throws {
-    let server = try ServerProcess()
-    try FaultTests.expectServing(server.lane)
-    let descriptors = server.descriptors
+    let (server, descriptors) = try servingServer()
     let whole = classifyFrame(1, "textclassifier", FaultTests.text)
     for round in 0..<Self.rounds {
       let lane = try RawLane(server.unix, ringBytes: 4096)
@@ -37,9 +42,7 @@ import Testing
 
   /// Real clients, killed at any instruction: a quarter of the rounds, for each is a process.
   @Test func clientsKilledWhileTheyCallLeaveNothingBehind() throws {
-    let server = try ServerProcess()
-    try FaultTests.expectServing(server.lane)
-    let descriptors = server.descriptors
+    let (server, descriptors) = try servingServer()
     let calm = try SynchronousClient(server.lane)
     for _ in 0..<max(10, Self.rounds / 4) {
       let client = Process()
@@ -62,9 +65,7 @@ import Testing
 
   /// Words, indices, headers, texts and numbers that are anything at any time.
   @Test func clientsThatScribbleHarmNobodyElse() throws {
-    let server = try ServerProcess()
-    try FaultTests.expectServing(server.lane)
-    let descriptors = server.descriptors
+    let (server, descriptors) = try servingServer()
     let calm = try SynchronousClient(server.lane)
     let whole = classifyFrame(1, "textclassifier", FaultTests.text)
     for round in 0..<Self.rounds {
@@ -150,9 +151,7 @@ import Testing
   }
 
   @Test func manyLanesComeAndGo() throws {
-    let server = try ServerProcess()
-    try FaultTests.expectServing(server.lane)
-    let descriptors = server.descriptors
+    let (server, descriptors) = try servingServer()
     for _ in 0..<3 {
       var lanes: [SynchronousClient] = []
       for _ in 0..<100 { lanes.append(try SynchronousClient(server.lane)) }

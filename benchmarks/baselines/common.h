@@ -102,6 +102,19 @@ static inline void write_whole(int fd, const char *buffer, size_t count) {
   }
 }
 
+static inline int ascending_doubles(const void *a, const void *b) {
+  double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+
+/// The middle of the JSON line: how often and how quickly calls were made. Sorts the latencies.
+static inline void print_latencies(double *micros, long calls, double seconds) {
+  qsort(micros, (size_t)calls, sizeof *micros, ascending_doubles);
+  printf("\"calls\": %ld, \"seconds\": %.6f, \"calls_per_second\": %.1f, ", calls, seconds, (double)calls / seconds);
+  printf("\"latency_us\": {\"p50\": %.3f, \"p99\": %.3f, \"p999\": %.3f, \"max\": %.3f}, ", micros[calls / 2],
+         micros[calls / 100 * 99], micros[calls / 1000 * 999], micros[calls - 1]);
+}
+
 /// The end of the JSON line: what both sides used over the measured calls.
 static inline void print_usage(struct usage client_begin, struct usage client_end,
                                const struct server_account *server) {

@@ -75,11 +75,6 @@ static void serve(int fd, enum mode mode, size_t request_bytes, size_t response_
   account->end = usage_now();
 }
 
-static int ascending(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
-
 static enum mode mode_named(const char *name) {
   if (strcmp(name, "block") == 0) return MODE_BLOCK;
   if (strcmp(name, "epoll") == 0) return MODE_EPOLL;
@@ -143,12 +138,9 @@ int main(int argc, char **argv) {
   close(sockets.client);
   if (waitpid(server, NULL, 0) != server) die("waitpid");
 
-  qsort(micros, (size_t)calls, sizeof *micros, ascending);
-  printf("{\"mode\": \"%s\", \"socket\": \"%s\", \"request_bytes\": %zu, \"response_bytes\": %zu, "
-         "\"calls\": %ld, \"seconds\": %.6f, \"calls_per_second\": %.1f, ",
-         argv[1], argv[2], request_bytes, response_bytes, calls, seconds, (double)calls / seconds);
-  printf("\"latency_us\": {\"p50\": %.3f, \"p99\": %.3f, \"p999\": %.3f, \"max\": %.3f}, ", micros[calls / 2],
-         micros[calls / 100 * 99], micros[calls / 1000 * 999], micros[calls - 1]);
+  printf("{\"mode\": \"%s\", \"socket\": \"%s\", \"request_bytes\": %zu, \"response_bytes\": %zu, ", argv[1],
+         argv[2], request_bytes, response_bytes);
+  print_latencies(micros, calls, seconds);
   print_usage(begin, end, account);
   return 0;
 }

@@ -45,11 +45,6 @@ static void serve(struct shared *shared, size_t request_bytes, size_t response_b
   }
 }
 
-static int ascending(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
-
 int main(int argc, char **argv) {
   if (argc != 4 && argc != 6) {
     fprintf(stderr, "usage: ring REQUEST_BYTES RESPONSE_BYTES CALLS [CLIENT_CPU SERVER_CPU]\n");
@@ -97,12 +92,8 @@ int main(int argc, char **argv) {
   atomic_store(&shared->is_over, 1);
   if (waitpid(server, NULL, 0) != server) die("waitpid");
 
-  qsort(micros, (size_t)calls, sizeof *micros, ascending);
-  printf("{\"request_bytes\": %zu, \"response_bytes\": %zu, \"calls\": %ld, \"seconds\": %.6f, "
-         "\"calls_per_second\": %.1f, ",
-         request_bytes, response_bytes, calls, seconds, (double)calls / seconds);
-  printf("\"latency_us\": {\"p50\": %.3f, \"p99\": %.3f, \"p999\": %.3f, \"max\": %.3f}, ", micros[calls / 2],
-         micros[calls / 100 * 99], micros[calls / 1000 * 999], micros[calls - 1]);
+  printf("{\"request_bytes\": %zu, \"response_bytes\": %zu, ", request_bytes, response_bytes);
+  print_latencies(micros, calls, seconds);
   print_usage(begin, end, account);
   return 0;
 }

@@ -84,13 +84,7 @@ void clinux_release_memory(void);
 void clinux_keep_large_memory_apart(void);
 
 uint64_t clinux_monotonic_ns(void);
-static inline void clinux_pause(void) {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  __asm__ volatile("yield");
-#endif
-}
+void clinux_pause(void);
 void clinux_name_thread(const char *name);
 // Lets other threads go first: sets the calling thread's nice value, 0 to 19.
 int clinux_set_nice(int nice);
