@@ -11,7 +11,10 @@ import struct
 import time
 from collections.abc import Callable
 
-from fake import Peer, answer
+import numpy as np
+
+import apus
+from fake import CLASSIFY, HEALTH, Peer, answer
 
 OPEN_LANE, REGISTER_REGION, UNREGISTER_REGION = 1, 2, 3
 REQUESTS, ANSWERS = 1024, 2048  # where the words of each ring lie
@@ -159,3 +162,35 @@ class LanePeer(Peer):
             return True
         except ConnectionResetError:
             return True
+
+
+# What both test files do in a lane.
+
+SERVING = bytes.fromhex("0801 1203 726479")  # status SERVING, detail "rdy"
+
+
+def health_once(peer):
+    method, id, _, _ = peer.request()
+    assert method == HEALTH
+    peer.send(answer(HEALTH, id, SERVING))
+
+
+def over_lane(server, **options):
+    return apus.Client(server.address.replace("unix:", "shm:"), **options)
+
+
+def echo(peer):
+    """Answers a call of n rows of one number with these as the probabilities of one class."""
+    _, id, _, body = peer.request()
+    peer.send(echoed(id, body))
+
+
+def echoed(id, body):
+    rows = varint(len(body) // 4)
+    part = b"\x08\x01\x12" + varint(len(rows) + 1) + rows + b"\x01\x20" + varint(len(body))
+    metadata = b"\x08" + rows + b"\x10\x01\x1a" + varint(len(part)) + part + b"\x38\x01"
+    return answer(CLASSIFY, id, metadata, body)
+
+
+def column(rows, first=0):
+    return np.arange(first, first + rows, dtype=np.float32).reshape(-1, 1)
