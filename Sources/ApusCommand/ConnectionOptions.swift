@@ -73,12 +73,17 @@ struct ConnectionOptions: ParsableArguments {
     }
   }
 
+  /// Where the server would listen: lanes are opened over its Unix socket.
+  private var listenAddress: String {
+    address.hasPrefix("shm:") ? "unix:" + address.dropFirst("shm:".count) : address
+  }
+
   /// The error in one line, with what to do.
   private func explanation(_ error: ClientError) -> String {
     switch error {
     case .connectionFailed where address.hasPrefix("tls://"): error.description
     case .connectionFailed:
-      "\(error); is the server running there? Start it with: apus serve --listen \(address)"
+      "\(error); is the server running there? Start it with: apus serve --listen \(listenAddress)"
     case .status(let status)
     where status.retryAfterNanoseconds > 0 && status.codeName == "RESOURCE_EXHAUSTED":
       "\(error); try again in \(duration(nanoseconds: status.retryAfterNanoseconds))"

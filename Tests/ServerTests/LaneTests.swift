@@ -115,6 +115,13 @@ import Testing
     #expect(result.classes == 10)
   }
 
+  /// A server is told of its Unix socket, over which lanes are opened.
+  @Test func commandsWithoutAServerSayHowToStartOne() throws {
+    let run = try CommandRun(["health", "--to", "shm:/nowhere/s"])
+    #expect(run.status == 1)
+    #expect(run.errors.contains("Start it with: apus serve --listen unix:/nowhere/s"), "\(run.errors)")
+  }
+
   @Test func automaticClientsGetALaneWhereThereIsOne() throws {
     let server = try ServerProcess()
     var options = ClientOptions()
