@@ -13,6 +13,10 @@ package struct Limits: Sendable {
   package var callsInFlight = 1024
   /// Health watches that one connection may have at one time.
   package var watchesPerConnection = 8
+  /// Calls of one reactor's connections that may wait to be computed.
+  package var queuedCalls = 4096
+  /// The longest predicted wait with which a call without a deadline is let in, in nanoseconds.
+  package var queueNanoseconds: UInt64 = 100_000_000
   /// Inputs of one call that are computed together.
   package var batchRows = 65_536
   /// Connections that one server holds.

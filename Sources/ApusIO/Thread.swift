@@ -37,4 +37,7 @@ package struct Thread: ~Copyable, Sendable {
 
   /// Lets threads of higher priority go first when they have work: for what is done beside serving.
   package static func lowerPriority() { _ = clinux_set_nice(10) }
+
+  /// The same, less so: for what others wait for, too.
+  package static func lowerPriorityALittle() { _ = clinux_set_nice(4) }
 }

@@ -17,6 +17,7 @@ struct PreparedCall {
   var samplesDrift = false
   var wantLabels = false
   var wantDigest = false
+  var priority = CallPriority.interactive
   var trace = TraceParent.none
   /// Of the numbers, from the start of the body or of their region.
   var inputOffset = 0
@@ -25,9 +26,9 @@ struct PreparedCall {
   /// The input is texts, whose ends are in the reactor's `texts`; such a call is prepared each time.
   var holdsTexts = false
   var form = AnswerForm(rows: 0, classes: 0, allClasses: 0, hasIndices: false, hasScores: false, version: 0)
-  /// Metadata of the answer before its time account.
+  /// Metadata of the answer before its tail.
   var prefixBytes = 0
-  /// Of the whole answer, time account included.
+  /// Of the whole answer, tail included.
   var layout = FrameLayout(metadataBytes: 0, bodyBytes: 0)
 }
 
@@ -90,6 +91,8 @@ struct LargeFrame: ~Copyable {
     self.byteCount = byteCount
   }
 
+  consuming func takeMemory() -> MappedBuffer { memory }
+
   /// Where the next bytes go.
   var rest: UnsafeMutableRawBufferPointer {
     UnsafeMutableRawBufferPointer(start: memory.baseAddress + received, count: byteCount - received)
@@ -140,6 +143,19 @@ struct Connection: ~Copyable {
   /// Requests that another thread answers, and answers of its that have not been sent.
   var deferred: [UInt64] = []
   var waiting: [DeferredAnswer] = []
+  /// Calls that wait, or are computed, apart from their frames.
+  var jobs: ContiguousArray<Job> = []
+  /// Of these, those that were answered while the peer did not take what came before.
+  var done: ContiguousArray<Job> = []
+  /// The highest id that any of them has had.
+  var newestJobID: UInt64 = 0
+  /// Where its work ends in the reactor's queue and in the workers', as `JobQueue` counts it.
+  var ownWork: UInt64 = 0
+  var pooledWork: UInt64 = 0
+  /// Calls of the frames at hand that stay in flight as jobs.
+  var heldCalls = 0
+  /// It has as many calls in flight as it may: nothing more is read.
+  var isFull = false
   /// Of a lane.
   var regions = RegionTable()
   var prepared = PreparedCall()

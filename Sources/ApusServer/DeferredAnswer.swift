@@ -43,7 +43,7 @@ extension Reactor {
     }
     guard place > 0 else { return true }
     connection.pointee.waiting.removeFirst(place)
-    if connection.pointee.deferred.isEmpty { endWhenAnswered(key, connection) }
+    endWhenAnswered(key, connection)
     return connections.pointer(to: key) != nil
   }
 
@@ -72,9 +72,10 @@ extension Reactor {
   }
 
   /// A peer that has ended its sending side, or a server that ends, waited for the last of these answers.
-  private mutating func endWhenAnswered(
+  mutating func endWhenAnswered(
     _ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>
   ) {
+    guard !connection.pointee.awaitsAnswers else { return }
     if connection.pointee.peerEnded {
       finish(key, connection)
     } else if connection.pointee.goawaySent, connection.pointee.phase == .open {

@@ -71,7 +71,7 @@ extension Reactor {
   /// Hands on one row of a call that was answered.
   mutating func sampleDrift(_ row: UnsafeRawPointer, _ model: Int, at now: Instant) {
     guard let answering = catalog.models[model].loaded else { return }
-    nextDriftSample = now.advanced(by: DriftCounters.periodNanoseconds)
+    buffers.nextDriftSample = now.advanced(by: DriftCounters.periodNanoseconds)
     fleet.administration?.observer.observe(
       answering, shadow: nil, row, stride: answering.plan.inputs, rows: 1)
   }

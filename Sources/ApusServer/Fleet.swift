@@ -9,6 +9,9 @@ final class Fleet: Sendable {
   /// One for each reactor, and behind them one for each service of calls from inside the process.
   let recorders: [Recorder]
   let mailboxes: [Mailbox]
+  /// One for each reactor.
+  let returns: [JobReturns]
+  let pool: WorkerPool
   let access: AccessControl
   private let current: Locked<Catalog>
   private let newest: Atomic<UInt64>
@@ -33,7 +36,7 @@ final class Fleet: Sendable {
 
   init(
     catalog: Catalog, limits: Limits, access: AccessControl, accessLog: AccessLog?,
-    administration: Administration?, reactors: Int, localServices: Int
+    administration: Administration?, reactors: Int, workers: Int, localServices: Int
   ) throws(SystemError) {
     self.accessLog = accessLog
     self.access = access
@@ -47,6 +50,8 @@ final class Fleet: Sendable {
     var mailboxes: [Mailbox] = []
     for _ in 0..<reactors { mailboxes.append(try Mailbox()) }
     self.mailboxes = mailboxes
+    returns = mailboxes.map { JobReturns($0) }
+    pool = WorkerPool(workers: workers, limits, observer: administration?.observer)
     access.whenReplaced { [mailboxes] in for mailbox in mailboxes { mailbox.post(.watchesMayChange) } }
     attention = try WakeUp()
     started = .now

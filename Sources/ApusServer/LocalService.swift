@@ -293,7 +293,8 @@ extension LocalService {
     observe(call, model, at: begun, &workspace)
     let recorder = workspace.recorder
     recorder.add(.requests)
-    recorder.batch(model: model.slot, calls: 1, rows: call.rows, answer.time)
+    recorder.answered(model: model.slot, calls: 1, rows: call.rows, answer.time)
+    recorder.batch(model: model.slot, rows: call.rows)
     return answer
   }
 

@@ -1,24 +1,53 @@
 import ApusBase
 import ApusEngine
 
-/// Memory of one reactor that depends on the models it serves.
+/// Memory of one thread that depends on the models it computes with.
 struct ModelBuffers: ~Copyable {
+  private let limits: Limits
+  private var needs: ModelNeeds
   /// For what layers hand on.
-  let workspace: AlignedBuffer
+  private(set) var workspace: AlignedBuffer
   /// Probabilities of one block of rows, where they do not go straight into the answer.
-  let scratch: AlignedBuffer
-  let texts: TextRows
+  private(set) var scratch: AlignedBuffer
+  private(set) var texts: TextRows
+  /// Rows of a batch that do not lie one behind the other.
+  private var gathered = AlignedBuffer(byteCount: 0)
+  /// Until then no row is handed on to count drift.
+  var nextDriftSample = Instant(nanoseconds: 0)
 
   init(_ needs: ModelNeeds, _ limits: Limits) {
+    self.needs = needs
+    self.limits = limits
     workspace = AlignedBuffer(byteCount: needs.workspaceBytes)
     scratch = AlignedBuffer(byteCount: 4 * needs.scratchFloats)
     texts = TextRows(floats: needs.textFloats, limits)
   }
 
-  var byteCount: Int { workspace.bytes.count + scratch.bytes.count }
+  var byteCount: Int { workspace.bytes.count + scratch.bytes.count + gathered.bytes.count }
+
+  /// Makes room for one model more.
+  mutating func fit(_ plan: Plan, takesTexts: Bool) {
+    var grown = needs
+    grown.add(plan, takesTexts: takesTexts)
+    guard grown != needs else { return }
+    if grown.workspaceBytes > needs.workspaceBytes {
+      workspace = AlignedBuffer(byteCount: grown.workspaceBytes)
+    }
+    if grown.scratchFloats > needs.scratchFloats {
+      scratch = AlignedBuffer(byteCount: 4 * grown.scratchFloats)
+    }
+    if grown.textFloats > needs.textFloats { texts = TextRows(floats: grown.textFloats, limits) }
+    needs = grown
+  }
+
+  /// Memory for rows that are brought together.
+  mutating func gathering(_ byteCount: Int) -> UnsafeMutableRawPointer {
+    if gathered.bytes.count < byteCount { gathered = AlignedBuffer(byteCount: byteCount) }
+    return gathered.baseAddress
+  }
 }
 
-/// What the models of a catalog need at one time.
+/// What models need at one time.
 struct ModelNeeds: Equatable, Sendable {
   var workspaceBytes = 0
   var scratchFloats = 0
@@ -29,26 +58,13 @@ struct ModelNeeds: Equatable, Sendable {
 
   init(_ models: [ServedModel]) {
     for model in models {
-      guard let plan = model.plan else { continue }
-      workspaceBytes = max(workspaceBytes, plan.workspaceBytes)
-      scratchFloats = max(scratchFloats, plan.outputs * plan.blockRows)
-      if model.features != nil { textFloats = max(textFloats, plan.inputs * TextRows.blockRows(plan)) }
+      if let plan = model.plan { add(plan, takesTexts: model.features != nil) }
     }
   }
-}
 
-/// The models that a reactor serves.
-extension Reactor {
-  /// Takes the newest catalog where there is a new one. The one before may be given up by it, so that this is
-  /// called only where no call is under way.
-  mutating func takeCatalog() {
-    guard fleet.generation != catalog.generation else { return }
-    let needs = catalog.needs
-    catalog = fleet.catalog
-    if catalog.needs != needs {
-      buffers = ModelBuffers(catalog.needs, limits)
-      recorder.set(.workspaceBytes, UInt64(buffers.byteCount))
-    }
-    fleet.adopted(catalog.generation, by: index)
+  mutating func add(_ plan: Plan, takesTexts: Bool) {
+    workspaceBytes = max(workspaceBytes, plan.workspaceBytes)
+    scratchFloats = max(scratchFloats, plan.outputs * plan.blockRows)
+    if takesTexts { textFloats = max(textFloats, plan.inputs * TextRows.blockRows(plan)) }
   }
 }

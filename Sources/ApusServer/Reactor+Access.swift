@@ -100,7 +100,8 @@ extension Reactor {
     let more = min(run - 1, connection.pointee.admittedCalls)
     guard more > 0 else { return 1 }
     let granted = standing.usage.take(
-      calls: more, rowsPerCall: rowsPerCall, standing.grants.limits, now: now).granted
+      calls: more, rowsPerCall: rowsPerCall, standing.grants.limits, now: now
+    ).granted
     connection.pointee.admittedCalls -= granted
     return 1 + granted
   }

@@ -26,14 +26,25 @@ extension Reactor {
       return 1
     }
     let call = connection.pointee.prepared
-    guard let model = catalog.models[call.modelIndex].plan else { return 1 }
+    guard let loaded = catalog.models[call.modelIndex].loaded else { return 1 }
+    let model = loaded.plan
     if call.timeoutNanoseconds > 0,
       clock.since(min(connection.pointee.oldest, now)) >= call.timeoutNanoseconds
     {
       refuse(first, .deadlinePassed, connection, model: call.modelIndex)
       return 1
     }
+    let batch = catalog.models[call.modelIndex].batchTerms(loaded, limits)
+    let way = way(of: call, loaded, batch)
+    if way != .atOnce {
+      do throws(Status) {
+        if call.wantLabels { try checkLabels(call) }
+        try wait(first, way, batch, base, key, connection, at: now)
+      } catch { refuse(first, error, connection, model: call.modelIndex) }
+      return 1
+    }
     if call.wantLabels {
+      turnNanoseconds += loaded.cost.nanoseconds(rows: call.rows)
       classifyLabelled(index, call, model, base, connection, at: now)
       return 1
     }
@@ -48,11 +59,13 @@ extension Reactor {
       }
     }
     let most = min(
-      call.rows == 1 && !call.holdsTexts && call.region == 0 && !model.couplesRows ? model.blockRows : 1,
+      call.rows == 1 && !call.holdsTexts && call.region == 0 && !model.couplesRows
+        ? min(batch.mostRows, fittingRun(loaded)) : 1,
       (limits.answerBufferBytes - answerBytes) / call.layout.frameBytes)
     let equal = runLength(from: index, of: count, base, most: most)
     let run = admit(run: equal, rowsPerCall: call.rows, connection, at: now)
     recorder.add(.requests, UInt64(run - 1))
+    turnNanoseconds += loaded.cost.nanoseconds(rows: run * call.rows)
     let output = answers.baseAddress + answerBytes
     do throws(Status) {
       let times = try compute(first, run: run, call, model, base, output, connection, at: now)
@@ -143,7 +156,7 @@ extension Reactor {
     else { throw Status(.internal, "ANSWER_TOO_LARGE", "the answer's metadata is over its limit") }
     connection.pointee.prepared.prefixBytes = prefix
     connection.pointee.prepared.layout = FrameLayout(
-      metadataBytes: prefix + TimeAccount.encodedBytes, bodyBytes: connection.pointee.prepared.form.bodyBytes)
+      metadataBytes: prefix + AnswerTail.encodedBytes, bodyBytes: connection.pointee.prepared.form.bodyBytes)
     if choice.isFixed, !connection.pointee.prepared.holdsTexts { remember(metadata, frame, connection) }
   }
 
@@ -172,6 +185,7 @@ extension Reactor {
     call.rows = rows
     call.topK = request.topK == 0 ? 0 : classes
     call.timeoutNanoseconds = request.timeoutNanoseconds
+    call.priority = .interactive
     call.shadowIndex = choice.shadow
     call.samplesDrift = model.loaded?.drift != nil && call.shadowIndex.map { $0 == choice.index } ?? true
     call.wantLabels = request.wantLabels
@@ -216,7 +230,7 @@ extension Reactor {
     } else {
       try computeRows(input, inputStride, rows, from: 0, call, plan, bodies)
     }
-    if call.samplesDrift, begun >= nextDriftSample {
+    if call.samplesDrift, begun >= buffers.nextDriftSample {
       let row = call.holdsTexts ? UnsafeRawPointer(buffers.texts.floats) : input
       sampleDrift(row, call.modelIndex, at: begun)
     }
@@ -231,27 +245,12 @@ extension Reactor {
     _ input: UnsafeRawPointer, _ inputStride: Int, _ rows: Int, from firstRow: Int, _ call: PreparedCall,
     _ plan: Plan, _ bodies: UnsafeMutableRawPointer
   ) throws(Status) {
-    do throws(GraphError) {
-      try computeAnswers(input, inputStride, rows, from: firstRow, call, plan, bodies)
-    } catch { throw .inputRefused(error.description) }
-  }
-
-  private func computeAnswers(
-    _ input: UnsafeRawPointer, _ inputStride: Int, _ rows: Int, from firstRow: Int, _ call: PreparedCall,
-    _ plan: Plan, _ bodies: UnsafeMutableRawPointer
-  ) throws(GraphError) {
     if let shadow = call.shadowIndex { mirror(input, inputStride, rows, call.modelIndex, to: shadow) }
-    if call.form.hasIndices || call.form.hasScores {
-      try computeParts(input, inputStride, rows, from: firstRow, call, plan, bodies)
-    } else {
-      let probabilities = bodies.assumingMemoryBound(to: Float.self) + firstRow * plan.outputs
-      let stride = call.rows == 1 ? call.layout.frameBytes / 4 : plan.outputs
-      try plan.logits(
-        input: input, inputStride: inputStride, rows: rows, output: probabilities, outputStride: stride,
-        workspace: buffers.workspace.baseAddress)
-      plan.probabilities(
-        logits: probabilities, logitsStride: stride, rows: rows, output: probabilities, outputStride: stride)
-    }
+    let places = AnswerPlaces(
+      form: call.form, bodies: bodies, stride: call.rows == 1 ? call.layout.frameBytes : 0)
+    do throws(GraphError) {
+      try buffers.answerRows(input, stride: inputStride, rows: rows, from: firstRow, plan, places)
+    } catch { throw .inputRefused(error.description) }
   }
 
   /// The rows of a call for the version that it is mirrored to.
@@ -261,45 +260,6 @@ extension Reactor {
     guard shadow != model, let answering = catalog.models[model].loaded else { return }
     fleet.administration?.observer.observe(
       answering, shadow: catalog.models[shadow].loaded, input, stride: stride, rows: rows)
-  }
-
-  /// Scores, probabilities and the best classes, where an answer is more than its probabilities in index
-  /// order.
-  private func computeParts(
-    _ input: UnsafeRawPointer, _ inputStride: Int, _ rows: Int, from firstRow: Int, _ call: PreparedCall,
-    _ plan: Plan, _ bodies: UnsafeMutableRawPointer
-  ) throws(GraphError) {
-    let classes = plan.outputs
-    var done = 0
-    while done < rows {
-      let count = min(plan.blockRows, rows - done)
-      try plan.logits(
-        input: input + done * inputStride * plan.inputElement.byteCount, inputStride: inputStride,
-        rows: count, output: buffers.scratch.floats, outputStride: classes,
-        workspace: buffers.workspace.baseAddress)
-      for row in 0..<count {
-        let whole = firstRow + done + row
-        let frame = call.rows == 1 ? whole : 0
-        let rowInFrame = call.rows == 1 ? 0 : whole
-        let scores = buffers.scratch.floats + row * classes
-        let body = bodies + frame * call.layout.frameBytes
-        if call.form.hasScores {
-          (body + call.form.scoresOffset + rowInFrame * classes * 4)
-            .copyMemory(from: scores, byteCount: classes * 4)
-        }
-        plan.probabilities(
-          logits: scores, logitsStride: classes, rows: 1, output: scores, outputStride: classes)
-        let kept = (body + rowInFrame * call.form.classes * 4).assumingMemoryBound(to: Float.self)
-        if call.form.hasIndices {
-          let indices = (body + call.form.indicesOffset + rowInFrame * call.form.classes * 4)
-            .assumingMemoryBound(to: UInt32.self)
-          selectBest(scores, count: classes, into: kept, indices, most: call.form.classes)
-        } else {
-          kept.update(from: scores, count: classes)
-        }
-      }
-      done += count
-    }
   }
 }
 

@@ -20,7 +20,8 @@ extension Reactor {
     }
     guard readiness.contains(.readable) || readiness.contains(.failed) else { return }
     switch connection.pointee.phase {
-    case .open where connection.pointee.backlog == nil: read(key, connection, at: now)
+    case .open where connection.pointee.backlog == nil && !connection.pointee.isFull:
+      read(key, connection, at: now)
     case .open, .finishing: if readiness.contains(.failed) { close(key) }
     case .lingering: discard(key, connection)
     }
@@ -28,9 +29,7 @@ extension Reactor {
 
   /// One receive on the busy connection; true when something came.
   mutating func pollDirectly(_ key: SlotKey) -> Bool {
-    guard let connection = connections.pointer(to: key), connection.pointee.phase == .open,
-      connection.pointee.backlog == nil, !connection.pointee.peerEnded
-    else {
+    guard let connection = connections.pointer(to: key), connection.pointee.isReading else {
       hot = nil
       return false
     }
@@ -64,8 +63,8 @@ extension Reactor {
         clock = max(clock, now)
         if connection.pointee.oldest == .never { connection.pointee.oldest = now }
         take(count, key, connection, at: now)
-        guard let still = connections.pointer(to: key), still.pointee.phase == .open,
-          still.pointee.backlog == nil, count == space.count || still.pointee.stream.hasBuffered
+        guard let still = connections.pointer(to: key), still.pointee.isReading,
+          count == space.count || still.pointee.stream.hasBuffered
         else { return }
       case .wouldBlock:
         recorder.add(.polls)
@@ -75,8 +74,8 @@ extension Reactor {
         guard !connection.pointee.peerEnded else { return close(key) }
         connection.pointee.peerEnded = true
         guard cancelWatches(key, connection) else { return }
-        let isAwaited = !connection.pointee.deferred.isEmpty
-        return isAwaited ? waitForAnswers(key, connection) : finish(key, connection)
+        return connection.pointee.awaitsAnswers
+          ? waitForAnswers(key, connection) : finish(key, connection)
       case .failed:
         return close(key)
       }
@@ -108,7 +107,7 @@ extension Reactor {
   mutating func processReceived(
     _ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>, at now: Instant
   ) {
-    while connection.pointee.phase == .open, connection.pointee.backlog == nil {
+    while connection.pointee.phase == .open, connection.pointee.backlog == nil, !connection.pointee.isFull {
       let bytes = UnsafeRawBufferPointer(connection.pointee.ring.readable)
       let (consumed, ending) = process(bytes, key, connection, at: now)
       if case .closed = ending { return }
@@ -127,7 +126,12 @@ extension Reactor {
     guard let frame = connection.pointee.large.take() else { return }
     countLarge(-frame.byteCount)
     connection.pointee.expectsLarge = true
-    let (_, ending) = process(UnsafeRawBufferPointer(frame.memory.bytes), key, connection, at: now)
+    // Calls of it that wait keep it.
+    let slab = Slab(frame.takeMemory())
+    slabAtHand = slab
+    let bytes = UnsafeRawBufferPointer(start: slab.baseAddress, count: slab.byteCount)
+    let (_, ending) = process(bytes, key, connection, at: now)
+    slabAtHand = nil
     _ = settle(ending, key, connection, at: now)
   }
 
@@ -241,7 +245,7 @@ extension Reactor {
     switch connection.pointee.phase {
     case .open where connection.pointee.backlog == nil && connection.pointee.goawaySent:
       // Answered later, within the drain's time.
-      guard connection.pointee.deferred.isEmpty else { return setDeadline(connection, .never) }
+      guard !connection.pointee.awaitsAnswers else { return setDeadline(connection, .never) }
       finish(key, connection)
     case .open where connection.pointee.backlog == nil && connection.pointee.nameBefore <= Instant.now:
       refuseStranger(key, connection)
@@ -275,6 +279,7 @@ extension Reactor {
     setDeadline(connection, .never)
     if let bytes = connection.pointee.large?.byteCount { countLarge(-bytes) }
     dropBacklog(connection)
+    dropJobs(of: connection)
     recorder.subtract(.connectionsOpen)
     recorder.add(.open, connection.pointee.transport, .max)
     connections.remove(key)

@@ -79,6 +79,7 @@ extension Reactor {
   /// Goes on with the lanes in which something has arrived.
   ///
   /// - Returns: whether there were any.
+  @discardableResult
   mutating func advanceAwakeLanes() -> Bool {
     var place = 0
     var found = false
@@ -256,5 +257,5 @@ extension Connection {
   }
 
   /// Whether what has come would be taken.
-  var isReading: Bool { phase == .open && backlog == nil && !peerEnded }
+  var isReading: Bool { phase == .open && backlog == nil && !peerEnded && !isFull }
 }

@@ -25,22 +25,21 @@ struct NamedCall {
 /// Records for the access log and the log of slow calls. Where both are off, a run of calls costs a
 /// comparison.
 extension Reactor {
-  /// A run of answered calls that differ in their request ids alone.
+  /// Answered calls that differ in their request ids alone.
   func logAnswers(
-    _ index: Int, _ run: Int, _ call: PreparedCall, _ account: TimeAccount, _ end: Instant,
-    _ connection: borrowing Connection
+    _ call: PreparedCall, _ catalog: Catalog, requestBytes: Int, _ account: TimeAccount,
+    _ connection: borrowing Connection, count: Int, requestID: (Int) -> UInt64
   ) {
     var record = AccessRecord()
-    record.end = end
+    record.end = clock
     record.version = call.form.version
     record.setTimes(account)
-    record.requestBytes = UInt64(pending[index].layout.frameBytes)
+    record.requestBytes = UInt64(requestBytes)
     record.setTrace(call.trace)
     record.model = catalog.nameNumbers[call.modelIndex]
     record.rows = UInt32(truncatingIfNeeded: call.rows)
     setCaller(of: &record, connection)
-    let first = pending + index
-    accessRing.append(record, count: run) { first[$0].header.requestID }
+    accessRing.append(record, count: count, requestID: requestID)
   }
 
   /// An answered call of another method.

@@ -14,12 +14,15 @@ extension Reactor {
   ) -> (consumed: Int, ending: Ending) {
     takeCatalog()
     let (count, end, ending) = findFrames(bytes, connection.pointee.stream.isLane ? laneDecoder : decoder)
-    recorder.set(.inFlight, UInt64(count))
+    recorder.set(.inFlight, UInt64(count + jobsInUse))
+    connection.pointee.heldCalls = 0
     let admitted = enter(count, connection, at: now)
     let standing = connection.pointee.standing
     defer {
-      leave(admitted, standing)
-      recorder.set(.inFlight, 0)
+      // A job leaves when it is answered; where the connection has closed, all have.
+      let held = connections.pointer(to: key)?.pointee.heldCalls ?? 0
+      leave(admitted - held, standing)
+      recorder.set(.inFlight, UInt64(jobsInUse))
     }
     var broken: (error: FrameError?, requestID: UInt64)?
     if case .failure(let error, let requestID) = ending { broken = (error, requestID) }
@@ -111,10 +114,15 @@ extension Reactor {
     var index = 0
     while index < count {
       if connection.pointee.backlog != nil { return index }
+      if connection.pointee.jobs.count >= limits.callsInFlight {
+        stopReading(key, connection)
+        return index
+      }
       let frame = pending + index
       guard frame.pointee.header.kind == FrameKind.request.rawValue else {
         if frame.pointee.header.kind == FrameKind.cancel.rawValue {
           cancelWatch(frame.pointee.header.requestID, connection)
+          guard cancelJob(frame.pointee.header.requestID, key, connection) else { return nil }
         }
         index += 1
         continue

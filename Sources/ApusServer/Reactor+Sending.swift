@@ -59,6 +59,17 @@ extension Reactor {
     poller.change(connection.pointee.stream.descriptor, interest, word: key.rawValue)
   }
 
+  /// Watches for what comes, after nothing more was read.
+  func watchAgain(_ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>) {
+    watch(key, connection, connection.pointee.peerEnded ? [] : .readable)
+  }
+
+  /// Reads nothing more for now.
+  func stopReading(_ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>) {
+    connection.pointee.isFull = true
+    watch(key, connection, [])
+  }
+
   func dropBacklog(_ connection: UnsafeMutablePointer<Connection>) {
     guard let bytes = connection.pointee.backlog?.memory.bytes.count else { return }
     recorder.subtract(.backlogBytes, UInt64(bytes))
@@ -108,7 +119,9 @@ extension Reactor {
     setDeadline(connection, .never)
     if connection.pointee.phase == .finishing { finish(key, connection) }
     if draining, connections.pointer(to: key) != nil { sayGoaway(key) }
-    if connections.pointer(to: key) != nil, deliver(key, connection) { updateWatches(key, connection) }
+    if connections.pointer(to: key) != nil, answerDone(key, connection), deliver(key, connection) {
+      updateWatches(key, connection)
+    }
     return connections.pointer(to: key) != nil && connection.pointee.phase == .open
   }
 }

@@ -54,20 +54,9 @@ extension Reactor {
     _ input: UnsafeRawPointer, _ call: PreparedCall, _ plan: Plan, _ bodies: UnsafeMutableRawPointer
   ) throws(Status) {
     guard let features = catalog.models[call.modelIndex].features else { return }
-    let most = TextRows.blockRows(plan)
-    var first = 0
-    var start = 0
-    while first < call.rows {
-      let count = min(most, call.rows - first)
-      for row in 0..<count {
-        let end = Int(buffers.texts.ends[first + row])
-        let text = UnsafeRawBufferPointer(start: input + start, count: end - start)
-        let vector = buffers.texts.floats + row * plan.inputs
-        _ = features.vector(of: text, into: vector, scratch: buffers.texts.scratch)
-        start = end
-      }
-      try computeRows(buffers.texts.floats, plan.inputs, count, from: first, call, plan, bodies)
-      first += count
+    try buffers.withRows(of: input, ends: buffers.texts.ends, count: call.rows, plan, features) {
+      (rows, count, first) throws(Status) in
+      try computeRows(rows, plan.inputs, count, from: first, call, plan, bodies)
     }
   }
 }

@@ -44,11 +44,12 @@ extension Reactor {
   /// One of the requests at hand that has the id of a watch or of a request that another thread answers,
   /// which is in use until the last answer.
   func watchedRequestID(_ count: Int, _ connection: UnsafeMutablePointer<Connection>) -> UInt64? {
-    guard !connection.pointee.watches.isEmpty || !connection.pointee.deferred.isEmpty else { return nil }
+    guard !connection.pointee.watches.isEmpty || connection.pointee.awaitsAnswers else { return nil }
     for index in 0..<count where pending[index].header.kind == FrameKind.request.rawValue {
       let id = pending[index].header.requestID
       if connection.pointee.watches.contains(where: { $0.requestID == id }) { return id }
       if connection.pointee.deferred.contains(id) { return id }
+      if id <= connection.pointee.newestJobID, connection.pointee.hasJob(id) { return id }
     }
     return nil
   }

@@ -58,8 +58,29 @@ struct Reactor: ~Copyable {
   let accessRing: AccessRing
   var named = NamedCall()
   var connectionsAdopted: UInt64 = 0
-  /// Until then no row is handed on to count drift.
-  var nextDriftSample = Instant(nanoseconds: 0)
+  /// Calls that wait for the end of the turn, to be computed by the reactor itself, and who may join them.
+  var ownQueue = JobQueue()
+  var ownAdmission: Admission
+  /// When the queue's next batch is ready, if nothing else comes.
+  var nextOwnBatch = Instant(nanoseconds: 0)
+  /// What the reactor has computed since it looked for what has come, and how many connections it found then.
+  var turnNanoseconds: UInt64 = 0
+  var readyConnections = 0
+  /// Jobs that wait, are computed, or are answered; those of an earlier catalog keep its versions in memory.
+  var jobsInUse = 0
+  var jobsOfEarlierCatalogs = 0
+  var spareJobs: ContiguousArray<Job> = []
+  /// Those that are being answered.
+  var jobsAtHand: ContiguousArray<Job> = []
+  /// When the first call that waits has waited for too long.
+  var nextJobDeadline = Instant.never
+  let pieces: AnswerPieces
+  /// By the versions' places in `catalog`.
+  var rowRings: [Int: RowRing] = [:]
+  /// The large frame at hand.
+  var slabAtHand: Slab?
+  let returns: JobReturns
+  let handBack: @Sendable (Job) -> Void
   /// Lanes that have not been asked for a bell: they are looked at.
   var awakeLanes: [SlotKey] = []
   /// Connections that hold decrypted or buffered bytes, of which the poller knows nothing.
@@ -94,9 +115,13 @@ struct Reactor: ~Copyable {
   static let labelCapacity = 8192
 
   init(fleet: Fleet, index: Int, spinNanoseconds: UInt64) throws(SystemError) {
+    guard let pieces = AnswerPieces(capacity: fleet.limits.queuedCalls) else {
+      throw SystemError("take memory for answers", errorNumber: ENOMEM)
+    }
     let poller = try Poller()
     try poller.add(fleet.mailboxes[index].wakeUp.descriptor, .readable, word: Self.mailboxWord)
     self.poller = poller
+    self.pieces = pieces
     self.fleet = fleet
     self.index = index
     recorder = fleet.recorders[index]
@@ -112,6 +137,10 @@ struct Reactor: ~Copyable {
     labelled = AlignedBuffer(byteCount: fleet.limits.answerBufferBytes / 4 + fleet.limits.metadataBytes)
     labels = .allocate(capacity: Self.labelCapacity)
     accessRing = fleet.accessLog?.newRing() ?? .disabled
+    ownAdmission = Admission(threads: 1, mostNanoseconds: limits.queueNanoseconds)
+    let returns = fleet.returns[index]
+    self.returns = returns
+    handBack = { returns.add($0) }
     random = .random(in: 1...UInt64.max)
     polling = AdaptivePolling(maximumNanoseconds: spinNanoseconds)
     awakeLanes.reserveCapacity(min(limits.lanes, 1024))
@@ -134,9 +163,14 @@ struct Reactor: ~Copyable {
     while !isFinished {
       let count = waitForEvents()
       let now = Instant.now
+      clock = max(clock, now)
       hot = nil
+      beginTurn(ready: count + unread.count)
       for position in 0..<count { handle(poller.event(position), of: count, at: now, listeners) }
       advanceUnread(at: now)
+      takeReturns()
+      computeOwnBatch(at: clock)
+      expireJobs(at: now)
       if now >= nextSweep { sweep(at: now, listeners) }
     }
     for slot in 0..<slotsUsed { if let key = connections.key(at: slot) { close(key) } }
@@ -168,27 +202,48 @@ struct Reactor: ~Copyable {
 
   // MARK: Waiting
 
+  private mutating func beginTurn(ready: Int) {
+    readyConnections = ready
+    turnNanoseconds = 0
+  }
+
+  /// Whether there is something to do that no event tells of.
+  private var hasWork: Bool {
+    !unread.isEmpty || !returns.isEmpty || !ownQueue.isEmpty && nextOwnBatch <= clock
+  }
+
   /// Polls for the adaptive window, then sleeps.
   private mutating func waitForEvents() -> Int {
-    guard unread.isEmpty else { return poller.wait(timeoutNanoseconds: 0) }
+    guard !hasWork else { return lookAround() }
     if polling.windowNanoseconds > 0 {
       let count = poll()
-      if count > 0 {
+      if count > 0 || hasWork {
         polling.succeeded()
         recorder.add(.wakeUpsSaved)
         return count
       }
       polling.failed()
     }
-    guard armLanes() else { return poller.wait(timeoutNanoseconds: 0) }
+    guard armLanes(), returns.prepareToSleep() else { return poller.wait(timeoutNanoseconds: 0) }
     let slept = Instant.now
     recorder.add(.sleeps)
     recorder.add(.systemCalls)
     recorder.add(.asleep)
     let count = poller.wait(timeoutNanoseconds: timeoutNanoseconds(at: slept))
     recorder.subtract(.asleep)
+    returns.woke()
     polling.woke(afterNanoseconds: Instant.now.since(slept))
     return count
+  }
+
+  /// What has come while there is something to do.
+  private mutating func lookAround() -> Int {
+    if !awakeLanes.isEmpty {
+      beginTurn(ready: awakeLanes.count)
+      advanceAwakeLanes()
+    }
+    recorder.add(.systemCalls)
+    return poller.wait(timeoutNanoseconds: 0)
   }
 
   /// Looks for events without sleeping. Lanes are looked at each time, which takes no system call. The one
@@ -204,6 +259,8 @@ struct Reactor: ~Copyable {
     var nextAsked = now.advanced(by: Self.laneNanoseconds)
     while true {
       looks += 1
+      if hasWork { return 0 }
+      beginTurn(ready: hot == nil ? awakeLanes.count : 1)
       let looksAtLanesAlone = hot == nil && !awakeLanes.isEmpty
       let isDirect = looks % Self.looksDirectly != 0
       if !awakeLanes.isEmpty && advanceAwakeLanes() || isDirect && pollHot() {
@@ -225,7 +282,8 @@ struct Reactor: ~Copyable {
         recorder.add(.polls)
       }
       now = .now
-      if now >= end || now >= nextSweep { return 0 }
+      clock = max(clock, now)
+      if now >= end || now >= nextSweep || now >= nextJobDeadline { return 0 }
       if looksAtLanesAlone, now >= nextAsked { nextAsked = now.advanced(by: Self.laneNanoseconds) }
       if breakNanoseconds > 0 {
         now = min(end, now.advanced(by: breakNanoseconds))
@@ -248,7 +306,7 @@ struct Reactor: ~Copyable {
   }
 
   private func timeoutNanoseconds(at now: Instant) -> Int64 {
-    let next = min(nextSweep, drainDeadline)
+    let next = min(nextSweep, drainDeadline, nextJobDeadline, ownQueue.isEmpty ? .never : nextOwnBatch)
     return next == .never ? -1 : Int64(min(next.since(now), 1 << 60))
   }
 

@@ -155,14 +155,12 @@ final class Recorder: Sendable {
       + index % Self.chunkSlots * Self.modelWords
   }
 
-  /// One batch: so many calls of equal form, computed together.
-  func batch(model index: Int, calls: Int, rows: Int, _ times: TimeAccount) {
+  /// Calls of equal form and times that got a result.
+  func answered(model index: Int, calls: Int, rows: Int, _ times: TimeAccount) {
     let model = model(index)
     model[0].addFromOneThread(UInt64(calls))
     model[1].addFromOneThread(UInt64(rows))
     model[2].addFromOneThread(UInt64(calls))
-    let bucket = rows <= 1 ? 0 : min(Self.batchSizes - 1, Int.bitWidth - (rows - 1).leadingZeroBitCount)
-    model[2 + Self.codeCount + bucket].addFromOneThread(1)
     let calls = UInt64(calls)
     histogram(index, .total).record(nanoseconds: times.total, count: calls)
     histogram(index, .queue).record(nanoseconds: times.queue, count: calls)
@@ -170,6 +168,12 @@ final class Recorder: Sendable {
     histogram(index, .receive).record(nanoseconds: times.receive, count: calls)
     histogram(index, .encode).record(nanoseconds: times.encode, count: calls)
     answered(.ok, count: Int(calls))
+  }
+
+  /// Rows that were computed together.
+  func batch(model index: Int, rows: Int) {
+    let bucket = rows <= 1 ? 0 : min(Self.batchSizes - 1, Int.bitWidth - (rows - 1).leadingZeroBitCount)
+    model(index)[2 + Self.codeCount + bucket].addFromOneThread(1)
   }
 
   /// One call to a model that got no result.

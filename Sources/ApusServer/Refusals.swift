@@ -28,6 +28,24 @@ extension Status {
   static let deadlinePassed = Status(
     .deadlineExceeded, "DEADLINE_EXCEEDED", "the call's time was over before it began")
 
+  /// - Parameter needed: what the call takes by itself, in nanoseconds.
+  static func deadlineTooShort(needed: UInt64) -> Status {
+    Status(
+      .deadlineExceeded, "DEADLINE_TOO_SHORT",
+      "the call takes about \((needed + 999) / 1000) µs, longer than its caller waits",
+      retryAfterNanoseconds: needed)
+  }
+
+  static func overloaded(retryAfter nanoseconds: UInt64) -> Status {
+    Status(
+      .resourceExhausted, "OVERLOADED", "the call would wait too long behind others; try again",
+      retryAfterNanoseconds: max(nanoseconds, 1_000_000))
+  }
+
+  static let queueFull = Status(
+    .resourceExhausted, "QUEUE_FULL", "as many calls wait as may; try again",
+    retryAfterNanoseconds: 10_000_000)
+
   static let answerTooLarge = Status(
     .resourceExhausted, "ANSWER_TOO_LARGE", "the answer would be over the limit; send fewer rows")
 

@@ -16,9 +16,11 @@ package final class LoadedModel: @unchecked Sendable {
   let observed = ObservationCounters()
   /// nil for a version without samples, or with too few.
   let drift: DriftCounters?
+  let cost: ModelCost
 
   package init(_ plan: Plan, labels: [String], drift: DriftReference? = nil) {
     self.plan = plan
+    cost = ModelCost(plan.nanosecondsPerRow)
     self.drift = drift.map { DriftCounters($0) }
     labelStrings = .allocate(capacity: plan.outputs)
     for index in 0..<plan.outputs {
@@ -47,6 +49,7 @@ package struct ModelDescription: Sendable {
   package var architecture = ""
   package var parameters = 0
   package var batchMaximum = 0
+  package var schedule = ModelSchedule()
   /// SHA-256 over inputs, outputs and labels; empty where they are not known.
   package var signature: [UInt8] = []
   /// Identity as a policy names it; empty: the folder was placed by hand.
@@ -59,6 +62,12 @@ package struct ModelDescription: Sendable {
   package var signedBy = ""
 
   package init() {}
+}
+
+/// STUB
+package struct ModelSchedule: Sendable, Equatable {
+  package var maximumDelayNanoseconds: UInt64 = 0
+  package var concurrency: Int?
 }
 
 /// How a version is reached, and what callers are told of it.

@@ -13,6 +13,8 @@ package final class Server: Sendable {
     /// Mode bits of the socket files.
     package var socketMode: UInt32 = 0o660
     package var threads = 1
+    /// Threads beside them that compute what takes long.
+    package var workers = 1
     /// Threads beside the reactors that call models from inside the process, each by a service of its own.
     package var localServices = 0
     package var spinNanoseconds: UInt64 = 50_000
@@ -48,7 +50,7 @@ package final class Server: Sendable {
     fleet = try Fleet(
       catalog: catalog, limits: configuration.limits, access: configuration.access,
       accessLog: configuration.accessLog, administration: configuration.administration, reactors: threads,
-      localServices: configuration.localServices)
+      workers: configuration.workers, localServices: configuration.localServices)
     let fleet = fleet
     credentials = configuration.credentials
     localServices = (0..<configuration.localServices).map { LocalService(fleet: fleet, index: threads + $0) }
@@ -143,6 +145,7 @@ package final class Server: Sendable {
     // What is asked of administration is answered before its callers' connections end.
     fleet.administration?.stop()
     running.join()
+    fleet.pool.stop()
   }
 }
 

@@ -1,0 +1,2 @@
+/// STUB
+package enum CallPriority: UInt8, Sendable { case interactive = 0, batch = 1 }

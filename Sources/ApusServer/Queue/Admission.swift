@@ -1,0 +1,72 @@
+import ApusBase
+import ApusWire
+
+/// Decides which calls may wait: those that can be in time, as far as the measured cost of what goes before
+/// them tells. What cannot is refused at once, when the caller can still do something else; what is let in is
+/// answered.
+///
+/// The limit adapts: where calls that were let in come late, predictions may fill less of the time that calls
+/// have, by a tenth each time, and more again while they are in time (additive increase, multiplicative
+/// decrease; Chiu and Jain, 1989).
+struct Admission {
+  /// When each thread's batch should end.
+  private var expectedEnds: ContiguousArray<Instant>
+  /// Of the time that calls have, the share that a prediction may fill.
+  private(set) var share = 1.0
+  private var nextDecrease = Instant(nanoseconds: 0)
+  /// The longest wait of a call without a deadline.
+  private let mostNanoseconds: UInt64
+
+  private static let leastShare = 0.25
+  private static let decrease = 0.9
+  private static let increase = 0.001
+  private static let betweenDecreases: UInt64 = 10_000_000
+
+  init(threads: Int, mostNanoseconds: UInt64) {
+    expectedEnds = ContiguousArray(repeating: Instant(nanoseconds: 0), count: threads)
+    self.mostNanoseconds = mostNanoseconds
+  }
+
+  mutating func began(_ thread: Int, expectedNanoseconds: UInt64, at now: Instant) {
+    expectedEnds[thread] = now.advanced(by: expectedNanoseconds)
+  }
+
+  mutating func ended(_ thread: Int) { expectedEnds[thread] = Instant(nanoseconds: 0) }
+
+  /// How long a call waits, as predicted, behind so much queued work.
+  func wait(behind queued: UInt64, at now: Instant) -> UInt64 {
+    var work = queued
+    for end in expectedEnds { work += end.since(now) }
+    return work / UInt64(expectedEnds.count)
+  }
+
+  /// Why a call is not let in; nil: it is.
+  ///
+  /// - Parameters:
+  ///   - queued: work that goes before it.
+  ///   - own: what it takes.
+  func refusal(queued: UInt64, own: UInt64, deadline: Instant, at now: Instant) -> Status? {
+    let wait = wait(behind: queued, at: now)
+    guard deadline != .never else {
+      return wait <= mostNanoseconds ? nil : .overloaded(retryAfter: wait - mostNanoseconds)
+    }
+    let left = UInt64(Double(deadline.since(now)) * share)
+    if own > left { return .deadlineTooShort(needed: own) }
+    return wait + own <= left ? nil : .overloaded(retryAfter: wait + own - left)
+  }
+
+  /// Calls were answered, some of them perhaps after their deadline.
+  mutating func answered(areLate: Bool, at now: Instant) {
+    if !areLate {
+      share = min(1, share + Self.increase)
+    } else if now >= nextDecrease {
+      share = max(Self.leastShare, share * Self.decrease)
+      nextDecrease = now.advanced(by: Self.betweenDecreases)
+    }
+  }
+
+  /// Of the work that may wait, how much does: 0 idle, 1 saturated.
+  func load(queued: UInt64, at now: Instant) -> Float {
+    Float(min(1, Double(wait(behind: queued, at: now)) / Double(max(1, mostNanoseconds))))
+  }
+}

@@ -1,0 +1,101 @@
+import ApusBase
+
+/// Memory of one job's own, for what is too large or too rare to be kept ready.
+final class Slab: @unchecked Sendable {
+  private var memory: MappedBuffer?
+  let byteCount: Int
+  let baseAddress: UnsafeMutableRawPointer
+
+  init?(byteCount: Int) {
+    guard let memory = MappedBuffer(byteCount: byteCount) else { return nil }
+    self.byteCount = byteCount
+    baseAddress = memory.baseAddress
+    self.memory = consume memory
+  }
+
+  /// Takes memory over as it is.
+  init(_ memory: consuming MappedBuffer) {
+    byteCount = memory.bytes.count
+    baseAddress = memory.baseAddress
+    self.memory = consume memory
+  }
+
+  /// Gives the memory away, when nobody else uses it any more.
+  func take() -> MappedBuffer? { memory.take() }
+}
+
+/// Rows of calls of one version that wait, one behind the other in the order they came, so that those of a
+/// batch are a matrix as they lie. One thread takes and gives back; others only read rows that were taken.
+///
+/// Invariant: rows `tail` up to `head`, counted without end, are in use or given back out of turn, which
+/// `isFree` tells of each; `head - tail` is at most `capacity`.
+final class RowRing: @unchecked Sendable {
+  let rowBytes: Int
+  private let capacity: Int
+  private let memory: MappedBuffer
+  private var head = 0
+  private var tail = 0
+  private var isFree: ContiguousArray<Bool>
+
+  private static let mostBytes = 8 << 20
+  private static let mostRows = 4096
+
+  /// - Returns: nil for rows of which it would hold too few.
+  init?(rowBytes: Int) {
+    capacity = min(Self.mostRows, Self.mostBytes / max(1, rowBytes))
+    guard capacity >= 64, let memory = MappedBuffer(byteCount: capacity * rowBytes) else { return nil }
+    self.rowBytes = rowBytes
+    self.memory = consume memory
+    isFree = ContiguousArray(repeating: false, count: capacity)
+  }
+
+  /// - Returns: the place of the first of so many rows; nil when there is no room.
+  func take(rows: Int) -> Int? {
+    if head == tail { (head, tail) = (0, 0) }
+    let place = head % capacity
+    let skipped = place + rows > capacity ? capacity - place : 0
+    guard head - tail + skipped + rows <= capacity else { return nil }
+    for index in 0..<skipped { isFree[place + index] = true }
+    head += skipped + rows
+    return (head - rows) % capacity
+  }
+
+  func address(of place: Int) -> UnsafeMutableRawPointer { memory.baseAddress + place * rowBytes }
+
+  func give(back address: UnsafeRawPointer, rows: Int) {
+    let place = (address - UnsafeRawPointer(memory.baseAddress)) / rowBytes
+    for index in place..<place + rows { isFree[index] = true }
+    while tail < head, isFree[tail % capacity] {
+      isFree[tail % capacity] = false
+      tail += 1
+    }
+  }
+}
+
+/// Memory for answers that are small, as nearly all are: pieces of one size. One thread takes and gives back.
+final class AnswerPieces: @unchecked Sendable {
+  static let pieceBytes = 2048
+  private let memory: MappedBuffer
+  private var free: ContiguousArray<Int32> = []
+  /// Pieces that have ever been used: the first ones.
+  private var touched = 0
+  private let capacity: Int
+
+  init?(capacity: Int) {
+    guard let memory = MappedBuffer(byteCount: capacity * Self.pieceBytes) else { return nil }
+    self.memory = consume memory
+    self.capacity = capacity
+    free.reserveCapacity(min(capacity, 4096))
+  }
+
+  func take() -> UnsafeMutableRawPointer? {
+    if let place = free.popLast() { return memory.baseAddress + Int(place) * Self.pieceBytes }
+    guard touched < capacity else { return nil }
+    touched += 1
+    return memory.baseAddress + (touched - 1) * Self.pieceBytes
+  }
+
+  func give(back piece: UnsafeMutableRawPointer) {
+    free.append(Int32((piece - memory.baseAddress) / Self.pieceBytes))
+  }
+}

@@ -1,0 +1,188 @@
+import ApusBase
+import ApusWire
+
+/// Calls that wait to be computed, in lines, one for each version; whoever computes takes a batch from one of
+/// them.
+///
+/// Whose turn it is: interactive calls go before those of batch work, which get every eighth turn where there
+/// are always interactive ones. Between connections, by start-time fair queueing (Goyal, Vin and Cheng,
+/// 1996): a call's tag is the work that its connection has been given before, or where the queue stands if
+/// that is more, and the lowest tag is next. A connection that sends much so waits behind one that sends
+/// little, in one line as between lines.
+struct JobQueue {
+  /// The calls of one version.
+  private struct Line {
+    let model: LoadedModel
+    var interactive = JobHeap()
+    var batch = JobHeap()
+    /// Batches under way.
+    var running = 0
+    /// Since when its first call waits for others.
+    var waitsSince = Instant(nanoseconds: 0)
+
+    var isEmpty: Bool { interactive.isEmpty && batch.isEmpty }
+    var count: Int { interactive.count + batch.count }
+
+    subscript(priority: CallPriority) -> JobHeap {
+      get { priority == .interactive ? interactive : batch }
+      _modify {
+        if priority == .interactive { yield &interactive } else { yield &batch }
+      }
+    }
+
+    /// Where the line's next batch begins.
+    func first(_ preferred: CallPriority) -> Job? {
+      preferred == .interactive ? interactive.first ?? batch.first : batch.first ?? interactive.first
+    }
+
+    /// When its next batch is ready: it is full, or has waited for as long as its model lets it.
+    func ripeTime(_ terms: Job.Terms) -> Instant {
+      let isFull = interactive.rows + batch.rows >= terms.mostRows
+      return isFull || terms.mostDelayNanoseconds == 0
+        ? Instant(nanoseconds: 0) : waitsSince.advanced(by: terms.mostDelayNanoseconds)
+    }
+  }
+
+  private var lines: ContiguousArray<Line> = []
+  private(set) var count = 0
+  private var tickets: UInt64 = 0
+  /// The tag of what was taken last.
+  private var virtualTime: UInt64 = 0
+  /// Batches of interactive calls taken since one of batch work, while such work waited.
+  private var passedOver = 0
+  private static let mostPassedOver = 7
+
+  var isEmpty: Bool { count == 0 }
+
+  // MARK: Coming
+
+  /// - Parameter before: where the work ends, in virtual time, that the connection has asked for before.
+  /// - Returns: where it ends with this.
+  mutating func add(_ job: Job, before: UInt64) -> UInt64 {
+    guard let question = job.question else { return before }
+    tickets += 1
+    job.ticket = tickets
+    job.tag = max(virtualTime, before)
+    count += 1
+    let place = place(of: question.model)
+    if lines[place].isEmpty { lines[place].waitsSince = question.terms.received }
+    lines[place][question.terms.priority].insert(job)
+    return job.tag + question.model.cost.nanoseconds(waiting: question.rows, mostRows: .max)
+  }
+
+  /// Takes a job out that waits.
+  ///
+  /// - Returns: false when it does not wait any more.
+  mutating func remove(_ job: Job) -> Bool {
+    guard job.place >= 0, let question = job.question else { return false }
+    let place = place(of: question.model)
+    lines[place][question.terms.priority].remove(job)
+    count -= 1
+    dropIfIdle(place)
+    return true
+  }
+
+  private mutating func place(of model: LoadedModel) -> Int {
+    for place in 0..<lines.count where lines[place].model === model { return place }
+    lines.append(Line(model: model))
+    return lines.count - 1
+  }
+
+  /// A line without calls would keep its model in memory.
+  private mutating func dropIfIdle(_ place: Int) {
+    guard lines[place].isEmpty, lines[place].running == 0 else { return }
+    lines.swapAt(place, lines.count - 1)
+    lines.removeLast()
+  }
+
+  // MARK: Going
+
+  enum Next: Equatable {
+    /// There is a batch.
+    case batch
+    /// None is ready before this time, if nothing else comes.
+    case nothing(until: Instant)
+  }
+
+  /// Takes the next batch.
+  ///
+  /// - Parameter all: whether nothing waits for others any more.
+  mutating func take(_ jobs: inout ContiguousArray<Job>, at now: Instant, all: Bool = false) -> Next {
+    jobs.removeAll(keepingCapacity: true)
+    let isDue = passedOver >= Self.mostPassedOver
+    let preferred: CallPriority = isDue ? .batch : .interactive
+    var best: (place: Int, job: Job)?
+    var earliest = Instant.never
+    for place in 0..<lines.count {
+      guard let first = lines[place].first(preferred), let terms = first.question?.terms,
+        lines[place].running < terms.concurrency
+      else { continue }
+      let ripe = lines[place].ripeTime(terms)
+      guard all || ripe <= now else {
+        earliest = min(earliest, ripe)
+        continue
+      }
+      if let other = best?.job, !isBefore(first, other, preferred) { continue }
+      best = (place, first)
+    }
+    guard let best else { return .nothing(until: earliest) }
+    fill(&jobs, from: best.place, best.job)
+    return .batch
+  }
+
+  private func isBefore(_ job: Job, _ other: Job, _ preferred: CallPriority) -> Bool {
+    let priorities = (job.question?.terms.priority, other.question?.terms.priority)
+    if priorities.0 != priorities.1 { return priorities.0 == preferred }
+    return job.tag != other.tag ? job.tag < other.tag : job.ticket < other.ticket
+  }
+
+  private mutating func fill(_ jobs: inout ContiguousArray<Job>, from place: Int, _ first: Job) {
+    guard let terms = first.question?.terms else { return }
+    let isInteractive = terms.priority == .interactive
+    passedOver = isInteractive && lines.contains { !$0.batch.isEmpty } ? passedOver + 1 : 0
+    virtualTime = max(virtualTime, first.tag)
+    take(first, from: place, into: &jobs)
+    var room = terms.mostRows - first.rows
+    for priority in isInteractive ? [CallPriority.interactive, .batch] : [.batch, .interactive] {
+      while room > 0, let next = lines[place][priority].first, next.rows <= room,
+        next.question?.terms.mostRows == terms.mostRows
+      {
+        room -= next.rows
+        take(next, from: place, into: &jobs)
+      }
+    }
+    lines[place].running += 1
+    let next = lines[place].first(.interactive)
+    lines[place].waitsSince = next?.question?.terms.received ?? Instant(nanoseconds: 0)
+  }
+
+  private mutating func take(_ job: Job, from place: Int, into jobs: inout ContiguousArray<Job>) {
+    guard let priority = job.question?.terms.priority else { return }
+    lines[place][priority].remove(job)
+    count -= 1
+    jobs.append(job)
+  }
+
+  /// A batch of this model has ended.
+  mutating func ended(_ model: LoadedModel) {
+    let place = place(of: model)
+    lines[place].running -= 1
+    dropIfIdle(place)
+  }
+
+  // MARK: Telling
+
+  /// The work that goes before a call of this priority, in nanoseconds of one thread.
+  func nanoseconds(before priority: CallPriority) -> UInt64 {
+    var sum: UInt64 = 0
+    for place in 0..<lines.count {
+      let ahead = priority == .interactive ? lines[place].interactive : lines[place].batch
+      guard let mostRows = (ahead.first ?? lines[place].interactive.first)?.question?.terms.mostRows else {
+        continue
+      }
+      let rows = lines[place].interactive.rows + (priority == .batch ? lines[place].batch.rows : 0)
+      sum += lines[place].model.cost.nanoseconds(waiting: rows, mostRows: mostRows)
+    }
+    return sum
+  }
+}

@@ -1,0 +1,118 @@
+import ApusBase
+import ApusEngine
+import ApusWire
+
+/// Batches of calls that waited.
+extension ModelBuffers {
+  /// Computes a batch of one version's calls and notes in each what came of it.
+  ///
+  /// - Returns: whether any was too late.
+  mutating func compute(_ jobs: ContiguousArray<Job>, _ observer: Observer?) -> Bool {
+    guard let model = jobs.first?.question?.model else { return false }
+    let takesTexts = jobs.first?.question?.texts != nil
+    fit(model.plan, takesTexts: takesTexts)
+    let begun = Instant.now
+    let rows = jobs.count == 1 ? jobs[0].rows : jobs.reduce(0) { $0 + $1.rows }
+    for job in jobs { job.outcome = Job.Outcome() }
+    if jobs.count == 1 {
+      computeAlone(jobs[0])
+    } else if !computeTogether(jobs, rows, model.plan) {
+      // One holds numbers that the model does not allow: the others are computed without it.
+      for job in jobs { computeAlone(job) }
+    }
+    let computed = Instant.now
+    model.cost.measured(rows: rows, nanoseconds: computed.since(begun))
+    var isLate = false
+    for job in jobs {
+      job.outcome.begun = begun
+      job.outcome.computed = computed
+      job.outcome.batchRows = rows
+      isLate = isLate || job.question.map { $0.terms.deadline < computed } ?? false
+    }
+    jobs[0].outcome.opensBatch = true
+    if let observer { observe(jobs, at: begun, observer) }
+    return isLate
+  }
+
+  private func computeAlone(_ job: Job) {
+    guard let question = job.question else { return }
+    let plan = question.model.plan
+    let places = AnswerPlaces(form: question.form, bodies: question.body, stride: 0)
+    do throws(GraphError) {
+      if let texts = question.texts {
+        try withRows(of: question.input, ends: texts.ends, count: question.rows, plan, texts.features) {
+          (rows, count, first) throws(GraphError) in
+          try answerRows(rows, stride: plan.inputs, rows: count, from: first, plan, places)
+        }
+      } else {
+        try answerRows(
+          question.input, stride: plan.inputs, rows: question.rows, from: 0, plan, places)
+      }
+    } catch { job.outcome.failure = .inputRefused(error.description) }
+  }
+
+  /// Several calls as one matrix.
+  ///
+  /// - Returns: false where the model does not allow what one of them holds.
+  private mutating func computeTogether(_ jobs: ContiguousArray<Job>, _ rows: Int, _ plan: Plan) -> Bool {
+    let input = matrix(of: jobs, rows, plan)
+    do throws(GraphError) {
+      try plan.logits(
+        input: input, inputStride: plan.inputs, rows: rows, output: scratch.floats,
+        outputStride: plan.outputs, workspace: workspace.baseAddress)
+    } catch { return false }
+    var first = 0
+    for job in jobs {
+      guard let question = job.question else { continue }
+      for row in 0..<question.rows {
+        answerRow(
+          scratch.floats + (first + row) * plan.outputs, plan, question.form, row: row, question.body)
+      }
+      first += question.rows
+    }
+    return true
+  }
+
+  /// The rows of all: as they lie where they lie one behind the other, and otherwise brought together.
+  private mutating func matrix(of jobs: ContiguousArray<Job>, _ rows: Int, _ plan: Plan) -> UnsafeRawPointer {
+    let rowBytes = plan.inputs * plan.inputElement.byteCount
+    guard let start = jobs[0].question?.input else { fatalError("a batch of nothing") }
+    var end = start
+    var isMatrix = true
+    for job in jobs where isMatrix {
+      isMatrix = job.question?.input == end
+      end += job.rows * rowBytes
+    }
+    if isMatrix { return start }
+    let memory = gathering(rows * rowBytes)
+    var place = memory
+    for job in jobs {
+      guard let input = job.question?.input else { continue }
+      place.copyMemory(from: input, byteCount: job.rows * rowBytes)
+      place += job.rows * rowBytes
+      job.outcome.wasGathered = true
+    }
+    return UnsafeRawPointer(memory)
+  }
+
+  /// Hands on the rows of calls that are mirrored, and now and then one row to count drift.
+  private mutating func observe(_ jobs: ContiguousArray<Job>, at now: Instant, _ observer: Observer) {
+    for job in jobs {
+      guard let question = job.question, question.shadow != nil || question.samplesDrift else { continue }
+      if question.shadow == nil {
+        guard now >= nextDriftSample else { continue }
+        nextDriftSample = now.advanced(by: DriftCounters.periodNanoseconds)
+      }
+      let plan = question.model.plan
+      let rows = question.shadow == nil ? 1 : question.rows
+      guard let texts = question.texts else {
+        observer.observe(
+          question.model, shadow: question.shadow, question.input, stride: plan.inputs, rows: rows)
+        continue
+      }
+      withRows(of: question.input, ends: texts.ends, count: rows, plan, texts.features) { input, count, _ in
+        observer.observe(question.model, shadow: question.shadow, input, stride: plan.inputs, rows: count)
+      }
+    }
+  }
+}

@@ -1,0 +1,151 @@
+import ApusBase
+import ApusIO
+import ApusWire
+import Synchronization
+
+/// Threads that compute what takes long, so that no other call waits behind it. They are started by the first
+/// such call.
+final class WorkerPool: Sendable {
+  private struct State {
+    var queue = JobQueue()
+    var admission: Admission
+    /// Threads that run.
+    var alive = 0
+    var isEnding = false
+  }
+
+  private let state: Monitor<State>
+  private let workers: Int
+  private let limits: Limits
+  private let observer: Observer?
+  private let running = Joinable()
+  private let isStarted = Atomic<Bool>(false)
+  /// Of the work that may wait, as `Float` bits.
+  private let loadBits = Atomic<UInt32>(0)
+  private let waitingCount = Atomic<Int>(0)
+
+  /// After the reactors have ended, threads may take so long to end their batches.
+  private static let endNanoseconds: UInt64 = 1_000_000_000
+
+  init(workers: Int, _ limits: Limits, observer: Observer?) {
+    self.workers = max(1, workers)
+    self.limits = limits
+    self.observer = observer
+    state = Monitor(
+      State(admission: Admission(threads: max(1, workers), mostNanoseconds: limits.queueNanoseconds)))
+  }
+
+  /// 0 idle, 1 saturated.
+  var load: Float { Float(bitPattern: loadBits.load(ordering: .relaxed)) }
+  /// Calls that wait.
+  var waiting: Int { waitingCount.load(ordering: .relaxed) }
+
+  /// Why a call may not wait for a thread; nil: it may.
+  func refusal(
+    of priority: CallPriority, taking own: UInt64, deadline: Instant, at now: Instant
+  ) -> Status? {
+    state.withLock { state in
+      state.admission.refusal(
+        queued: state.queue.nanoseconds(before: priority), own: own, deadline: deadline, at: now)
+    }
+  }
+
+  /// Gives a job to the threads; it is handed back by one of them.
+  ///
+  /// - Parameter before: where the caller's earlier work ends, as `JobQueue` counts it.
+  /// - Returns: where it ends now.
+  func submit(_ job: Job, before: UInt64) -> UInt64 {
+    let end = state.withLock { state in
+      let end = state.queue.add(job, before: before)
+      publish(state, at: .now)
+      return end
+    }
+    start()
+    state.notifyOne()
+    return end
+  }
+
+  /// Takes a job back that no thread has begun.
+  ///
+  /// - Returns: false when one has: then it is handed back.
+  func withdraw(_ job: Job) -> Bool {
+    state.withLock { state in
+      defer { publish(state, at: .now) }
+      return state.queue.remove(job)
+    }
+  }
+
+  private func publish(_ state: State, at now: Instant) {
+    let load = state.admission.load(queued: state.queue.nanoseconds(before: .batch), at: now)
+    loadBits.store(load.bitPattern, ordering: .relaxed)
+    waitingCount.store(state.queue.count, ordering: .relaxed)
+  }
+
+  // MARK: Threads
+
+  private func start() {
+    guard !isStarted.load(ordering: .relaxed), !isStarted.exchange(true, ordering: .relaxed) else { return }
+    for worker in 0..<workers {
+      // One is enough to go on with; the next call asks for none again.
+      guard
+        let thread = try? Thread(
+          name: "apus-worker-\(worker)",
+          { [self] in
+            Thread.lowerPriorityALittle()
+            run(worker)
+          })
+      else { return }
+      state.withLock { $0.alive += 1 }
+      running.add(thread)
+    }
+  }
+
+  private func run(_ worker: Int) {
+    var buffers = ModelBuffers(ModelNeeds(), limits)
+    var jobs = ContiguousArray<Job>()
+    while next(worker, &jobs) {
+      guard let model = jobs.first?.question?.model else { continue }
+      let isLate = buffers.compute(jobs, observer)
+      state.withLock { state in
+        state.queue.ended(model)
+        state.admission.ended(worker)
+        let now = Instant.now
+        state.admission.answered(areLate: isLate, at: now)
+        publish(state, at: now)
+      }
+      for job in jobs { job.handBack?(job) }
+    }
+    state.withLock { $0.alive -= 1 }
+    state.notifyAll()
+  }
+
+  /// Waits for a batch; false when there will be none.
+  private func next(_ worker: Int, _ jobs: inout ContiguousArray<Job>) -> Bool {
+    jobs.removeAll(keepingCapacity: true)
+    return state.waiting { state in
+      let now = Instant.now
+      switch state.queue.take(&jobs, at: now, all: state.isEnding) {
+      case .nothing where state.isEnding: return .done(false)
+      case .nothing(let time): return .sleep(until: time)
+      case .batch: break
+      }
+      let rows = jobs.reduce(0) { $0 + $1.rows }
+      let expected = jobs.first?.question?.model.cost.nanoseconds(rows: rows) ?? 0
+      state.admission.began(worker, expectedNanoseconds: expected, at: now)
+      publish(state, at: now)
+      return .done(true)
+    }
+  }
+
+  /// Ends the threads when what waits is computed. One that does not come back in time is left behind: the
+  /// process ends without it, and what it writes to stays until then.
+  func stop() {
+    state.withLock { $0.isEnding = true }
+    state.notifyAll()
+    let deadline = Instant.deadline(after: Self.endNanoseconds)
+    let haveEnded = state.waiting { state in
+      state.alive == 0 ? .done(true) : Instant.now >= deadline ? .done(false) : .sleep(until: deadline)
+    }
+    if haveEnded { running.join() }
+  }
+}
