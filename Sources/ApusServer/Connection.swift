@@ -25,9 +25,9 @@ struct PreparedCall {
   /// The input is texts, whose ends are in the reactor's `texts`; such a call is prepared each time.
   var holdsTexts = false
   var form = AnswerForm(rows: 0, classes: 0, allClasses: 0, hasIndices: false, hasScores: false, version: 0)
-  /// Metadata of the answer before its time account.
+  /// Metadata of the answer before its `AnswerTail`.
   var prefixBytes = 0
-  /// Of the whole answer, time account included.
+  /// Of the whole answer, its tail included.
   var layout = FrameLayout(metadataBytes: 0, bodyBytes: 0)
 }
 

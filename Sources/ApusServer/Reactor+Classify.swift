@@ -143,7 +143,7 @@ extension Reactor {
     else { throw Status(.internal, "ANSWER_TOO_LARGE", "the answer's metadata is over its limit") }
     connection.pointee.prepared.prefixBytes = prefix
     connection.pointee.prepared.layout = FrameLayout(
-      metadataBytes: prefix + TimeAccount.encodedBytes, bodyBytes: connection.pointee.prepared.form.bodyBytes)
+      metadataBytes: prefix + AnswerTail.encodedBytes, bodyBytes: connection.pointee.prepared.form.bodyBytes)
     if choice.isFixed, !connection.pointee.prepared.holdsTexts { remember(metadata, frame, connection) }
   }
 

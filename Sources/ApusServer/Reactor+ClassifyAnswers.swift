@@ -6,7 +6,10 @@ import ApusWire
 /// What is written around the probabilities of Classify, and answers that need memory or metadata of their
 /// own.
 extension Reactor {
-  /// Writes header, metadata and padding around the bodies, and the account of where the time went.
+  /// What answers tell of how busy the server is.
+  var load: Float { 0 }
+
+  /// Writes header, metadata and padding around the bodies, the load, and the account of where the time went.
   mutating func finishAnswers(
     _ index: Int, _ run: Int, _ call: PreparedCall, _ output: UnsafeMutableRawPointer, _ times: Times,
     _ prefix: UnsafeMutableRawBufferPointer, _ connection: UnsafeMutablePointer<Connection>
@@ -36,7 +39,8 @@ extension Reactor {
     account.total = written.since(times.firstByte)
     account.batchRows = UInt32(times.rows)
     for position in 0..<run {
-      account.write(to: output + position * layout.frameBytes + FrameHeader.byteCount + call.prefixBytes)
+      let frame = output + position * layout.frameBytes
+      AnswerTail.write(load: load, account, to: frame + FrameHeader.byteCount + call.prefixBytes)
     }
     recorder.batch(model: catalog.slots[call.modelIndex], calls: run, rows: times.rows, account)
     if account.total >= accessRing.threshold {
@@ -102,7 +106,7 @@ extension Reactor {
     } catch { return refuse(frame, error, connection, model: call.modelIndex) }
     fillLabels(call, body)
     let prefix = UnsafeMutableRawBufferPointer(
-      start: body + bodyRoom, count: limits.metadataBytes - TimeAccount.encodedBytes)
+      start: body + bodyRoom, count: limits.metadataBytes - AnswerTail.encodedBytes)
     let digest = call.wantDigest ? catalog.models[call.modelIndex].digest : []
     guard
       let prefixBytes = encodeClassifyAnswer(
@@ -116,7 +120,7 @@ extension Reactor {
     }
     call.prefixBytes = prefixBytes
     call.layout = FrameLayout(
-      metadataBytes: prefixBytes + TimeAccount.encodedBytes, bodyBytes: call.form.bodyBytes)
+      metadataBytes: prefixBytes + AnswerTail.encodedBytes, bodyBytes: call.form.bodyBytes)
     let output = answers.baseAddress + answerBytes
     (output + call.layout.bodyOffset).copyMemory(from: body, byteCount: call.form.bodyBytes)
     finishAnswers(index, 1, call, output, times, prefix, connection)
