@@ -154,6 +154,7 @@ extension ModelDescription {
     inputType = version.inputType
     features = version.features
     batchMaximum = version.batchMaximum
+    schedule = version.schedule
     take(version.published)
     guard let classifier = version.classifier else { return }
     architecture = classifier.summary

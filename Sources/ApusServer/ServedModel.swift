@@ -46,7 +46,10 @@ package struct ModelDescription: Sendable {
   package var features: HashingFeatures?
   package var architecture = ""
   package var parameters = 0
+  /// Most rows of a call, and of a batch.
   package var batchMaximum = 0
+  /// How its batches come about.
+  package var schedule = ModelSchedule()
   /// SHA-256 over inputs, outputs and labels; empty where they are not known.
   package var signature: [UInt8] = []
   /// Identity as a policy names it; empty: the folder was placed by hand.
