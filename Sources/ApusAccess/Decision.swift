@@ -1,3 +1,5 @@
+package import ApusBase
+
 /// Whether a caller may do something, and which entry of the policy says so.
 package struct Decision: Sendable, Equatable {
   package let isAllowed: Bool
@@ -5,6 +7,8 @@ package struct Decision: Sendable, Equatable {
   package let line: Int?
   /// For the operator, for example `line 3: token:checkout may classify digits`.
   package let explanation: String
+  /// That the policy gives to the caller's calls; nil: none, or no call is asked about.
+  package var priority: CallPriority?
 }
 
 extension Policy {
@@ -24,9 +28,14 @@ extension Policy {
     }
     if let match = withMethod.first(where: { $0.rule.grant.allows(model) }) {
       let object = model.map { " \($0)" } ?? ""
+      // Limits are the first entry's, whichever entry allows it.
+      let priority = permission == .classify ? first.rule.limits.priority : nil
+      let by = match.rule.line == first.rule.line ? "" : " by \(first.rule.place)"
+      let standing = priority.map { ", with priority \($0.name)\(by)" } ?? ""
       return Decision(
         isAllowed: true, line: match.rule.line,
-        explanation: "\(match.rule.place): \(match.identity) may \(permission.rawValue)\(object)")
+        explanation: "\(match.rule.place): \(match.identity) may \(permission.rawValue)\(object)\(standing)",
+        priority: priority)
     }
     let models = nearest.rule.grant.models.map(\.text)
     guard !models.isEmpty else { return Self.refusal(nearest, "no model") }

@@ -1,3 +1,4 @@
+import ApusBase
 import ApusDigest
 import ApusYAML
 
@@ -53,6 +54,7 @@ struct PolicyReader {
 
   private static let entryKeys = [
     "models", "methods", "calls_per_second", "rows_per_second", "burst", "max_in_flight", "max_body_bytes",
+    "priority",
   ]
 
   private static func read(
@@ -132,8 +134,17 @@ struct PolicyReader {
     case "rows_per_second": limits.rowsPerSecond = try number(value, path, atLeast: 1e-6)
     case "burst": limits.burst = try number(value, path, atLeast: 1)
     case "max_in_flight": limits.maximumInFlight = try value.integer(path, in: 1...1_000_000_000)
+    case "priority": limits.priority = try priority(value, path)
     default: limits.maximumBodyBytes = try value.integer(path, in: 1...(1 << 40))
     }
+  }
+
+  private static func priority(_ value: YAMLValue, _ path: String) throws(YAMLError) -> CallPriority {
+    let text = try value.text(path)
+    guard let priority = CallPriority(name: text) else {
+      throw value.failure("\(path) is \(shortened(text)); it must be one of \(CallPriority.names)")
+    }
+    return priority
   }
 
   /// Digits, with a decimal point if need be: no sign, exponent, infinity or hexadecimal.

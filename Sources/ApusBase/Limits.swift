@@ -13,12 +13,12 @@ package struct Limits: Sendable {
   package var callsInFlight = 1024
   /// Health watches that one connection may have at one time.
   package var watchesPerConnection = 8
-  /// Calls of one reactor's connections that may wait to be computed.
-  package var queuedCalls = 4096
-  /// The longest predicted wait with which a call without a deadline is let in, in nanoseconds.
-  package var queueNanoseconds: UInt64 = 100_000_000
   /// Inputs of one call that are computed together.
   package var batchRows = 65_536
+  /// Calls of one reactor's connections that may wait to be computed.
+  package var queuedCalls = 4096
+  /// Longest time that a call without a deadline is let in to wait, as predicted, in nanoseconds.
+  package var queueNanoseconds: UInt64 = 100_000_000
   /// Connections that one server holds.
   package var connections = 16_384
   /// Receive ring of one connection, in bytes: a power of two, a multiple of the page size. A frame over half

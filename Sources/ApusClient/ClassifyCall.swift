@@ -96,6 +96,13 @@ public struct ClassifyCall: Equatable, Sendable {
     set { options.routeKey = newValue }
   }
 
+  /// Whose turn it is where calls wait; nil: as the server's policy says of this caller, else interactive. A
+  /// caller whose policy says batch stays that.
+  public var priority: CallPriority? {
+    get { options.priority.map { CallPriority($0) } }
+    set { options.priority = newValue?.wire }
+  }
+
   /// This call with the time that is left of its time-out, rounded up to a sixteenth of it: calls in steady
   /// traffic, which lose little before they are sent, stay alike.
   func withTimeLeft(until deadline: Instant) -> ClassifyCall {

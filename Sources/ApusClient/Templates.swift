@@ -107,12 +107,26 @@ private func clear(_ start: UnsafeMutableRawPointer, _ from: Int, _ to: Int) {
   _ = (start + from).initializeMemory(as: UInt8.self, repeating: 0, count: to - from)
 }
 
-/// The last Classify answer: one with the same metadata up to its time account, and a body of the same
-/// length, has the same form.
+/// The last Classify answer: one with the same metadata up to its tail, and a body of the same length, has
+/// the same form.
 struct AnswerTemplate: ~Copyable {
+  /// What of the metadata's end may differ: a server may tell its load there or not.
+  private enum Tail {
+    case none, time, loadAndTime
+
+    var byteCount: Int {
+      switch self {
+      case .none: 0
+      case .time: TimeAccount.encodedBytes
+      case .loadAndTime: AnswerTail.encodedBytes
+      }
+    }
+  }
+
   private let metadata: AlignedBuffer
   private var metadataBytes = 0
   private var bodyBytes = 0
+  private var tail = Tail.none
   private var response: ClassifyResponse?
 
   init(metadataBytes: Int) { metadata = AlignedBuffer(byteCount: metadataBytes) }
@@ -120,24 +134,32 @@ struct AnswerTemplate: ~Copyable {
   mutating func read(
     _ view: AnswerView, arena: borrowing MetadataArena
   ) throws(ClientError) -> ClassifyResponse {
-    if response != nil, view.metadata.count == metadataBytes, view.body.count == bodyBytes,
-      let time = Self.time(view.metadata), isLikeLast(view.metadata)
-    {
-      response?.time = time
-    } else {
-      try decode(view, arena)
-    }
+    if !isRepeated(by: view) { try decode(view, arena) }
     guard let response else { throw .protocolBroken("an answer has no form") }
     return response
   }
 
-  private static func time(_ metadata: UnsafeRawBufferPointer) -> TimeAccount? {
-    guard metadata.count >= TimeAccount.encodedBytes else { return nil }
-    return TimeAccount(reading: UnsafeRawBufferPointer(rebasing: metadata.suffix(TimeAccount.encodedBytes)))
+  /// Whether the answer has the last one's form; its tail has then been read.
+  private mutating func isRepeated(by view: AnswerView) -> Bool {
+    guard response != nil, view.metadata.count == metadataBytes, view.body.count == bodyBytes else {
+      return false
+    }
+    let end = UnsafeRawBufferPointer(rebasing: view.metadata.suffix(tail.byteCount))
+    switch tail {
+    case .none: return false
+    case .time:
+      guard let time = TimeAccount(reading: end), isLikeLast(view.metadata) else { return false }
+      response?.time = time
+    case .loadAndTime:
+      guard let read = AnswerTail(reading: end), isLikeLast(view.metadata) else { return false }
+      response?.load = read.load
+      response?.time = read.time
+    }
+    return true
   }
 
   private func isLikeLast(_ other: UnsafeRawBufferPointer) -> Bool {
-    let end = metadataBytes - TimeAccount.encodedBytes
+    let end = metadataBytes - tail.byteCount
     var offset = 0
     while offset + 8 <= end {
       guard
@@ -161,8 +183,15 @@ struct AnswerTemplate: ~Copyable {
     } catch { throw .protocolBroken(error.message) }
     metadata.bytes.copyMemory(from: view.metadata)
     (metadataBytes, bodyBytes) = (view.metadata.count, view.body.count)
-    // The end of the metadata is the time account only if protobuf read the same one.
-    if Self.time(view.metadata) != decoded.time { metadataBytes = -1 }
+    tail = Self.tail(view.metadata, decoded)
     response = decoded
+  }
+
+  /// The end of the metadata is a tail only if protobuf read the same time.
+  private static func tail(_ metadata: UnsafeRawBufferPointer, _ decoded: ClassifyResponse) -> Tail {
+    if let tail = AnswerTail(endOf: metadata), tail.time == decoded.time { return .loadAndTime }
+    guard metadata.count >= TimeAccount.encodedBytes else { return .none }
+    let end = UnsafeRawBufferPointer(rebasing: metadata.suffix(TimeAccount.encodedBytes))
+    return TimeAccount(reading: end) == decoded.time ? .time : .none
   }
 }

@@ -1,4 +1,5 @@
 import ApusAccess
+import ApusBase
 import ApusJSON
 import ArgumentParser
 
@@ -59,6 +60,7 @@ struct AuthExplain: ParsableCommand {
       "allowed": .boolean(decision.isAllowed), "line": decision.line.map { .integer($0) } ?? .null,
       "explanation": .string(decision.explanation), "identities": .array(caller.map { .string($0) }),
       "method": .string(method.rawValue), "model": model.map { .string($0) } ?? .null,
+      "priority": decision.priority.map { .string($0.name) } ?? .null,
     ]
   }
 

@@ -1,5 +1,6 @@
 import ApusBase
 import ApusClient
+import enum ApusClient.CallPriority
 import ApusFormats
 import ApusIO
 import ApusJSON
@@ -62,6 +63,9 @@ struct Bench: ParsableCommand {
         + "one connection after another; NaN for a call that failed.", valueName: "out.npy"))
   var record: String?
 
+  @Option(help: "Whose turn it is where calls wait in the server: interactive or batch.")
+  var priority: CallPriority?
+
   @Option(
     help: ArgumentHelp("Longest time to poll for an answer before sleeping, in microseconds.", valueName: "n")
   )
@@ -96,7 +100,7 @@ struct Bench: ParsableCommand {
     let address = try Address(connection.address)
     let plan = LoadPlan(
       address: address, security: try ClientSecurity(address, connection.security()), model: model,
-      input: input, isRecording: record != nil,
+      priority: priority, input: input, isRecording: record != nil,
       connections: connections, inFlight: concurrency ?? connections,
       intervalNanoseconds: rate.map { UInt64(1e9 * Double(connections) / $0) },
       spinNanoseconds: UInt64(spinUs) * 1000, timeoutNanoseconds: connection.timeoutNanoseconds,

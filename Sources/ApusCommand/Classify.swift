@@ -1,5 +1,6 @@
 import ApusBase
 import ApusClient
+import enum ApusClient.CallPriority
 import ApusFormats
 import ApusJSON
 import ApusWire
@@ -44,6 +45,9 @@ struct Classify: ParsableCommand {
 
   @Option(help: ArgumentHelp("The trace that the call belongs to: W3C traceparent.", valueName: "text"))
   var traceParent: String?
+
+  @Option(help: "Whose turn it is where calls wait in the server: interactive or batch.")
+  var priority: CallPriority?
 
   @Flag(help: "Print the model's raw outputs too.")
   var scores = false
@@ -101,6 +105,7 @@ struct Classify: ParsableCommand {
     }
     call.timeoutNanoseconds = connection.timeoutNanoseconds
     call.traceParent = traceParent ?? ""
+    call.priority = priority
     call.wantScores = scores
     call.wantLabels = true
     call.wantDigest = true

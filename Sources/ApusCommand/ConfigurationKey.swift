@@ -12,6 +12,7 @@ enum ConfigurationKey: String, CaseIterable, Sendable {
   case defaultModel = "default_model"
   case planCache = "plan_cache"
   case threads
+  case workers
   case httpThreads = "http_threads"
   case spinMicroseconds = "spin_us"
   case insecure
@@ -34,6 +35,8 @@ enum ConfigurationKey: String, CaseIterable, Sendable {
   case inFlight = "limits.in_flight"
   case bodyBytes = "limits.body_bytes"
   case batchRows = "limits.batch_rows"
+  case queuedCalls = "limits.queued_calls"
+  case queueTime = "limits.queue_ms"
   case frameTimeout = "limits.frame_timeout_ms"
   case writeTimeout = "limits.write_timeout_ms"
   case drain = "limits.drain_ms"
@@ -55,7 +58,7 @@ enum ConfigurationKey: String, CaseIterable, Sendable {
   /// The flag of `apus serve`, if it has one.
   var flag: String? {
     switch self {
-    case .listen, .http, .models, .threads, .insecure, .policy: "--" + rawValue
+    case .listen, .http, .models, .threads, .workers, .insecure, .policy: "--" + rawValue
     case .spinMicroseconds: "--spin-us"
     case .tlsCertificate: "--tls-cert"
     case .tlsKey: "--tls-key"
@@ -134,8 +137,12 @@ extension ConfigurationKey {
       Row(.number(1...256), .number(1), "Threads that serve HTTP, and compute what comes by it.")
     case .threads:
       Row(
-        .number(1...256), .number(min(max(Int(clinux_processors()), 1), 256)), rule: "one for each processor",
+        .number(1...256), .number(processors), rule: "one for each processor",
         "Threads that serve and compute.")
+    case .workers:
+      Row(
+        .number(1...256), .workers(besides: processors), rule: "one less than `threads`, one at least",
+        "Threads that compute models whose calls take over 200 µs, so that no other call waits behind them.")
     case .spinMicroseconds:
       Row(
         .number(0...1_000_000), .number(clinux_processors() > 1 ? 50 : 0),
@@ -179,6 +186,14 @@ extension ConfigurationKey {
       Row(.number(1024...1 << 30), .number(limits.bodyBytes), "Longest body of one call, in bytes.")
     case .batchRows:
       Row(.number(1...65_536), .number(limits.batchRows), "Rows that are computed together at most.")
+    case .queuedCalls:
+      Row(
+        .number(1...65_536), .number(limits.queuedCalls),
+        "Calls of a thread's connections that may wait to be computed.")
+    case .queueTime:
+      Row(
+        .number(1...60_000), .milliseconds(limits.queueNanoseconds),
+        "Longest time that a call without a deadline is let in to wait, as predicted, in milliseconds.")
     case .frameTimeout:
       Row(
         .number(1...3_600_000), .milliseconds(limits.frameTimeoutNanoseconds),
@@ -233,7 +248,13 @@ extension ConfigurationKey {
   var form: ConfigurationForm { row.form }
 }
 
+/// As many as there may be threads.
+private var processors: Int { min(max(Int(clinux_processors()), 1), 256) }
+
 extension ConfigurationValue {
+  /// What `workers` is where nothing says it.
+  static func workers(besides threads: Int) -> Self { .number(max(1, threads - 1)) }
+
   fileprivate static func milliseconds(_ nanoseconds: UInt64) -> Self {
     .number(Int(nanoseconds / 1_000_000))
   }

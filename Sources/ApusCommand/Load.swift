@@ -1,5 +1,6 @@
 import ApusBase
 import ApusClient
+import enum ApusClient.CallPriority
 import ApusIO
 import ApusWire
 import Histogram
@@ -10,6 +11,7 @@ struct LoadPlan: Sendable {
   let address: Address
   let security: ClientSecurity
   let model: ModelReference
+  let priority: CallPriority?
   let input: LoadInput
   /// Keep the probabilities.
   let isRecording: Bool
@@ -67,6 +69,7 @@ private struct Load: ~Copyable {
     window = plan.inFlight(connection: index)
     var call = plan.model.call(shape: plan.input.shape)
     call.timeoutNanoseconds = plan.timeoutNanoseconds
+    call.priority = plan.priority
     self.call = call.holding(textLengths: plan.input.textLengths)
     input = plan.input
     // Connections begin at different inputs.

@@ -52,6 +52,12 @@ struct Serve: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
+      "Threads that compute slow models beside them. Default: one less than these, one at least.",
+      valueName: "n"))
+  var workers: String?
+
+  @Option(
+    help: ArgumentHelp(
       """
       Longest time to poll for the next call before sleeping, in microseconds; 0 turns polling off. Default: \
       50, and 0 where there is only one processor, which the client needs.
@@ -89,7 +95,7 @@ struct Serve: ParsableCommand {
   var flags: [(key: ConfigurationKey, texts: [String])] {
     [
       (.listen, listen), (.http, http), (.models, texts(models)), (.threads, texts(threads)),
-      (.spinMicroseconds, texts(spinUs)), (.insecure, insecure ? ["true"] : []),
+      (.workers, texts(workers)), (.spinMicroseconds, texts(spinUs)), (.insecure, insecure ? ["true"] : []),
       (.tlsCertificate, texts(tlsCert)), (.tlsKey, texts(tlsKey)), (.tlsClientCA, texts(tlsClientCa)),
       (.policy, texts(policy)), (.logFormat, texts(logFormat)), (.logLevel, texts(logLevel)),
     ]
@@ -124,6 +130,7 @@ struct Serve: ParsableCommand {
       configuration.passed = sockets.passed
       configuration.socketMode = told.socketMode
       configuration.threads = told.threads
+      configuration.workers = told.workers
       configuration.spinNanoseconds = told.spinNanoseconds
       configuration.limits = told.limits
       configuration.credentials = security.credentials

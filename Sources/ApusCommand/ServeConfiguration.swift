@@ -13,6 +13,9 @@ struct ServeConfiguration: Sendable {
       settings[key] = ConfigurationSetting(value: key.row.standard, origin: .standard)
     }
     for layer in layers { settings.merge(layer.settings) { _, later in later } }
+    if self[.workers].origin == .standard {
+      settings[.workers] = ConfigurationSetting(value: .workers(besides: threads), origin: .standard)
+    }
   }
 
   subscript(key: ConfigurationKey) -> ConfigurationSetting {
@@ -64,6 +67,8 @@ extension ServeConfiguration {
     }
   }
   var threads: Int { number(.threads) }
+  /// Threads that compute slow models beside them.
+  var workers: Int { number(.workers) }
   var spinNanoseconds: UInt64 { UInt64(number(.spinMicroseconds)) * 1000 }
   var isInsecure: Bool { self[.insecure].value == .truth(true) }
   /// Mode bits of the socket files.
@@ -106,6 +111,8 @@ extension ServeConfiguration {
     limits.callsInFlight = number(.inFlight)
     limits.bodyBytes = number(.bodyBytes)
     limits.batchRows = number(.batchRows)
+    limits.queuedCalls = number(.queuedCalls)
+    limits.queueNanoseconds = nanoseconds(.queueTime)
     limits.frameTimeoutNanoseconds = nanoseconds(.frameTimeout)
     limits.writeTimeoutNanoseconds = nanoseconds(.writeTimeout)
     limits.drainNanoseconds = nanoseconds(.drain)

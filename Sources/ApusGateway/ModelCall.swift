@@ -34,6 +34,7 @@ struct ModelCall {
   private static let traceParent = HTTPField.Name("traceparent")
   /// Keeps a caller on one side of a canary.
   static let routeKey = HTTPField.Name("Apus-Route-Key")
+  private static let priorityField = HTTPField.Name("Apus-Priority")
   static let headerLength = HTTPField.Name("Inference-Header-Content-Length")
 
   /// Finds out who calls, and the model, before the body is looked at.
@@ -53,6 +54,7 @@ struct ModelCall {
       let key = routeKey.flatMap { head.headerFields[$0] } ?? ""
       let found = try frontend.model(of: route, key, peer.service, known)
       model = found
+      blank.priority = try priority(head.headerFields)
       let call = ModelCall(route.form, head.headerFields, peer.service, known, found, blank)
       try call.checkBody(head.headerFields)
       return call
@@ -60,6 +62,15 @@ struct ModelCall {
       peer.service.refuse(blank, Problem.of(error).rpcStatus, model, by: caller)
       throw error
     }
+  }
+
+  /// - Throws: INVALID_ARGUMENT for a text that is no priority.
+  private static func priority(_ fields: HTTPFields) throws(Problem) -> CallPriority? {
+    guard let text = priorityField.flatMap({ fields[$0] }) else { return nil }
+    guard let priority = CallPriority(name: text) else {
+      throw .badRequest("PRIORITY_UNKNOWN", "Apus-Priority must be one of \(CallPriority.names)")
+    }
+    return priority
   }
 
   private init(

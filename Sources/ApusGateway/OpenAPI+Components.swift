@@ -39,6 +39,13 @@ let openAPIComponents = #"""
      "description": "While two versions share the calls, equal keys go to the same one.",
      "schema": {"type": "string"},
      "example": "customer-17"
+    },
+    "priority": {
+     "name": "Apus-Priority",
+     "in": "header",
+     "description": "Where calls wait, batch ones wait for interactive ones. Without it, as the policy says.",
+     "schema": {"type": "string", "enum": ["interactive", "batch"]},
+     "example": "batch"
     }
    },
    "headers": {

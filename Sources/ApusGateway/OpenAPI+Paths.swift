@@ -91,7 +91,7 @@ let openAPIPaths = #"""
     "post": {
      "operationId": "classifyText",
      "summary": "The tutorials' form, for the default model.",
-     "parameters": [\#(routeKeyParameter)],
+     "parameters": [\#(routeKeyParameter), \#(priorityParameter)],
      "requestBody": {
       "required": true,
       "content": {
@@ -152,6 +152,7 @@ private let modelParameter = ##"{"$ref": "#/components/parameters/model"}"##
 private let versionParameter = ##"{"$ref": "#/components/parameters/version"}"##
 private let aliasParameter = ##"{"$ref": "#/components/parameters/alias"}"##
 private let routeKeyParameter = ##"{"$ref": "#/components/parameters/routeKey"}"##
+private let priorityParameter = ##"{"$ref": "#/components/parameters/priority"}"##
 /// Where a canary may have its share.
 private let routedParameters = modelParameter + ", " + routeKeyParameter
 
@@ -183,7 +184,7 @@ private func classifyPath(_ path: String, _ suffix: String, _ parameters: String
    "post": {
     "operationId": "classify\#(suffix)",
     "summary": "Classify one input or a batch.",
-    "parameters": [\#(parameters)],
+    "parameters": [\#(parameters), \#(priorityParameter)],
     "requestBody": {
      "required": true,
      "content": {
@@ -245,7 +246,7 @@ private func inferencePaths(_ path: String, _ suffix: String, _ parameters: Stri
    "post": {
     "operationId": "infer\#(suffix)",
     "summary": "Open Inference Protocol: classify; JSON alone, or with bytes behind it.",
-    "parameters": [\#(parameters)],
+    "parameters": [\#(parameters), \#(priorityParameter)],
     "requestBody": {
      "required": true,
      "content": {

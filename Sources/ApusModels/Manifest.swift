@@ -40,13 +40,22 @@ package struct Manifest: Sendable, Equatable {
   package var features: HashingFeatures?
   /// Rows computed together at most.
   package var batchMaximum = Limits().batchRows
-  /// How long a request may wait for others, in microseconds.
+  /// How long the first call of a batch may wait for further ones, in microseconds; 0: nothing waits.
   package var maximumDelayMicroseconds: UInt64 = 0
+  /// Batches that workers compute at one time; nil: no bound.
+  package var concurrency: Int?
 
   package init() {}
 }
 
 extension Manifest {
+  package var schedule: ModelSchedule {
+    var schedule = ModelSchedule()
+    schedule.maximumDelayNanoseconds = maximumDelayMicroseconds * 1000
+    schedule.concurrency = concurrency
+    return schedule
+  }
+
   /// Reads the text of a `model.yaml`.
   ///
   /// - Throws: `ModelError` with the line, and for an unknown key the nearest known one.
@@ -57,7 +66,7 @@ extension Manifest {
 
   private mutating func read(_ text: String) throws(YAMLError) {
     guard let root = try YAMLValue(text: text, source: "model.yaml") else { return }
-    let known = ["architecture", "output", "labels", "input", "features", "batch"]
+    let known = ["architecture", "output", "labels", "input", "features", "batch", "concurrency"]
     for (key, value) in try root.fields("model.yaml", known: known) {
       switch key {
       case "architecture": architecture = try Self.architecture(value)
@@ -65,6 +74,7 @@ extension Manifest {
       case "labels": labels = try Self.labels(value)
       case "input": inputs = try Self.inputs(value)
       case "features": features = try Self.features(value)
+      case "concurrency": concurrency = try value.integer("concurrency", in: 1...256)
       default: try readBatch(value)
       }
     }

@@ -39,8 +39,7 @@ package struct ModelVersion: Sendable {
   package var features: HashingFeatures?
   /// Rows computed together at most.
   package var batchMaximum = 0
-  /// How long a request may wait for others, in microseconds.
-  package var maximumDelayMicroseconds: UInt64 = 0
+  package var schedule = ModelSchedule()
   /// What was assumed or inferred in loading, a line each for a person.
   package var notes: [String] = []
 

@@ -292,7 +292,7 @@ struct VersionLoader {
     result.inputName = manifest.inputs.first?.name
     result.outputName = manifest.output?.name
     result.batchMaximum = manifest.batchMaximum
-    result.maximumDelayMicroseconds = manifest.maximumDelayMicroseconds
+    result.schedule = manifest.schedule
   }
 
   private func checkFeatures(_ manifest: Manifest, _ classifier: Classifier) throws(ModelError) {

@@ -86,7 +86,10 @@ extension PlatformAdministrator {
   mutating func watchCanary(of name: String) {
     guard let model = platform.models[name], let canary = model.record.canary, let latest = model.latest,
       canary.maximumErrors > 0 || canary.maximumLatencyRatio > 0
-    else { return guards[name] = nil }
+    else {
+      guards[name] = nil
+      return
+    }
     guards[name] = CanaryGuard(
       other: latest, canary: counts(name, canary.version), otherCounts: counts(name, latest))
   }

@@ -17,7 +17,8 @@ struct PreparedCall {
   var samplesDrift = false
   var wantLabels = false
   var wantDigest = false
-  var priority = CallPriority.interactive
+  /// As the caller asks.
+  var priority: CallPriority?
   var trace = TraceParent.none
   /// Of the numbers, from the start of the body or of their region.
   var inputOffset = 0

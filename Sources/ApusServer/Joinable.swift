@@ -1,5 +1,5 @@
-import ApusIO
 import ApusBase
+import ApusIO
 
 /// The threads that a server must wait for.
 final class Joinable: Sendable {

@@ -168,6 +168,8 @@ package struct LocalCall: Sendable {
   /// Of the whole request.
   package var requestBytes = 0
   package var isEncrypted = false
+  /// Whose turn it is where calls wait; nil: the caller has not said it.
+  package var priority: CallPriority?
   /// The trace that the call belongs to.
   package var trace = TraceParent.none
 

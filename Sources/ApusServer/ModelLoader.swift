@@ -29,7 +29,8 @@ package struct ModelLoader: Sendable {
 
   /// What is under way, for whoever waits.
   package enum Step: String, Sendable {
-    case loading, warming, checking = "checking samples"
+    case loading, warming
+    case checking = "checking samples"
   }
 
   /// - Parameter step: told when a step begins.
@@ -154,6 +155,7 @@ extension ModelDescription {
     inputType = version.inputType
     features = version.features
     batchMaximum = version.batchMaximum
+    schedule = version.schedule
     take(version.published)
     guard let classifier = version.classifier else { return }
     architecture = classifier.summary

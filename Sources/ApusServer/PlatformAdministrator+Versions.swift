@@ -46,7 +46,8 @@ extension PlatformAdministrator {
   mutating func told(_ id: UInt64, _ step: ModelLoader.Step) {
     guard let act = loading[id] else { return }
     let state: ModelState = step == .loading ? .loading : .warming
-    if case .publish = act.purpose {} else {
+    if case .publish = act.purpose {
+    } else {
       platform.models[act.pending.model]?.versions[act.pending.version]?.state = state
       install()
     }

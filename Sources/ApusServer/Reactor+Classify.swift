@@ -185,7 +185,7 @@ extension Reactor {
     call.rows = rows
     call.topK = request.topK == 0 ? 0 : classes
     call.timeoutNanoseconds = request.timeoutNanoseconds
-    call.priority = .interactive
+    call.priority = request.priority
     call.shadowIndex = choice.shadow
     call.samplesDrift = model.loaded?.drift != nil && call.shadowIndex.map { $0 == choice.index } ?? true
     call.wantLabels = request.wantLabels

@@ -54,7 +54,9 @@ extension Reactor {
     let call = connection.pointee.prepared
     guard let model = catalog.models[call.modelIndex].loaded else { return }
     let firstByte = min(connection.pointee.oldest, now)
-    let priority = call.priority
+    let priority =
+      connection.pointee.standing?.grants.limits.priority(asked: call.priority) ?? call.priority
+      ?? .interactive
     let deadline = call.timeoutNanoseconds > 0 ? firstByte.advanced(by: call.timeoutNanoseconds) : .never
     guard jobsInUse < limits.queuedCalls else { throw .queueFull }
     let own = model.cost.nanoseconds(rows: call.rows)

@@ -48,7 +48,9 @@ package struct ModelDescription: Sendable {
   package var features: HashingFeatures?
   package var architecture = ""
   package var parameters = 0
+  /// Most rows of a call, and of a batch.
   package var batchMaximum = 0
+  /// How its batches come about.
   package var schedule = ModelSchedule()
   /// SHA-256 over inputs, outputs and labels; empty where they are not known.
   package var signature: [UInt8] = []
@@ -62,12 +64,6 @@ package struct ModelDescription: Sendable {
   package var signedBy = ""
 
   package init() {}
-}
-
-/// STUB
-package struct ModelSchedule: Sendable, Equatable {
-  package var maximumDelayNanoseconds: UInt64 = 0
-  package var concurrency: Int?
 }
 
 /// How a version is reached, and what callers are told of it.

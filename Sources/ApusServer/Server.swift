@@ -13,7 +13,7 @@ package final class Server: Sendable {
     /// Mode bits of the socket files.
     package var socketMode: UInt32 = 0o660
     package var threads = 1
-    /// Threads beside them that compute what takes long.
+    /// Threads that compute models whose calls take long.
     package var workers = 1
     /// Threads beside the reactors that call models from inside the process, each by a service of its own.
     package var localServices = 0

@@ -35,7 +35,7 @@ package struct AnswerForm: Equatable, Sendable {
   }
 }
 
-/// Packs a `ClassifyResponse` without its time account, which is written behind it when the time is known.
+/// Packs a `ClassifyResponse` without its `AnswerTail`, which is written behind it when the time is known.
 ///
 /// - Parameters:
 ///   - labels: C strings that the caller keeps; rows × classes, or none.

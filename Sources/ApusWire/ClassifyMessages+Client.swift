@@ -19,6 +19,8 @@ package struct ClassifyOptions: Equatable, Sendable {
   package var traceParent = ""
   /// Keeps a caller on one side of a canary; empty: by chance.
   package var routeKey = ""
+  /// nil: as the policy says, else interactive.
+  package var priority: CallPriority?
 
   package init(model: String) { self.model = model }
 
@@ -47,6 +49,7 @@ package struct ClassifyOptions: Equatable, Sendable {
     message.want_digest = wantDigest ? 1 : 0
     if !traceParent.isEmpty { message.trace_parent = arena.binary(Array(traceParent.utf8)) }
     message.route_key = arena.string(routeKey)
+    if let priority { message.priority = priority.message }
     let list: UnsafeMutablePointer<UnsafeMutablePointer<Apus__V1__Part>?>? = arena.pointers(1)
     let part: UnsafeMutablePointer<Apus__V1__Part>? = arena.make { apus__v1__part__init($0) }
     guard let list, let input = part else { return 0 }
@@ -88,7 +91,7 @@ package struct ClassifyResponse: Equatable, Sendable {
   package let version: UInt64
   /// SHA-256, 32 bytes, or none.
   package let digest: [UInt8]
-  package let load: Float
+  package var load: Float
   /// Why callers should leave the version that answered; empty: it is current.
   package let deprecated: String
   package var time: TimeAccount

@@ -38,6 +38,8 @@ package struct ClassifyRequest {
   package let wantDigest: Bool
   /// `none` where the caller has given none, or one that is malformed.
   package let trace: TraceParent
+  /// nil: the caller has not said it.
+  package let priority: CallPriority?
   /// The one input.
   package let input: InputPart
 
@@ -66,6 +68,7 @@ package struct ClassifyRequest {
     wantDigest = request.want_digest != 0
     let traceParent = request.trace_parent
     trace = TraceParent(UnsafeRawBufferPointer(start: traceParent.data, count: traceParent.len)) ?? .none
+    priority = CallPriority(request.priority)
     guard request.n_inputs == 1, let part = request.inputs?.pointee else {
       throw Status(
         .invalidArgument, "INPUT_COUNT", "this model takes one input; the call holds \(request.n_inputs)")

@@ -45,9 +45,10 @@ private func isUTF8(_ bytes: UnsafeRawBufferPointer) -> Bool {
 
 /// Steps over the fields of an encoded message (protobuf.dev/programming-guides/encoding), within the same
 /// bounds as protobuf-c: tags of at most 5 bytes, numbers of at most 10, no groups.
-private struct FieldWalk {
+struct FieldWalk {
   private let bytes: UnsafeRawBufferPointer
-  private var offset = 0
+  /// Of the next field.
+  private(set) var offset = 0
 
   init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
 

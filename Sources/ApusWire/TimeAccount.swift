@@ -12,8 +12,7 @@ package struct TimeAccount: Equatable, Sendable {
 
 /// Protobuf lets a varint be longer than it must be (protobuf.dev/programming-guides/encoding). The account
 /// is written as six-byte varints, so an answer's size, and with it the place of its body, is known before
-/// its arithmetic. It is the last field of `ClassifyResponse` and can be read alone, when everything before
-/// it is as in the last answer.
+/// its arithmetic. It is the last field of `ClassifyResponse`: see `AnswerTail`.
 extension TimeAccount {
   /// Bytes of the whole field: tag, length, and six fields of a tag and six bytes.
   package static let encodedBytes = 2 + 6 * 7

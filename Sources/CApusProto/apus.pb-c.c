@@ -2780,7 +2780,7 @@ const ProtobufCMessageDescriptor apus__v1__unregister_region_response__descripto
   (ProtobufCMessageInit) apus__v1__unregister_region_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor apus__v1__classify_request__field_descriptors[11] =
+static const ProtobufCFieldDescriptor apus__v1__classify_request__field_descriptors[12] =
 {
   {
     "model",
@@ -2914,11 +2914,24 @@ static const ProtobufCFieldDescriptor apus__v1__classify_request__field_descript
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "priority",
+    12,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__ClassifyRequest, priority),
+    &apus__v1__priority__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned apus__v1__classify_request__field_indices_by_name[] = {
   2,   /* field[2] = alias */
   3,   /* field[3] = inputs */
   0,   /* field[0] = model */
+  11,   /* field[11] = priority */
   10,   /* field[10] = route_key */
   5,   /* field[5] = timeout_ns */
   4,   /* field[4] = top_k */
@@ -2931,7 +2944,7 @@ static const unsigned apus__v1__classify_request__field_indices_by_name[] = {
 static const ProtobufCIntRange apus__v1__classify_request__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 11 }
+  { 0, 12 }
 };
 const ProtobufCMessageDescriptor apus__v1__classify_request__descriptor =
 {
@@ -2941,7 +2954,7 @@ const ProtobufCMessageDescriptor apus__v1__classify_request__descriptor =
   "Apus__V1__ClassifyRequest",
   "apus.v1",
   sizeof(Apus__V1__ClassifyRequest),
-  11,
+  12,
   apus__v1__classify_request__field_descriptors,
   apus__v1__classify_request__field_indices_by_name,
   1,  apus__v1__classify_request__number_ranges,
@@ -6070,6 +6083,36 @@ const ProtobufCEnumDescriptor apus__v1__data_type__descriptor =
   apus__v1__data_type__enum_values_by_name,
   1,
   apus__v1__data_type__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
+};
+static const ProtobufCEnumValue apus__v1__priority__enum_values_by_number[3] =
+{
+  { "PRIORITY_UNSPECIFIED", "APUS__V1__PRIORITY__PRIORITY_UNSPECIFIED", 0 },
+  { "PRIORITY_INTERACTIVE", "APUS__V1__PRIORITY__PRIORITY_INTERACTIVE", 1 },
+  { "PRIORITY_BATCH", "APUS__V1__PRIORITY__PRIORITY_BATCH", 2 },
+};
+static const ProtobufCIntRange apus__v1__priority__value_ranges[] = {
+{0, 0},{0, 3}
+};
+static const ProtobufCEnumValueIndex apus__v1__priority__enum_values_by_name[3] =
+{
+  { "PRIORITY_BATCH", 2 },
+  { "PRIORITY_INTERACTIVE", 1 },
+  { "PRIORITY_UNSPECIFIED", 0 },
+};
+const ProtobufCEnumDescriptor apus__v1__priority__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "apus.v1.Priority",
+  "Priority",
+  "Apus__V1__Priority",
+  "apus.v1",
+  3,
+  apus__v1__priority__enum_values_by_number,
+  3,
+  apus__v1__priority__enum_values_by_name,
+  1,
+  apus__v1__priority__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
 static const ProtobufCEnumValue apus__v1__serving_status__enum_values_by_number[4] =

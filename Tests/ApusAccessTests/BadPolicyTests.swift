@@ -94,6 +94,15 @@ struct BadPolicyTests {
     }
   }
 
+  @Test("A priority is one of two words", arguments: ["low", "", "BATCH", "1", "[batch]"])
+  func priorities(text: String) {
+    let message = problem("identities:\n  uid:1:\n    {models: [a], methods: [read],\n    priority: \(text)}")
+    let expected =
+      text == "[batch]"
+      ? "uid:1.priority must be a text" : "uid:1.priority is \(text); it must be one of interactive, batch"
+    #expect(message.hasPrefix("policy.yaml line 4: \(expected)"), "\(message)")
+  }
+
   @Test("A burst is at least 1 and belongs to a rate")
   func bursts() {
     let entry = "identities:\n  uid:1: {models: [a], methods: [read], "

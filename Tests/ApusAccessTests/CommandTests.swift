@@ -236,12 +236,12 @@ struct CommandTests {
       (
         ["uid:1000", "admin", "x", "--json"], 0,
         "{\"allowed\": true, \"line\": 3, \"explanation\": \"line 3: uid:1000 may admin x\", "
-          + "\"identities\": [\"uid:1000\"], \"method\": \"admin\", \"model\": \"x\"}\n"
+          + "\"identities\": [\"uid:1000\"], \"method\": \"admin\", \"model\": \"x\", \"priority\": null}\n"
       ),
       (
         ["uid:7", "admin", "--json"], 1,
         "{\"allowed\": false, \"line\": null, \"explanation\": \"no entry names uid:7\", "
-          + "\"identities\": [\"uid:7\"], \"method\": \"admin\", \"model\": null}\n"
+          + "\"identities\": [\"uid:7\"], \"method\": \"admin\", \"model\": null, \"priority\": null}\n"
       ),
     ] as [([String], Int32, String)] {
       let outcome = try apus.outcome(apus.start(["explain"] + arguments + file))

@@ -1,3 +1,4 @@
+import ApusBase
 import ApusYAML
 import Foundation
 import Testing
@@ -70,15 +71,47 @@ struct PolicyTests {
       identities:
         uid:1:
           {models: ["*"], methods: [read], calls_per_second: 0.5, rows_per_second: 1000000000000, burst: 20,
-           max_in_flight: 7, max_body_bytes: 1099511627776}
+           max_in_flight: 7, max_body_bytes: 1099511627776, priority: batch}
       """
     ).entries(for: ["uid:1"]).limits
     #expect(
       limits
         == CallLimits(
-          callsPerSecond: 0.5, rowsPerSecond: 1e12, burst: 20, maximumInFlight: 7, maximumBodyBytes: 1 << 40))
+          callsPerSecond: 0.5, rowsPerSecond: 1e12, burst: 20, maximumInFlight: 7, maximumBodyBytes: 1 << 40,
+          priority: .batch))
     let group = try policy(examplePolicy).entries(for: ["cert:a.analytics.internal"]).limits
     #expect(group == CallLimits(rowsPerSecond: 50000.5, maximumInFlight: 32, maximumBodyBytes: 1 << 20))
+  }
+
+  @Test("A call has the priority that it says, unless its caller's policy says batch")
+  func priority() throws {
+    let policy = try policy(
+      """
+      identities:
+        uid:1: {models: [a], methods: [classify], priority: batch}
+        uid:2: {models: [a], methods: [classify], priority: interactive}
+        uid:3: {models: [a], methods: [classify]}
+      groups:
+        all: {members: ["uid:*"], models: [b], methods: [classify], priority: batch}
+      """)
+    let asked: [CallPriority?] = [nil, .interactive, .batch]
+    for (identity, expected) in [
+      ("uid:1", [.batch, .batch, .batch]), ("uid:2", [.interactive, .interactive, .batch]),
+      ("uid:3", [.interactive, .interactive, .batch]), ("uid:4", [.batch, .batch, .batch]),
+      ("gid:4", [.interactive, .interactive, .batch]),
+    ] as [(String, [CallPriority])] {
+      let limits = policy.entries(for: [identity]).limits
+      #expect(asked.map { limits.priority(asked: $0) } == expected, "\(identity)")
+    }
+    for (identity, model, line, text) in [
+      ("uid:1", "a", 2, "line 2: uid:1 may classify a, with priority batch"),
+      ("uid:2", "a", 3, "line 3: uid:2 may classify a, with priority interactive"),
+      ("uid:3", "b", 6, "line 6 (group all): uid:3 may classify b"),
+      ("uid:1", "b", 6, "line 6 (group all): uid:1 may classify b, with priority batch by line 2"),
+    ] {
+      let decision = policy.decide([identity], .classify, model: model)
+      #expect(decision.line == line && decision.explanation == text, "\(decision)")
+    }
   }
 
   @Test("A name with non-UTF-8 bytes is compared as bytes")

@@ -205,9 +205,10 @@ func statusFrame(id: UInt64, _ status: Status) -> [UInt8] {
 }
 
 /// The answer to a Classify call: `classes` probabilities that begin with the call's first number, so that a
-/// test sees whether the answer belongs to its call.
+/// test sees whether the answer belongs to its call. Without a load it is as of a server that tells none.
 func classifyFrame(
-  _ request: ReceivedFrame, classes: Int = 3, withIndices: Bool = false, time: UInt64 = 7
+  _ request: ReceivedFrame, classes: Int = 3, withIndices: Bool = false, load: Float? = 0.25,
+  time: UInt64 = 7
 ) -> [UInt8] {
   let form = AnswerForm(
     rows: 1, classes: classes, allClasses: classes, hasIndices: withIndices, hasScores: false, version: 5)
@@ -217,9 +218,9 @@ func classifyFrame(
   var account = TimeAccount()
   account.total = time
   account.batchRows = 1
-  var tail = [UInt8](repeating: 0, count: TimeAccount.encodedBytes)
-  tail.withUnsafeMutableBytes { account.write(to: $0.baseAddress!) }
-  metadata += tail
+  var tail = [UInt8](repeating: 0, count: AnswerTail.encodedBytes)
+  tail.withUnsafeMutableBytes { AnswerTail.write(load: load ?? 0, account, to: $0.baseAddress!) }
+  metadata += load == nil ? tail.suffix(TimeAccount.encodedBytes) : tail[...]
   let first = request.body.withUnsafeBytes { $0.loadUnaligned(as: Float.self) }
   var body = [UInt8](repeating: 0, count: form.bodyBytes)
   body.withUnsafeMutableBytes { raw in

@@ -28,21 +28,46 @@ struct SynchronousClientTests {
     }
   }
 
-  @Test("an answer like the last one still brings its own time and numbers")
+  @Test("an answer like the last one still brings its own load, time and numbers")
   func answerTemplate() throws {
+    let loads: [Float?] = [0.25, 0.5, 0.75, 1, nil, nil, 0, 0.5]
     let server = try FakeServer { request in
       let id = request.header.requestID
-      return [.send(classifyFrame(request, classes: id == 3 ? 4 : 3, time: id * 100))]
+      let load = loads[Int(id) - 1]
+      return [.send(classifyFrame(request, classes: id == 3 ? 4 : 3, load: load, time: id * 100))]
     }
     let client = try SynchronousClient(server.address)
     var result = ClassifyResult()
-    for id: UInt64 in 1...4 {
+    for id: UInt64 in 1...8 {
       try client.classify([Float(id)], ClassifyCall("digits"), into: &result)
+      #expect(result.load == loads[Int(id) - 1] ?? 0)
       #expect(result.time.totalNanoseconds == id * 100)
       #expect(result.classes == (id == 3 ? 4 : 3))
       #expect(result.probabilities.count == result.classes)
       #expect(result.probabilities[0] == Float(id))
     }
+  }
+
+  @Test("a call says its priority")
+  func priority() throws {
+    let server = try FakeServer { [.send(classifyFrame($0))] }
+    let client = try SynchronousClient(server.address)
+    var result = ClassifyResult()
+    var call = ClassifyCall("digits")
+    #expect(call.priority == nil)
+    try client.classify([1], call, into: &result)
+    for priority in ["batch", "interactive"] {
+      call.priority = .init(rawValue: priority)
+      #expect(call.priority?.rawValue == priority)
+      try client.classify([1], call, into: &result)
+    }
+    let arena = MetadataArena(byteCount: 65_536)
+    let seen = try server.frames.map { frame in
+      try frame.metadata.withUnsafeBytes {
+        try ClassifyRequest(decoding: $0, bodyBytes: frame.body.count, arena: arena).priority
+      }
+    }
+    #expect(seen == [nil, .batch, .interactive])
   }
 
   @Test("a changed shape, option or type is sent anew")

@@ -27,6 +27,7 @@ struct ManifestTests {
         labels: [negative, "positive", no, 3]
         input: {kind: tensor, shape: [10, 10], dtype: float32}
         batch: {max: 64, max_delay_us: 250}
+        concurrency: 2
         """)
     var expected = Manifest()
     expected.architecture = Architecture(type: .mlp, activation: .gelu)
@@ -35,7 +36,9 @@ struct ManifestTests {
     expected.inputs = [.init(name: nil, kind: .tensor, shape: [10, 10], dataType: .float32)]
     expected.batchMaximum = 64
     expected.maximumDelayMicroseconds = 250
+    expected.concurrency = 2
     #expect(manifest == expected)
+    #expect(manifest.schedule.maximumDelayNanoseconds == 250_000 && manifest.schedule.concurrency == 2)
   }
 
   @Test("Short forms, lists of inputs, and nothing at all")
@@ -54,7 +57,7 @@ struct ManifestTests {
     #expect(manifest.inputs.map(\.name) == ["x", "mask"] && manifest.inputs[1].dataType == .int64)
     #expect(manifest.architecture?.activation == .relu)
     #expect(try Manifest(yaml: "") == Manifest() && Manifest(yaml: "# only a comment\n") == Manifest())
-    #expect(Manifest().batchMaximum == Limits().batchRows && Manifest().maximumDelayMicroseconds == 0)
+    #expect(Manifest().batchMaximum == Limits().batchRows && Manifest().schedule == ModelSchedule())
   }
 
   @Test("Layers are listed by their type, or with what is said of them")
@@ -145,6 +148,10 @@ struct ManifestTests {
       ("features: {type: hashing, dimensions: 8, ngram: [1, 2]}", ["did you mean ngrams?"]),
       ("batch: {max: 0}", ["batch.max", "from 1 to"]),
       ("batch: {max_delay_us: -1}", ["batch.max_delay_us"]),
+      ("output: none\nconcurrency: 0", ["line 2", "concurrency", "from 1 to 256"]),
+      ("concurrency: 257", ["concurrency", "from 1 to 256"]),
+      ("concurrency: many", ["concurrency", "many"]),
+      ("concurency: 2", ["concurency", "did you mean concurrency?"]),
       ("batch: {maximum: 3}", ["unknown key maximum", "max, max_delay_us"]),
       ("- a\n- b", ["must be a map"]),
       ("just a text", ["must be a map"]),

@@ -62,6 +62,7 @@ struct RepositoryTests {
       labels: labels.txt
       input: {name: pixels, shape: [8, 8]}
       batch: {max: 32, max_delay_us: 100}
+      concurrency: 3
       """)
     try repository.write(
       "digits/1/labels.txt", "zero\r\none\ntwo\nthree\nfour\nfive\nsix\nseven\neight\nneun €\n")
@@ -69,7 +70,8 @@ struct RepositoryTests {
     #expect(model.classifier?.summary == "64 -> 128 tanh -> 64 tanh -> 10 sigmoid", "\(model.reason ?? "")")
     #expect(model.labels.count == 10 && model.labels[0] == "zero" && model.labels[9] == "neun €")
     #expect(model.inputShape == [8, 8] && model.inputName == "pixels" && model.outputName == "probabilities")
-    #expect(model.batchMaximum == 32 && model.maximumDelayMicroseconds == 100)
+    #expect(model.batchMaximum == 32 && model.schedule.concurrency == 3)
+    #expect(model.schedule.maximumDelayNanoseconds == 100_000)
     #expect(model.notes.isEmpty)
   }
 

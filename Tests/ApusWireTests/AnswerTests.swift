@@ -4,7 +4,7 @@ import Testing
 
 /// The answer to Classify, as the server writes it and the client reads it.
 @Suite struct AnswerTests {
-  /// An encoded answer with a time account behind it, as a frame holds it.
+  /// An encoded answer with its tail behind it, as a frame holds it.
   private func answer(
     _ form: AnswerForm, labels: [String] = [], digest: [UInt8] = [], deprecated: String = ""
   ) -> [UInt8] {
@@ -23,9 +23,9 @@ import Testing
           form, labels: $0, digest: digest, deprecated: deprecated, into: output, arena: arena) ?? 0
       }
     }
-    var time = [UInt8](repeating: 0, count: TimeAccount.encodedBytes)
-    time.withUnsafeMutableBytes { account.write(to: $0.baseAddress!) }
-    bytes += time
+    var tail = [UInt8](repeating: 0, count: AnswerTail.encodedBytes)
+    tail.withUnsafeMutableBytes { AnswerTail.write(load: 0.25, account, to: $0.baseAddress!) }
+    bytes += tail
     return bytes
   }
 
@@ -50,7 +50,7 @@ import Testing
     #expect(read.allClasses == (hasScores ? 20 : 0))
     #expect(read.labels == ["a", "b", "c", "d", "e", "zwölf"])
     #expect(read.digest == Array(0..<32))
-    #expect(read.time.total == 1234)
+    #expect(read.time.total == 1234 && read.load == 0.25)
     #expect(throws: Status.self) { try self.read(answer(form), bodyBytes: form.bodyBytes - 1) }
   }
 

@@ -20,10 +20,34 @@ import Testing
     }
   }
 
+  /// A number of a later version is as if nothing had been said.
+  @Test(
+    arguments: [(0, nil), (1, .interactive), (2, .batch), (3, nil), (4_000_000_000, nil)]
+      as [(UInt64, CallPriority?)])
+  func aPriorityIsRead(_ number: UInt64, _ priority: CallPriority?) throws {
+    try classifying(request().number(12, number)) { #expect($0.priority == priority) }
+  }
+
+  @Test(
+    arguments: [(nil, []), (.interactive, [0x60, 1]), (.batch, [0x60, 2])]
+      as [(CallPriority?, [UInt8])])
+  func aPriorityIsWritten(_ priority: CallPriority?, _ field: [UInt8]) {
+    var options = ClassifyOptions(model: "digits")
+    let without = encoded {
+      options.encode(dtype: .float32, shape: [1, 4], byteCount: 16, into: $0, arena: $1)
+    }
+    options.priority = priority
+    let with = encoded {
+      options.encode(dtype: .float32, shape: [1, 4], byteCount: 16, into: $0, arena: $1)
+    }
+    #expect(with == without + field)
+  }
+
   @Test func whatIsNotSaidIsOff() throws {
     try classifying(request()) { request in
       #expect(request.model.version == 0 && request.topK == 0 && request.timeoutNanoseconds == 0)
       #expect(!request.wantScores && !request.wantLabels && !request.wantDigest)
+      #expect(request.priority == nil)
     }
   }
 

@@ -43,7 +43,7 @@ import Testing
     #expect(layer.problems == [])
     let configuration = ServeConfiguration([layer])
     #expect(configuration.contradictions == [])
-    let perHost: Set<ConfigurationKey> = [.listen, .models, .threads, .spinMicroseconds]
+    let perHost: Set<ConfigurationKey> = [.listen, .models, .threads, .workers, .spinMicroseconds]
     for key in ConfigurationKey.allCases {
       #expect(configuration[key].origin != .standard, "\(key.rawValue) is not in deploy/apus.yaml")
       if let standard = key.row.standard, !perHost.contains(key) {

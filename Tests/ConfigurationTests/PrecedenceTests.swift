@@ -51,6 +51,13 @@ import Testing
     #expect(sources == [.threads, .spinMicroseconds, .connections, .drain])
   }
 
+  @Test(arguments: [("threads: 1", 1), ("threads: 2", 1), ("threads: 8", 7), ("threads: 8\nworkers: 3", 3)])
+  func workersFollowThreads(_ text: String, _ workers: Int) throws {
+    let layer = try fileLayer(text)
+    #expect(layer.problems == [])
+    #expect(ServeConfiguration([layer]).workers == workers)
+  }
+
   @Test func listsAreNotAddedUp() throws {
     let folder = try TemporaryFolder()
     let path = try folder.file("listen: [unix:/a, unix:/b]\n")
@@ -93,6 +100,8 @@ import Testing
         in_flight: 12
         body_bytes: 1313
         batch_rows: 14
+        queued_calls: 22
+        queue_ms: 23
         frame_timeout_ms: 15
         write_timeout_ms: 16
         drain_ms: 17
@@ -107,6 +116,8 @@ import Testing
     #expect(limits.callsInFlight == 12)
     #expect(limits.bodyBytes == 1313)
     #expect(limits.batchRows == 14)
+    #expect(limits.queuedCalls == 22)
+    #expect(limits.queueNanoseconds == 23_000_000)
     #expect(limits.frameTimeoutNanoseconds == 15_000_000)
     #expect(limits.writeTimeoutNanoseconds == 16_000_000)
     #expect(limits.drainNanoseconds == 17_000_000)

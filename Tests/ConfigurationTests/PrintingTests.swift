@@ -72,6 +72,7 @@ import Testing
         # default_model: not set
         # plan_cache: not set
         threads: 3  # --threads
+        workers: 2  # default
         http_threads: 1  # default
         spin_us: 7  # APUS_SPIN_US
         insecure: false  # default
@@ -98,6 +99,8 @@ import Testing
           in_flight: 1024  # default
           body_bytes: 67108864  # default
           batch_rows: 65536  # default
+          queued_calls: 4096  # default
+          queue_ms: 100  # default
           frame_timeout_ms: 10000  # default
           write_timeout_ms: 30000  # default
           drain_ms: 5  # APUS_LIMITS_DRAIN_MS

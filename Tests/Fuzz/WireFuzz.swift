@@ -218,6 +218,13 @@ private func decodeClassify(_ metadata: UnsafeRawBufferPointer, bodyBytes: Int) 
       reading: UnsafeRawBufferPointer(rebasing: output.bytes[..<TimeAccount.encodedBytes]))
     precondition(again == account, "a time account means the same after a round trip")
   }
+  if let tail = AnswerTail(endOf: metadata) {
+    AnswerTail.write(load: tail.load, tail.time, to: output.baseAddress)
+    let again = AnswerTail(
+      reading: UnsafeRawBufferPointer(rebasing: output.bytes[..<AnswerTail.encodedBytes]))
+    precondition(again?.time == tail.time, "a tail's time means the same after a round trip")
+    precondition(again.map { (0...1).contains($0.load) } == true, "a load is written from 0 to 1")
+  }
 }
 
 /// Whoever reads the input's numbers relies on these.

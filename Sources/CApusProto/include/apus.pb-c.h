@@ -227,6 +227,24 @@ typedef enum _Apus__V1__DataType {
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(APUS__V1__DATA_TYPE)
 } Apus__V1__DataType;
 /*
+ * Whose turn it is where calls wait to be computed. A caller whose policy says batch cannot be interactive.
+ */
+typedef enum _Apus__V1__Priority {
+  /*
+   * as the policy says, else interactive
+   */
+  APUS__V1__PRIORITY__PRIORITY_UNSPECIFIED = 0,
+  /*
+   * somebody waits: before all batch calls
+   */
+  APUS__V1__PRIORITY__PRIORITY_INTERACTIVE = 1,
+  /*
+   * nobody waits: when no interactive call does
+   */
+  APUS__V1__PRIORITY__PRIORITY_BATCH = 2
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(APUS__V1__PRIORITY)
+} Apus__V1__Priority;
+/*
  * The states of the gRPC health checking protocol.
  */
 typedef enum _Apus__V1__ServingStatus {
@@ -565,10 +583,14 @@ struct  Apus__V1__ClassifyRequest
    * keeps a caller on one side of a canary
    */
   char *route_key;
+  /*
+   * whose turn it is where calls wait
+   */
+  Apus__V1__Priority priority;
 };
 #define APUS__V1__CLASSIFY_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&apus__v1__classify_request__descriptor) \
-    , (char *)protobuf_c_empty_string, 0, (char *)protobuf_c_empty_string, 0,NULL, 0, 0, 0, 0, 0, {0,NULL}, (char *)protobuf_c_empty_string }
+    , (char *)protobuf_c_empty_string, 0, (char *)protobuf_c_empty_string, 0,NULL, 0, 0, 0, 0, 0, {0,NULL}, (char *)protobuf_c_empty_string, APUS__V1__PRIORITY__PRIORITY_UNSPECIFIED }
 
 
 /*
@@ -2687,6 +2709,7 @@ typedef void (*Apus__V1__Act_Closure)
 
 extern const ProtobufCEnumDescriptor    apus__v1__method__descriptor;
 extern const ProtobufCEnumDescriptor    apus__v1__data_type__descriptor;
+extern const ProtobufCEnumDescriptor    apus__v1__priority__descriptor;
 extern const ProtobufCEnumDescriptor    apus__v1__serving_status__descriptor;
 extern const ProtobufCEnumDescriptor    apus__v1__model_state__descriptor;
 extern const ProtobufCMessageDescriptor apus__v1__part__descriptor;

@@ -56,6 +56,15 @@ def test_models_are_listed_as_the_command_lists_them(server, session):
     assert is_problem(session.get(server.url + "/v1/models/nothing"), 404, "MODEL_NOT_FOUND")
 
 
+def test_a_priority_is_one_of_two_words(server, session):
+    def call(priority):
+        return session.post(server.url + "/v1/models/digits:classify", json={"inputs": [0.5] * 64},
+                            headers={"Apus-Priority": priority})
+    assert [call(priority).status_code for priority in ("interactive", "batch")] == [200, 200]
+    for priority in ("", "urgent", "Batch", "1"):
+        assert is_problem(call(priority), 400, "PRIORITY_UNKNOWN")
+
+
 def test_answers_are_rpcs_own(server, session, sample):
     """The same floats, bit by bit, for a batch, each row alone, and the flat form of a row."""
     path = f"{server.url}/v1/models/{sample.model}:classify"

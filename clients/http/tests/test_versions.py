@@ -295,6 +295,8 @@ def test_the_document_has_the_headers(server):
     paths = requests.get(server.url + "/openapi.json", timeout=SECONDS).json()["paths"]
     keyed = {path for path, methods in paths.items() for method in methods.values()
              if {"$ref": "#/components/parameters/routeKey"} in method.get("parameters", [])}
+    ranked = {path for path, methods in paths.items() for method in methods.values()
+              if {"$ref": "#/components/parameters/priority"} in method.get("parameters", [])}
     told = {path for path, methods in paths.items() for method in methods.values()
             if set(method["responses"]["200"].get("headers", {})) == {"Deprecation", "Apus-Deprecated"}}
     routed = {"/v1/models/{model}:classify", "/classify", "/v2/models/{model}", "/v2/models/{model}/ready",
@@ -302,6 +304,7 @@ def test_the_document_has_the_headers(server):
     assert keyed == routed
     fixed = {path.replace("{model}", "{model}/versions/{version}") for path in routed - {"/classify"}}
     assert told == routed | fixed | {"/v1/models/{model}/aliases/{alias}:classify"}
+    assert ranked == {path for path, methods in paths.items() if "post" in methods}
 
 
 def test_what_a_deprecated_version_answers_is_as_the_document_says(versioned):

@@ -26,7 +26,7 @@ from .exchange import Call, Exchange
 from .watch import watch_health
 from .hello import Token, is_loopback
 from .lane import IS_SUPPORTED, LaneUse
-from .messages import Method
+from .messages import Method, Priority
 from .region import Place, Region, place_of
 from .tensors import Classification
 from .tls import TLS
@@ -105,7 +105,8 @@ class Client(Administration):
     def classify(self, model: str, array: Any = None, top: int = 0, version: Optional[int] = None,
                  alias: Optional[str] = None, scores: bool = False, labels: bool = True,
                  timeout: Optional[float] = None, trace_parent: str = "", *,
-                 text: Union[str, Sequence[str], None] = None, route_key: str = "") -> Classification:
+                 text: Union[str, Sequence[str], None] = None, route_key: str = "",
+                 priority: Optional[str] = None) -> Classification:
         """Classifies one input, an array of one dimension, or a batch, whose first dimension is the rows.
 
         Models of texts take `text` instead: one str, or a list of them, a row each.
@@ -114,27 +115,31 @@ class Client(Administration):
         `alias` choose a version of the model, `scores` asks for the raw outputs, `labels` for the names.
         `trace_parent` is the trace that the call belongs to, as W3C Trace Context writes it in `traceparent`;
         the server puts it into its access log, and ignores a malformed one. `route_key`, for example a user's
-        id, keeps its calls on one side where a share of the calls goes to another version.
+        id, keeps its calls on one side where a share of the calls goes to another version. `priority` is
+        "interactive" or "batch": where calls wait in the server, batch calls wait for interactive ones; None
+        is as the server's policy says of this caller, else interactive.
 
         The first answer of a deprecated version warns of it, as `DeprecatedVersion`.
         """
         if (array is None) == (text is None):
             raise ValueError("give an array or text=, one of them")
         one_input = array_input(array, self._regions) if text is None else text_input(text)
-        choice = Choice(model, version, alias, top, scores, labels, trace_parent, route_key)
+        choice = Choice(model, version, alias, top, scores, labels, trace_parent, route_key,
+                        as_priority(priority))
         return self._classify(choice, [one_input], timeout, 1)[0]
 
     def classify_many(self, model: str, arrays: Iterable[Any], top: int = 0, version: Optional[int] = None,
                       alias: Optional[str] = None, scores: bool = False, labels: bool = True,
                       timeout: Optional[float] = None, window: int = 64, trace_parent: str = "", *,
-                      route_key: str = "") -> list[Classification]:
+                      route_key: str = "", priority: Optional[str] = None) -> list[Classification]:
         """Makes a call for each array, up to `window` at the same time, and gives the answers in order.
 
         `timeout` is for all of them together, and so is all else that `classify` takes. The first call that
         fails raises, and no further ones are sent.
         """
         inputs = [array_input(array, self._regions) for array in arrays]
-        choice = Choice(model, version, alias, top, scores, labels, trace_parent, route_key)
+        choice = Choice(model, version, alias, top, scores, labels, trace_parent, route_key,
+                        as_priority(priority))
         return self._classify(choice, inputs, timeout, window)
 
     def _classify(self, choice: Choice, inputs: list[Input], timeout: Optional[float],
@@ -329,12 +334,22 @@ class Choice(NamedTuple):
     labels: bool
     trace_parent: str
     route_key: str
+    priority: Priority
 
     def request(self, part: messages.Part) -> messages.ClassifyRequest:
         return messages.ClassifyRequest(
             model=self.model, version=self.version or 0, alias=self.alias or "", inputs=[part],
             top_k=self.top, want_scores=self.scores, want_labels=self.labels,
-            trace_parent=self.trace_parent.encode(), route_key=self.route_key)
+            trace_parent=self.trace_parent.encode(), route_key=self.route_key, priority=self.priority)
+
+
+PRIORITIES = {None: Priority.UNSPECIFIED, "interactive": Priority.INTERACTIVE, "batch": Priority.BATCH}
+
+
+def as_priority(name: Optional[str]) -> Priority:
+    if name not in PRIORITIES:
+        raise ValueError(f"priority is {name!r}: it must be \"interactive\", \"batch\" or None")
+    return PRIORITIES[name]
 
 
 def check_choice(version: Optional[int], alias: Optional[str]) -> None:

@@ -54,6 +54,14 @@ class DataType(enum.IntEnum):
     BYTES = 12
 
 
+class Priority(enum.IntEnum):
+    """Whose turn it is where calls wait to be computed."""
+
+    UNSPECIFIED = 0
+    INTERACTIVE = 1
+    BATCH = 2
+
+
 class ServingStatus(enum.IntEnum):
     """The states of the gRPC health checking protocol."""
 
@@ -177,6 +185,7 @@ class ClassifyRequest:
     want_labels: bool = one(8, "bool")
     trace_parent: bytes = one(10, "bytes")
     route_key: str = one(11, "string")
+    priority: Priority = one(12, Priority)
 
 
 @dataclass

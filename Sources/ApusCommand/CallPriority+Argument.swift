@@ -1,0 +1,4 @@
+import enum ApusClient.CallPriority
+import ArgumentParser
+
+extension CallPriority: ExpressibleByArgument {}
