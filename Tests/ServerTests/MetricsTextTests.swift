@@ -132,9 +132,10 @@ import Testing
       "DRAINING", "HOST_MISSING", "HTTP", "INTERNAL", "METHOD_NOT_ALLOWED", "PATH_NOT_FOUND",
     ]
     for folder in ["Sources/ApusServer", "Sources/ApusWire", "Sources/ApusGateway", "Sources/ApusJSON"] {
-      let files = try FileManager.default.contentsOfDirectory(
-        at: Self.root.appendingPathComponent(folder), includingPropertiesForKeys: nil)
-      for file in files where !file.lastPathComponent.hasSuffix("+Client.swift") {
+      let files = try FileManager.default.subpathsOfDirectory(
+        atPath: Self.root.appendingPathComponent(folder).path
+      ).map { Self.root.appendingPathComponent(folder).appendingPathComponent($0) }
+      for file in files where file.pathExtension == "swift" && !file.lastPathComponent.hasSuffix("+Client.swift") {
         let text = try String(contentsOf: file, encoding: .utf8)
         let reasons = text.matches(
           of: /(?:Status\(\s*|badRequest\(\s*|Problem\(\s*\.\w+,\s*)(?:\.[a-z]\w*,\s*)?"([A-Z0-9_]+)"/)

@@ -67,7 +67,7 @@ struct JobQueue {
     let place = place(of: question.model)
     if lines[place].isEmpty { lines[place].waitsSince = question.terms.received }
     lines[place][question.terms.priority].insert(job)
-    return job.tag + question.model.cost.nanoseconds(waiting: question.rows, mostRows: .max)
+    return job.tag + question.model.cost.nanoseconds(rows: question.rows)
   }
 
   /// Takes a job out that waits.
