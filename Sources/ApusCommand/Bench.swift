@@ -1,13 +1,14 @@
 import ApusBase
 import ApusClient
-import enum ApusClient.CallPriority
 import ApusFormats
 import ApusIO
 import ApusJSON
 import ApusWire
 import ArgumentParser
-import Synchronization
 import Glibc
+import Synchronization
+
+import enum ApusClient.CallPriority
 
 struct Bench: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -1,4 +1,5 @@
-import enum ApusClient.CallPriority
 import ArgumentParser
+
+import enum ApusClient.CallPriority
 
 extension CallPriority: ExpressibleByArgument {}

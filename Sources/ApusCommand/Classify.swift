@@ -1,10 +1,11 @@
 import ApusBase
 import ApusClient
-import enum ApusClient.CallPriority
 import ApusFormats
 import ApusJSON
 import ApusWire
 import ArgumentParser
+
+import enum ApusClient.CallPriority
 
 struct Classify: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -1,10 +1,11 @@
 import ApusBase
 import ApusClient
-import enum ApusClient.CallPriority
 import ApusIO
 import ApusWire
 import Histogram
 import Synchronization
+
+import enum ApusClient.CallPriority
 
 /// What `apus bench` does.
 struct LoadPlan: Sendable {
