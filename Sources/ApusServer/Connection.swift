@@ -153,8 +153,6 @@ struct Connection: ~Copyable {
   /// Where its work ends in the reactor's queue and in the workers', as `JobQueue` counts it.
   var ownWork: UInt64 = 0
   var pooledWork: UInt64 = 0
-  /// Calls of the frames at hand that stay in flight as jobs.
-  var heldCalls = 0
   /// It has as many calls in flight as it may: nothing more is read.
   var isFull = false
   /// Of a lane.

@@ -249,6 +249,9 @@ extension Reactor {
       finish(key, connection)
     case .open where connection.pointee.backlog == nil && connection.pointee.nameBefore <= Instant.now:
       refuseStranger(key, connection)
+    case .open where connection.pointee.backlog == nil && connection.pointee.awaitsAnswers:
+      // What came before is owed first.
+      setDeadline(connection, Instant.now.advanced(by: Self.sweepNanoseconds))
     case .open where connection.pointee.backlog == nil:
       recorder.add(.protocolErrors)
       appendStatus(

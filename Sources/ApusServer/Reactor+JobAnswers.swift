@@ -65,8 +65,10 @@ extension Reactor {
       place += 1
       guard write(job, key, connection), flush(key, connection) else { return false }
     }
+    guard place > 0 else { return true }
     connection.pointee.done.removeFirst(place)
-    return true
+    endWhenAnswered(key, connection)
+    return connections.pointer(to: key) != nil
   }
 
   /// - Returns: false when the connection was closed.

@@ -94,16 +94,17 @@ extension Reactor {
       connection.pointee.pooledWork = fleet.pool.submit(job, before: connection.pointee.pooledWork)
     } else {
       connection.pointee.ownWork = ownQueue.add(job, before: connection.pointee.ownWork)
+      nextOwnBatch = Instant(nanoseconds: 0)
     }
   }
 
   /// A caller with a limit of calls in flight has one more until this is answered.
-  private func hold(_ job: Job, _ connection: UnsafeMutablePointer<Connection>) {
+  private mutating func hold(_ job: Job, _ connection: UnsafeMutablePointer<Connection>) {
     guard let standing = connection.pointee.standing, standing.grants.limits.maximumInFlight != nil else {
       return
     }
     job.request.standing = standing
-    connection.pointee.heldCalls += 1
+    heldCalls += 1
   }
 
   private func mostRows(

@@ -15,13 +15,12 @@ extension Reactor {
     takeCatalog()
     let (count, end, ending) = findFrames(bytes, connection.pointee.stream.isLane ? laneDecoder : decoder)
     recorder.set(.inFlight, UInt64(count + jobsInUse))
-    connection.pointee.heldCalls = 0
+    heldCalls = 0
     let admitted = enter(count, connection, at: now)
     let standing = connection.pointee.standing
     defer {
-      // A job leaves when it is answered; where the connection has closed, all have.
-      let held = connections.pointer(to: key)?.pointee.heldCalls ?? 0
-      leave(admitted - held, standing)
+      // A job leaves when it ends.
+      leave(admitted - heldCalls, standing)
       recorder.set(.inFlight, UInt64(jobsInUse))
     }
     var broken: (error: FrameError?, requestID: UInt64)?
@@ -35,6 +34,10 @@ extension Reactor {
     if let broken {
       // What came before is owed first; then the frames are looked at again.
       if connection.pointee.backlog != nil { return (end, .blocked) }
+      if !connection.pointee.jobs.isEmpty {
+        stopReading(key, connection)
+        return (end, .blocked)
+      }
       recorder.add(.protocolErrors)
       let status =
         broken.error?.status

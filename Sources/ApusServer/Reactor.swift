@@ -68,6 +68,8 @@ struct Reactor: ~Copyable {
   var readyConnections = 0
   /// Jobs that wait, are computed, or are answered; those of an earlier catalog keep its versions in memory.
   var jobsInUse = 0
+  /// Calls of the frames at hand that stay in flight as jobs, for callers with a limit.
+  var heldCalls = 0
   var jobsOfEarlierCatalogs = 0
   var spareJobs: ContiguousArray<Job> = []
   /// Those that are being answered.

@@ -1,5 +1,6 @@
 import ApusBase
 import ApusEngine
+import ApusModels
 
 /// How a version's calls are put together: what its files say and what its plan measured.
 struct BatchTerms {

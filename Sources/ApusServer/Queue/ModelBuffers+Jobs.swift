@@ -14,6 +14,7 @@ extension ModelBuffers {
     let begun = Instant.now
     let rows = jobs.count == 1 ? jobs[0].rows : jobs.reduce(0) { $0 + $1.rows }
     for job in jobs { job.outcome = Job.Outcome() }
+    if jobs.contains(where: { $0.isOver(at: begun) }) { return computeThoseInTime(jobs, observer, at: begun) }
     if jobs.count == 1 {
       computeAlone(jobs[0])
     } else if !computeTogether(jobs, rows, model.plan) {
@@ -32,6 +33,16 @@ extension ModelBuffers {
     jobs[0].outcome.opensBatch = true
     if let observer { observe(jobs, at: begun, observer) }
     return isLate
+  }
+
+  /// What nobody waits for any more is not computed.
+  private mutating func computeThoseInTime(
+    _ jobs: ContiguousArray<Job>, _ observer: Observer?, at now: Instant
+  ) -> Bool {
+    let live = ContiguousArray(jobs.filter { !$0.isOver(at: now) })
+    for job in jobs where job.isOver(at: now) { job.outcome.failure = .deadlinePassed }
+    if !live.isEmpty { _ = compute(live, observer) }
+    return true
   }
 
   private func computeAlone(_ job: Job) {
@@ -115,4 +126,8 @@ extension ModelBuffers {
       }
     }
   }
+}
+
+extension Job {
+  fileprivate func isOver(at time: Instant) -> Bool { question.map { $0.terms.deadline <= time } ?? true }
 }

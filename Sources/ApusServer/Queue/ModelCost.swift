@@ -37,8 +37,9 @@ final class ModelCost: Sendable {
   func measured(rows: Int, nanoseconds: UInt64) {
     let expected = max(planned(rows), 1)
     let ratio = min(max(Double(nanoseconds) / expected, 1 / 64), 64)
-    let newest = UInt64(ratio * Double(Self.one))
     let mean = correction.load(ordering: .relaxed)
+    // One batch during which the machine did something else tells little.
+    let newest = min(UInt64(ratio * Double(Self.one)), 4 * mean)
     let changed = (mean * (Self.weight - 1) + newest) / Self.weight
     correction.store(changed == mean ? (newest > mean ? mean + 1 : mean) : changed, ordering: .relaxed)
   }
