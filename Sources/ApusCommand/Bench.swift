@@ -8,8 +8,6 @@ import ArgumentParser
 import Glibc
 import Synchronization
 
-import enum ApusClient.CallPriority
-
 struct Bench: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "bench",
@@ -65,7 +63,7 @@ struct Bench: ParsableCommand {
   var record: String?
 
   @Option(help: "Whose turn it is where calls wait in the server: interactive or batch.")
-  var priority: CallPriority?
+  var priority: PriorityArgument?
 
   @Option(
     help: ArgumentHelp("Longest time to poll for an answer before sleeping, in microseconds.", valueName: "n")

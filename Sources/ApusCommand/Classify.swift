@@ -5,8 +5,6 @@ import ApusJSON
 import ApusWire
 import ArgumentParser
 
-import enum ApusClient.CallPriority
-
 struct Classify: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "classify",
@@ -48,7 +46,7 @@ struct Classify: ParsableCommand {
   var traceParent: String?
 
   @Option(help: "Whose turn it is where calls wait in the server: interactive or batch.")
-  var priority: CallPriority?
+  var priority: PriorityArgument?
 
   @Flag(help: "Print the model's raw outputs too.")
   var scores = false
@@ -106,7 +104,7 @@ struct Classify: ParsableCommand {
     }
     call.timeoutNanoseconds = connection.timeoutNanoseconds
     call.traceParent = traceParent ?? ""
-    call.priority = priority
+    priority?.apply(to: &call)
     call.wantScores = scores
     call.wantLabels = true
     call.wantDigest = true

@@ -5,14 +5,12 @@ import ApusWire
 import Histogram
 import Synchronization
 
-import enum ApusClient.CallPriority
-
 /// What `apus bench` does.
 struct LoadPlan: Sendable {
   let address: Address
   let security: ClientSecurity
   let model: ModelReference
-  let priority: CallPriority?
+  let priority: PriorityArgument?
   let input: LoadInput
   /// Keep the probabilities.
   let isRecording: Bool
@@ -70,7 +68,7 @@ private struct Load: ~Copyable {
     window = plan.inFlight(connection: index)
     var call = plan.model.call(shape: plan.input.shape)
     call.timeoutNanoseconds = plan.timeoutNanoseconds
-    call.priority = plan.priority
+    plan.priority?.apply(to: &call)
     self.call = call.holding(textLengths: plan.input.textLengths)
     input = plan.input
     // Connections begin at different inputs.

@@ -1,5 +1,0 @@
-import ArgumentParser
-
-import enum ApusClient.CallPriority
-
-extension CallPriority: ExpressibleByArgument {}
