@@ -18,7 +18,7 @@ package struct Limits: Sendable {
   /// Calls of one reactor's connections that may wait to be computed.
   package var queuedCalls = 4096
   /// Longest time that a call without a deadline is let in to wait, as predicted, in nanoseconds.
-  package var queueNanoseconds: UInt64 = 100_000_000
+  package var queueNanoseconds: UInt64 = 1_000_000_000
   /// Connections that one server holds.
   package var connections = 16_384
   /// Receive ring of one connection, in bytes: a power of two, a multiple of the page size. A frame over half

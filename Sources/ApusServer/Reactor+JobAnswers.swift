@@ -31,6 +31,7 @@ extension Reactor {
   /// A connection that had as many calls in flight as it may is read again; one that has ended its sending
   /// side, or whose server ends, may have waited for the last answer.
   private mutating func goOn(_ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>) {
+    guard connection.pointee.backlog == nil else { return }
     if connection.pointee.isFull, connection.pointee.jobs.count < limits.callsInFlight {
       connection.pointee.isFull = false
       watchAgain(key, connection)
@@ -48,6 +49,7 @@ extension Reactor {
     _ job: Job, _ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>
   ) -> Bool {
     connection.pointee.forget(job)
+    jobsWaiting -= 1
     guard connection.pointee.backlog == nil else {
       connection.pointee.done.append(job)
       return true
@@ -65,9 +67,8 @@ extension Reactor {
       place += 1
       guard write(job, key, connection), flush(key, connection) else { return false }
     }
-    guard place > 0 else { return true }
     connection.pointee.done.removeFirst(place)
-    endWhenAnswered(key, connection)
+    goOn(key, connection)
     return connections.pointer(to: key) != nil
   }
 

@@ -58,7 +58,8 @@ extension Reactor {
       connection.pointee.standing?.grants.limits.priority(asked: call.priority) ?? call.priority
       ?? .interactive
     let deadline = call.timeoutNanoseconds > 0 ? firstByte.advanced(by: call.timeoutNanoseconds) : .never
-    guard jobsInUse < limits.queuedCalls else { throw .queueFull }
+    // As many as there are places left for others (Choudhury and Hahne, 1998), so that some always are.
+    guard connection.pointee.jobs.count < limits.queuedCalls - jobsWaiting else { throw .queueFull }
     let own = model.cost.nanoseconds(rows: call.rows)
     let refusal =
       way == .byWorker
@@ -87,6 +88,7 @@ extension Reactor {
     connection.pointee.jobs.append(job)
     connection.pointee.newestJobID = max(connection.pointee.newestJobID, frame.header.requestID)
     jobsInUse += 1
+    jobsWaiting += 1
     hold(job, connection)
     nextJobDeadline = min(nextJobDeadline, deadline)
     if way == .byWorker {
@@ -288,6 +290,7 @@ extension Reactor {
   mutating func dropJobs(of connection: UnsafeMutablePointer<Connection>) {
     for job in connection.pointee.jobs {
       job.request.connection = nil
+      jobsWaiting -= 1
       if withdraw(job) { end(job) }
     }
     connection.pointee.jobs.removeAll()
@@ -305,6 +308,7 @@ extension Reactor {
       tellAdopted()
     }
     jobsInUse -= 1
+    recorder.set(.inFlight, UInt64(jobsInUse))
     release(job)
   }
 

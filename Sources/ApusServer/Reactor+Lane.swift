@@ -81,6 +81,8 @@ extension Reactor {
   /// - Returns: whether there were any.
   @discardableResult
   mutating func advanceAwakeLanes() -> Bool {
+    readyConnections = countArrived()
+    guard readyConnections > 0 else { return false }
     var place = 0
     var found = false
     while place < awakeLanes.count {
@@ -97,6 +99,19 @@ extension Reactor {
       place += 1
     }
     return found
+  }
+
+  /// Lanes that have something to read, or are no lanes to be looked at any more.
+  private func countArrived() -> Int {
+    var count = 0
+    for place in 0..<awakeLanes.count {
+      guard let connection = connections.pointer(to: awakeLanes[place]), connection.pointee.isAwakeLane else {
+        count += 1
+        continue
+      }
+      if connection.pointee.stream.hasBuffered { count += 1 }
+    }
+    return count
   }
 
   /// A lane that may have been rung for, or is read, is not asked for a bell any more: it is looked at.

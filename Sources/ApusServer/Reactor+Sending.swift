@@ -61,7 +61,8 @@ extension Reactor {
 
   /// Watches for what comes, after nothing more was read.
   func watchAgain(_ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>) {
-    watch(key, connection, connection.pointee.peerEnded ? [] : .readable)
+    let isRead = !connection.pointee.peerEnded && !connection.pointee.isFull
+    watch(key, connection, isRead ? .readable : [])
   }
 
   /// Reads nothing more for now.
@@ -115,7 +116,7 @@ extension Reactor {
     if sent > 0 { setDeadline(connection, Instant.now.advanced(by: limits.writeTimeoutNanoseconds)) }
     guard sent == rest.count else { return false }
     dropBacklog(connection)
-    watch(key, connection, connection.pointee.peerEnded ? [] : .readable)
+    watchAgain(key, connection)
     setDeadline(connection, .never)
     if connection.pointee.phase == .finishing { finish(key, connection) }
     if draining, connections.pointer(to: key) != nil { sayGoaway(key) }

@@ -68,6 +68,7 @@ struct Reactor: ~Copyable {
   var readyConnections = 0
   /// Jobs that wait, are computed, or are answered; those of an earlier catalog keep its versions in memory.
   var jobsInUse = 0
+  var jobsWaiting = 0
   /// Calls of the frames at hand that stay in flight as jobs, for callers with a limit.
   var heldCalls = 0
   var jobsOfEarlierCatalogs = 0
@@ -262,7 +263,7 @@ struct Reactor: ~Copyable {
     while true {
       looks += 1
       if hasWork { return 0 }
-      beginTurn(ready: hot == nil ? awakeLanes.count : 1)
+      beginTurn(ready: 1)
       let looksAtLanesAlone = hot == nil && !awakeLanes.isEmpty
       let isDirect = looks % Self.looksDirectly != 0
       if !awakeLanes.isEmpty && advanceAwakeLanes() || isDirect && pollHot() {

@@ -10,9 +10,9 @@ import ApusWire
 /// that is more, and the lowest tag is next. A connection that sends much so waits behind one that sends
 /// little, in one line as between lines.
 struct JobQueue {
-  /// The calls of one version.
+  /// The calls of one version; without any, it keeps its memory for those of another.
   private struct Line {
-    let model: LoadedModel
+    var model: LoadedModel?
     var interactive = JobHeap()
     var batch = JobHeap()
     /// Batches under way.
@@ -21,8 +21,6 @@ struct JobQueue {
     var waitsSince = Instant(nanoseconds: 0)
 
     var isEmpty: Bool { interactive.isEmpty && batch.isEmpty }
-    var count: Int { interactive.count + batch.count }
-
     subscript(priority: CallPriority) -> JobHeap {
       get { priority == .interactive ? interactive : batch }
       _modify {
@@ -78,21 +76,23 @@ struct JobQueue {
     let place = place(of: question.model)
     lines[place][question.terms.priority].remove(job)
     count -= 1
-    dropIfIdle(place)
+    leaveIfIdle(place)
     return true
   }
 
   private mutating func place(of model: LoadedModel) -> Int {
     for place in 0..<lines.count where lines[place].model === model { return place }
+    for place in 0..<lines.count where lines[place].model == nil {
+      lines[place].model = model
+      return place
+    }
     lines.append(Line(model: model))
     return lines.count - 1
   }
 
   /// A line without calls would keep its model in memory.
-  private mutating func dropIfIdle(_ place: Int) {
-    guard lines[place].isEmpty, lines[place].running == 0 else { return }
-    lines.swapAt(place, lines.count - 1)
-    lines.removeLast()
+  private mutating func leaveIfIdle(_ place: Int) {
+    if lines[place].isEmpty, lines[place].running == 0 { lines[place].model = nil }
   }
 
   // MARK: Going
@@ -167,7 +167,7 @@ struct JobQueue {
   mutating func ended(_ model: LoadedModel) {
     let place = place(of: model)
     lines[place].running -= 1
-    dropIfIdle(place)
+    leaveIfIdle(place)
   }
 
   // MARK: Telling
@@ -177,11 +177,12 @@ struct JobQueue {
     var sum: UInt64 = 0
     for place in 0..<lines.count {
       let ahead = priority == .interactive ? lines[place].interactive : lines[place].batch
-      guard let mostRows = (ahead.first ?? lines[place].interactive.first)?.question?.terms.mostRows else {
+      guard let cost = lines[place].model?.cost,
+        let mostRows = (ahead.first ?? lines[place].interactive.first)?.question?.terms.mostRows else {
         continue
       }
       let rows = lines[place].interactive.rows + (priority == .batch ? lines[place].batch.rows : 0)
-      sum += lines[place].model.cost.nanoseconds(waiting: rows, mostRows: mostRows)
+      sum += cost.nanoseconds(waiting: rows, mostRows: mostRows)
     }
     return sum
   }
