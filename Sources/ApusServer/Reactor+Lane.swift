@@ -81,7 +81,7 @@ extension Reactor {
   /// - Returns: whether there were any.
   @discardableResult
   mutating func advanceAwakeLanes() -> Bool {
-    readyConnections = countArrived()
+    readyConnections = awakeLanes.count == 1 ? 1 : countArrived()
     guard readyConnections > 0 else { return false }
     var place = 0
     var found = false

@@ -100,7 +100,7 @@ import Testing
           body_bytes: 67108864  # default
           batch_rows: 65536  # default
           queued_calls: 4096  # default
-          queue_ms: 100  # default
+          queue_ms: 1000  # default
           frame_timeout_ms: 10000  # default
           write_timeout_ms: 30000  # default
           drain_ms: 5  # APUS_LIMITS_DRAIN_MS

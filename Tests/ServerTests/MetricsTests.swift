@@ -163,12 +163,12 @@ import Testing
     #expect(try becomes("large_frames") { $0 > 8 << 20 && $0 < 9 << 20 })
     large.close()
     #expect(try becomes("large_frames") { $0 == 0 })
+    #expect(try server.metrics().number("apus_tensor_copies_total") == 1, "the large frame's beginning")
     let silent = try RawConnection(server.address)
     for id in UInt64(1)... where silent.send(Self.frame(id, "wide"), milliseconds: 100) == 0 { break }
     #expect(try bytes("backlogs") > 0)
     silent.close()
     #expect(try becomes("backlogs") { $0 == 0 })
-    #expect(try server.metrics().number("apus_tensor_copies_total") == 1, "the large frame's beginning")
   }
 
   @Test func pollingIsTimed() throws {

@@ -135,7 +135,8 @@ import Testing
       let files = try FileManager.default.subpathsOfDirectory(
         atPath: Self.root.appendingPathComponent(folder).path
       ).map { Self.root.appendingPathComponent(folder).appendingPathComponent($0) }
-      for file in files where file.pathExtension == "swift" && !file.lastPathComponent.hasSuffix("+Client.swift") {
+      for file in files
+      where file.pathExtension == "swift" && !file.lastPathComponent.hasSuffix("+Client.swift") {
         let text = try String(contentsOf: file, encoding: .utf8)
         let reasons = text.matches(
           of: /(?:Status\(\s*|badRequest\(\s*|Problem\(\s*\.\w+,\s*)(?:\.[a-z]\w*,\s*)?"([A-Z0-9_]+)"/)

@@ -122,7 +122,11 @@ import Testing
       let bytes = (1...count).flatMap { frame($0) } + Array("GET / HTTP/1.1\r\n".utf8)
       #expect(connection.send(bytes) == bytes.count)
       usleep(20_000)
-      for id in 1...count { try expectAnswer(connection.answer(), id: id) }
+      var waiting = Set(1...count)
+      while !waiting.isEmpty {
+        let answer = try #require(try connection.answer())
+        try #require(answer.status == nil && waiting.remove(answer.id) != nil)
+      }
       #expect(try connection.answersUntilEnd().map { $0.status?.reason } == ["NOT_APUS"])
     }
   }
@@ -136,18 +140,18 @@ import Testing
     drain.start()
     usleep(600_000)
     var outcomes: [String] = []
-    var next: UInt64 = 1
+    var waiting = Set(1...sent)
     while let answer = try connection.answer() {
       if answer.isGoaway {
         outcomes.append("goaway")
         continue
       }
-      try #require(answer.id == next, "answers come in order, none is lost")
-      next += 1
+      try #require(waiting.remove(answer.id) != nil, "none is lost")
       if outcomes.last != answer.status?.reason ?? "OK" { outcomes.append(answer.status?.reason ?? "OK") }
     }
     // The last call was sent in part, so that no answer is due to it.
-    #expect(next == sent + 1)
-    #expect(outcomes == ["OK", "goaway", "NOT_PROCESSED"], "\(outcomes)")
+    #expect(waiting.isEmpty)
+    // What was computed when it came is answered behind it.
+    #expect(outcomes.filter { $0 == "goaway" }.count == 1 && outcomes.last == "NOT_PROCESSED", "\(outcomes)")
   }
 }

@@ -178,7 +178,8 @@ struct JobQueue {
     for place in 0..<lines.count {
       let ahead = priority == .interactive ? lines[place].interactive : lines[place].batch
       guard let cost = lines[place].model?.cost,
-        let mostRows = (ahead.first ?? lines[place].interactive.first)?.question?.terms.mostRows else {
+        let mostRows = (ahead.first ?? lines[place].interactive.first)?.question?.terms.mostRows
+      else {
         continue
       }
       let rows = lines[place].interactive.rows + (priority == .batch ? lines[place].batch.rows : 0)
