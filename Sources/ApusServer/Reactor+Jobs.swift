@@ -221,7 +221,7 @@ extension Reactor {
     case .nothing(let time): nextOwnBatch = time
     case .batch:
       nextOwnBatch = Instant(nanoseconds: 0)
-      guard let model = jobsAtHand.first?.question?.model else { return }
+      guard let model = jobsAtHand[0].question?.model else { return }
       let isLate = buffers.compute(jobsAtHand, fleet.administration?.observer)
       clock = .now
       ownAdmission.answered(areLate: isLate, at: clock)

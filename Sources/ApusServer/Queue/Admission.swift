@@ -36,7 +36,7 @@ struct Admission {
   /// How long a call waits, as predicted, behind so much queued work.
   func wait(behind queued: UInt64, at now: Instant) -> UInt64 {
     var work = queued
-    for end in expectedEnds { work += end.since(now) }
+    for thread in 0..<expectedEnds.count { work += expectedEnds[thread].since(now) }
     return work / UInt64(expectedEnds.count)
   }
 

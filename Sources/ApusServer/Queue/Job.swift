@@ -80,7 +80,7 @@ struct JobHeap {
   /// Of all jobs.
   private(set) var rows = 0
 
-  var first: Job? { jobs.first }
+  var first: Job? { jobs.isEmpty ? nil : jobs[0] }
   var isEmpty: Bool { jobs.isEmpty }
   var count: Int { jobs.count }
 

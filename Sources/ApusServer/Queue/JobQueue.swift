@@ -139,21 +139,33 @@ struct JobQueue {
   private mutating func fill(_ jobs: inout ContiguousArray<Job>, from place: Int, _ first: Job) {
     guard let terms = first.question?.terms else { return }
     let isInteractive = terms.priority == .interactive
-    passedOver = isInteractive && lines.contains { !$0.batch.isEmpty } ? passedOver + 1 : 0
+    passedOver = isInteractive && hasBatchWork ? passedOver + 1 : 0
     virtualTime = max(virtualTime, first.tag)
     take(first, from: place, into: &jobs)
     var room = terms.mostRows - first.rows
-    for priority in isInteractive ? [CallPriority.interactive, .batch] : [.batch, .interactive] {
-      while room > 0, let next = lines[place][priority].first, next.rows <= room,
-        next.question?.terms.mostRows == terms.mostRows
-      {
-        room -= next.rows
-        take(next, from: place, into: &jobs)
-      }
-    }
+    take(isInteractive ? .interactive : .batch, from: place, into: &jobs, &room, terms.mostRows)
+    take(isInteractive ? .batch : .interactive, from: place, into: &jobs, &room, terms.mostRows)
     lines[place].running += 1
     let next = lines[place].first(.interactive)
     lines[place].waitsSince = next?.question?.terms.received ?? Instant(nanoseconds: 0)
+  }
+
+  private var hasBatchWork: Bool {
+    for place in 0..<lines.count where !lines[place].batch.isEmpty { return true }
+    return false
+  }
+
+  /// Calls of one priority, as long as the next one fits.
+  private mutating func take(
+    _ priority: CallPriority, from place: Int, into jobs: inout ContiguousArray<Job>, _ room: inout Int,
+    _ mostRows: Int
+  ) {
+    while room > 0, let next = lines[place][priority].first, next.rows <= room,
+      next.question?.terms.mostRows == mostRows
+    {
+      room -= next.rows
+      take(next, from: place, into: &jobs)
+    }
   }
 
   private mutating func take(_ job: Job, from place: Int, into jobs: inout ContiguousArray<Job>) {

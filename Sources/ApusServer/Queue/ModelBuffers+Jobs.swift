@@ -8,27 +8,32 @@ extension ModelBuffers {
   ///
   /// - Returns: whether any was too late.
   mutating func compute(_ jobs: ContiguousArray<Job>, _ observer: Observer?) -> Bool {
-    guard let model = jobs.first?.question?.model else { return false }
-    let takesTexts = jobs.first?.question?.texts != nil
-    fit(model.plan, takesTexts: takesTexts)
+    guard !jobs.isEmpty, let question = jobs[0].question else { return false }
+    let model = question.model
+    fit(model.plan, takesTexts: question.texts != nil)
     let begun = Instant.now
-    let rows = jobs.count == 1 ? jobs[0].rows : jobs.reduce(0) { $0 + $1.rows }
-    for job in jobs { job.outcome = Job.Outcome() }
-    if jobs.contains(where: { $0.isOver(at: begun) }) { return computeThoseInTime(jobs, observer, at: begun) }
+    var rows = 0
+    var areInTime = true
+    for place in 0..<jobs.count {
+      jobs[place].outcome = Job.Outcome()
+      rows += jobs[place].rows
+      areInTime = areInTime && !jobs[place].isOver(at: begun)
+    }
+    guard areInTime else { return computeThoseInTime(jobs, observer, at: begun) }
     if jobs.count == 1 {
       computeAlone(jobs[0])
     } else if !computeTogether(jobs, rows, model.plan) {
       // One holds numbers that the model does not allow: the others are computed without it.
-      for job in jobs { computeAlone(job) }
+      for place in 0..<jobs.count { computeAlone(jobs[place]) }
     }
     let computed = Instant.now
     model.cost.measured(rows: rows, nanoseconds: computed.since(begun))
     var isLate = false
-    for job in jobs {
-      job.outcome.begun = begun
-      job.outcome.computed = computed
-      job.outcome.batchRows = rows
-      isLate = isLate || job.question.map { $0.terms.deadline < computed } ?? false
+    for place in 0..<jobs.count {
+      jobs[place].outcome.begun = begun
+      jobs[place].outcome.computed = computed
+      jobs[place].outcome.batchRows = rows
+      isLate = isLate || jobs[place].isOver(at: computed)
     }
     jobs[0].outcome.opensBatch = true
     if let observer { observe(jobs, at: begun, observer) }
@@ -73,8 +78,8 @@ extension ModelBuffers {
         outputStride: plan.outputs, workspace: workspace.baseAddress)
     } catch { return false }
     var first = 0
-    for job in jobs {
-      guard let question = job.question else { continue }
+    for place in 0..<jobs.count {
+      guard let question = jobs[place].question else { continue }
       for row in 0..<question.rows {
         answerRow(
           scratch.floats + (first + row) * plan.outputs, plan, question.form, row: row, question.body)
@@ -90,26 +95,26 @@ extension ModelBuffers {
     guard let start = jobs[0].question?.input else { fatalError("a batch of nothing") }
     var end = start
     var isMatrix = true
-    for job in jobs where isMatrix {
-      isMatrix = job.question?.input == end
-      end += job.rows * rowBytes
+    for place in 0..<jobs.count where isMatrix {
+      isMatrix = jobs[place].question?.input == end
+      end += jobs[place].rows * rowBytes
     }
     if isMatrix { return start }
     let memory = gathering(rows * rowBytes)
-    var place = memory
-    for job in jobs {
-      guard let input = job.question?.input else { continue }
-      place.copyMemory(from: input, byteCount: job.rows * rowBytes)
-      place += job.rows * rowBytes
-      job.outcome.wasGathered = true
+    var next = memory
+    for place in 0..<jobs.count {
+      guard let input = jobs[place].question?.input else { continue }
+      next.copyMemory(from: input, byteCount: jobs[place].rows * rowBytes)
+      next += jobs[place].rows * rowBytes
+      jobs[place].outcome.wasGathered = true
     }
     return UnsafeRawPointer(memory)
   }
 
   /// Hands on the rows of calls that are mirrored, and now and then one row to count drift.
   private mutating func observe(_ jobs: ContiguousArray<Job>, at now: Instant, _ observer: Observer) {
-    for job in jobs {
-      guard let question = job.question, question.shadow != nil || question.samplesDrift else { continue }
+    for place in 0..<jobs.count {
+      guard let question = jobs[place].question, question.shadow != nil || question.samplesDrift else { continue }
       if question.shadow == nil {
         guard now >= nextDriftSample else { continue }
         nextDriftSample = now.advanced(by: DriftCounters.periodNanoseconds)

@@ -104,7 +104,7 @@ final class WorkerPool: Sendable {
     var buffers = ModelBuffers(ModelNeeds(), limits)
     var jobs = ContiguousArray<Job>()
     while next(worker, &jobs) {
-      guard let model = jobs.first?.question?.model else { continue }
+      guard let model = jobs[0].question?.model else { continue }
       let isLate = buffers.compute(jobs, observer)
       state.withLock { state in
         state.queue.ended(model)
@@ -113,7 +113,7 @@ final class WorkerPool: Sendable {
         state.admission.answered(areLate: isLate, at: now)
         publish(state, at: now)
       }
-      for job in jobs { job.handBack?(job) }
+      for place in 0..<jobs.count { jobs[place].handBack?(jobs[place]) }
     }
     state.withLock { $0.alive -= 1 }
     state.notifyAll()
@@ -129,8 +129,9 @@ final class WorkerPool: Sendable {
       case .nothing(let time): return .sleep(until: time)
       case .batch: break
       }
-      let rows = jobs.reduce(0) { $0 + $1.rows }
-      let expected = jobs.first?.question?.model.cost.nanoseconds(rows: rows) ?? 0
+      var rows = 0
+      for place in 0..<jobs.count { rows += jobs[place].rows }
+      let expected = jobs[0].question?.model.cost.nanoseconds(rows: rows) ?? 0
       state.admission.began(worker, expectedNanoseconds: expected, at: now)
       publish(state, at: now)
       return .done(true)
