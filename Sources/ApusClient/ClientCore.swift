@@ -6,7 +6,7 @@ import Synchronization
 struct PendingCall: Sendable {
   let token: UInt64
   let call: ClassifyCall
-  let input: [UInt8]
+  let input: CallInput
   let continuation: CheckedContinuation<Result<ClassifyResult, ClientError>, Never>
   let deadline: Instant
   var attempts = 0
@@ -14,7 +14,7 @@ struct PendingCall: Sendable {
   var notBefore = Instant(nanoseconds: 0)
 
   init(
-    token: UInt64, call: ClassifyCall, input: [UInt8],
+    token: UInt64, call: ClassifyCall, input: CallInput,
     continuation: CheckedContinuation<Result<ClassifyResult, ClientError>, Never>
   ) {
     self.token = token

@@ -150,7 +150,7 @@ extension ClientLoop {
     do throws(ClientError) {
       guard let response = try connection?.classifyResponse(view) else { throw .closed }
       var result = ClassifyResult()
-      result.fill(response, body: view.body)
+      connection?.fill(&result, response, view)
       finish(call, .success(result))
     } catch {
       if error.isNotProcessed, retry(&call) { return }
@@ -187,7 +187,7 @@ extension ClientLoop {
     try watches.submit(to: &connection!)
     var kept: [PendingCall] = []
     for call in waiting {
-      let hasRoom = connection?.hasRoom(inputBytes: call.input.count) ?? false
+      let hasRoom = connection?.hasRoom(inputBytes: call.input.byteCount) ?? false
       if call.notBefore > now || !hasRoom {
         kept.append(call)
       } else {
@@ -201,9 +201,11 @@ extension ClientLoop {
   private mutating func submit(_ call: PendingCall) {
     var outcome: Result<ClassifyResult, ClientError>?
     var id: UInt64?
-    call.input.withUnsafeBytes { bytes in
+    call.input.withBytes { bytes in
       let timed = call.call.withTimeLeft(until: call.deadline)
-      do throws(ClientError) { id = try connection?.submit(timed, bytes) } catch { outcome = .failure(error) }
+      do throws(ClientError) {
+        id = try connection?.submit(timed, lending: bytes, of: call.input)
+      } catch { outcome = .failure(error) }
     }
     if let id { inFlight[id] = call } else { finish(call, outcome ?? .failure(.closed)) }
   }

@@ -74,7 +74,8 @@ public final class SynchronousClient {
     if let outcome { throw outcome }
   }
 
-  /// Classifies numbers of the call's element type, row-major and little-endian.
+  /// Classifies numbers of the call's element type, row-major and little-endian. Large inputs are sent from
+  /// where they lie. A result of many numbers is emptied before the call.
   ///
   /// - Throws: `ClientError`. After `timedOut` the client can be used on; after a lost connection the next
   ///   call connects again.
@@ -107,14 +108,17 @@ public final class SynchronousClient {
     _ bytes: UnsafeRawBufferPointer, _ region: TensorRegion?, _ call: ClassifyCall, _ deadline: Instant,
     _ result: inout ClassifyResult
   ) throws(ClientError) {
+    // What is not sent now would be read from memory that may be gone then.
+    defer { if connection?.holdsInput ?? false { connection = nil } }
+    result.makeSmall()
     let id = try submit(deadline) { connection throws(ClientError) in
-      guard let region, connection.isLane else { return try connection.submit(call, bytes) }
+      guard let region, connection.isLane else { return try connection.submit(call, lending: bytes) }
       try connection.register(region, until: deadline)
       return try connection.submit(call, bytes, region: region.number, offset: region.offset(of: bytes))
     }
     let view = try answer(id, deadline)
     guard let response = try connection?.classifyResponse(view) else { throw .closed }
-    result.fill(response, body: view.body)
+    connection?.fill(&result, response, view)
   }
 
   /// Hands a call to the connection. One that takes none is replaced: its server neither reads nor answers.

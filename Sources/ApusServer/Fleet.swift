@@ -10,6 +10,8 @@ final class Fleet: Sendable {
   let recorders: [Recorder]
   let mailboxes: [Mailbox]
   let access: AccessControl
+  /// Of large calls and answers, of all connections.
+  let memory: MemoryAccount
   private let current: Locked<Catalog>
   private let newest: Atomic<UInt64>
   /// The generation that each reactor serves.
@@ -38,6 +40,7 @@ final class Fleet: Sendable {
     self.accessLog = accessLog
     self.access = access
     self.limits = limits
+    memory = MemoryAccount(limit: limits.slabBytes)
     self.administration = administration
     current = Locked(catalog)
     newest = Atomic(catalog.generation)

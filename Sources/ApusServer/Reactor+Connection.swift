@@ -125,7 +125,8 @@ extension Reactor {
     _ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>, at now: Instant
   ) {
     guard let frame = connection.pointee.large.take() else { return }
-    countLarge(-frame.byteCount)
+    // It is held until its answer is made.
+    defer { recorder.subtract(.largeFrameBytes, UInt64(frame.byteCount)) }
     connection.pointee.expectsLarge = true
     let (_, ending) = process(UnsafeRawBufferPointer(frame.memory.bytes), key, connection, at: now)
     _ = settle(ending, key, connection, at: now)
@@ -182,10 +183,10 @@ extension Reactor {
     if let status = refusesBody(frameBytes: frameBytes, connection) {
       return refuseLarge(status, key, connection)
     }
-    guard frameBytes <= limits.slabBytes - largeBytes, var frame = LargeFrame(byteCount: frameBytes) else {
-      return refuseLarge(.memoryExhausted, key, connection)
-    }
-    countLarge(frameBytes)
+    guard let lease = MemoryLease(frameBytes, of: fleet.memory, for: connection.pointee.account),
+      var frame = LargeFrame(lease)
+    else { return refuseLarge(.memoryExhausted, key, connection) }
+    recorder.add(.largeFrameBytes, UInt64(frameBytes))
     let begun = connection.pointee.ring.readable
     frame.memory.baseAddress.copyMemory(from: begun.baseAddress.unsafelyUnwrapped, byteCount: begun.count)
     recorder.add(.tensorCopies)
@@ -206,11 +207,6 @@ extension Reactor {
     appendStatus(status, method: header.method, requestID: header.requestID, connection)
     if flush(key, connection) { finish(key, connection) }
     return false
-  }
-
-  private mutating func countLarge(_ bytes: Int) {
-    largeBytes += bytes
-    recorder.set(.largeFrameBytes, UInt64(largeBytes))
   }
 
   // MARK: Ending
@@ -273,7 +269,9 @@ extension Reactor {
   mutating func close(_ key: SlotKey) {
     guard let connection = connections.pointer(to: key) else { return }
     setDeadline(connection, .never)
-    if let bytes = connection.pointee.large?.byteCount { countLarge(-bytes) }
+    if let bytes = connection.pointee.large?.byteCount {
+      recorder.subtract(.largeFrameBytes, UInt64(bytes))
+    }
     dropBacklog(connection)
     recorder.subtract(.connectionsOpen)
     recorder.add(.open, connection.pointee.transport, .max)
