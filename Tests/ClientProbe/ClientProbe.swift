@@ -50,6 +50,7 @@ import Glibc
       waitFor { result = try await client.classify(input, call) }
     }
     meetTest()
+    withExtendedLifetime(result) {}
     client.close()
   }
 
