@@ -31,7 +31,8 @@ class Classification:
     """The classes of one input, each field of shape (classes,), or of a batch, (rows, classes).
 
     With `top`, classes come by falling probability, otherwise in the order of their index. `scores` always
-    covers every class, in the order of the index, and is None unless asked for; so is `labels`, as lists.
+    covers every class, in the order of the index, and is None unless asked for; so is `labels`, as lists. The
+    `indices` of an answer without `top` are one row, seen once for each, and cannot be written to.
     """
 
     probabilities: np.ndarray
@@ -115,7 +116,7 @@ def read_classification(metadata: bytes, body: Union[bytes, memoryview], asked: 
     if top:
         indices, end = read_part(answer.indices, body, end, DataType.UINT32, [rows, classes])
     else:
-        indices = np.tile(np.arange(classes, dtype=np.uint32), (rows, 1))
+        indices = np.broadcast_to(np.arange(classes, dtype=np.uint32), (rows, classes))
     raw_scores = None
     if want_scores:
         every_class = answer.scores.shape[-1] if answer.scores and answer.scores.shape else 0
