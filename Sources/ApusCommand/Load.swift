@@ -68,24 +68,26 @@ private struct Load: ~Copyable {
   private static let recordedNumbers = 1 << 28
 
   init(_ plan: LoadPlan, connection index: Int, _ progress: LoadProgress) throws(ClientError) {
-    self.plan = plan
-    self.progress = progress
-    window = plan.inFlight(connection: index)
-    var call = plan.model.call(shape: plan.input.shape)
-    call.timeoutNanoseconds = plan.timeoutNanoseconds
-    self.call = call.holding(textLengths: plan.input.textLengths)
-    input = plan.input
-    calls = plan.input.calls
-    callBytes = plan.input.callBytes
-    strideBytes = plan.input.strideBytes
-    memory = try LoadMemory(plan.input, usesRegion: plan.usesRegion)
-    // Connections begin at different inputs.
-    input.vary(call: index, by: 0.5, in: memory.bytes)
-    connection = try ClientConnection.open(
+    let memory = try LoadMemory(plan.input, usesRegion: plan.usesRegion)
+    var connection = try ClientConnection.open(
       plan.address, security: plan.security, spinNanoseconds: plan.spinNanoseconds)
     if let region = memory.region {
       try connection.register(region, until: .deadline(after: plan.timeoutNanoseconds))
     }
+    // Connections begin at different inputs.
+    plan.input.vary(call: index, by: 0.5, in: memory.bytes)
+    var call = plan.model.call(shape: plan.input.shape)
+    call.timeoutNanoseconds = plan.timeoutNanoseconds
+    self.call = call.holding(textLengths: plan.input.textLengths)
+    self.plan = plan
+    self.progress = progress
+    window = plan.inFlight(connection: index)
+    input = plan.input
+    calls = plan.input.calls
+    callBytes = plan.input.callBytes
+    strideBytes = plan.input.strideBytes
+    self.memory = memory
+    self.connection = connection
   }
 
   mutating func run() throws(ClientError) {
