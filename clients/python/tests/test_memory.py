@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -77,7 +78,8 @@ def test_a_large_body_is_held_once(tmp_path, way, inputs, outputs):
             assert server.poll() is None and time.monotonic() < limit, "the server did not start"
             time.sleep(0.01)
         caller = [sys.executable, "-c", CALLER, address, ca, "64", str(inputs)]
-        done = subprocess.run(caller, capture_output=True, text=True, timeout=2 * SECONDS, check=False)
+        package = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+        done = subprocess.run(caller, env=package, capture_output=True, text=True, timeout=2 * SECONDS, check=False)
         assert done.returncode == 0, done.stderr
     finally:
         server.kill()
