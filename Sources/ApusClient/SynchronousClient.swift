@@ -5,9 +5,9 @@ import Glibc
 
 /// How a client connects, polls and tries again.
 public struct ClientOptions: Sendable {
-  /// How long a client polls for an answer before it sleeps, in nanoseconds, where that helps: a quicker answer
-  /// for processor time. nil: 50,000 in a lane, not at all over a socket; the asynchronous client polls in lanes
-  /// alone.
+  /// How long a client polls for an answer before it sleeps, in nanoseconds, where that helps: a quicker
+  /// answer for processor time. nil: 50,000 in a lane, not at all over a socket; the asynchronous client
+  /// polls in lanes alone.
   public var spinNanoseconds: UInt64?
   /// Whether the connection to a `unix:` address becomes a lane. At a `shm:` address it does, or fails.
   public var lane = LaneUse.never

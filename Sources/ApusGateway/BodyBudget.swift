@@ -1,7 +1,7 @@
 import ApusBase
 
-/// The bytes of all bodies of HTTP, counted with the large calls over RPC: however they come, callers together
-/// take no more memory than `limits.slab_bytes`.
+/// The bytes of all bodies of HTTP, counted with the large calls over RPC: however they come, callers
+/// together take no more memory than `limits.slab_bytes`.
 struct BodyBudget: Sendable {
   let account: MemoryAccount
 

@@ -4,7 +4,8 @@ import Glibc
 /// A client for the tests to count in: `client-probe ADDRESS MODEL FLOATS CALLS [CA CERTIFICATE KEY]`, the
 /// last three for TLS. `FLOATS` may be `ROWSxFLOATS`. It warms up, says so with a byte, waits for one, makes
 /// the calls, says so, and ends after another byte. Between the two bytes nothing but the calls happens. With
-/// `APUS_PROBE=asynchronous` the client is the asynchronous one.
+/// `APUS_PROBE=asynchronous` the client is the asynchronous one; `APUS_PROBE_SPIN` is how long it polls, in
+/// nanoseconds.
 @main struct ClientProbe {
   static func main() throws {
     let arguments = CommandLine.arguments
@@ -12,6 +13,7 @@ import Glibc
     let sizes = arguments[3].split(separator: "x").compactMap { Int($0) }
     guard let floats = sizes.last, let rows = sizes.first else { exit(2) }
     var options = ClientOptions()
+    options.spinNanoseconds = getenv("APUS_PROBE_SPIN").flatMap { UInt64(String(cString: $0)) }
     if arguments.count == 8 {
       options.security.authorityFile = arguments[5]
       options.security.certificateFile = arguments[6]

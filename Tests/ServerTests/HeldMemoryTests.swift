@@ -66,12 +66,12 @@ import Testing
   @Test func aConnectionThatReadsNothingHoldsOneAnswer() throws {
     let server = try server(frames: 16)
     let silent = try RawConnection(server.address)
-    for id in 1...8 as ClosedRange<UInt64> { silent.send(largeAnswer(id), milliseconds: 200) }
+    for id in 1...4 as ClosedRange<UInt64> { silent.send(largeAnswer(id)) }
     #expect(waitUntil(seconds: 10) { server.server.memory.heldBytes > 0 })
     usleep(100_000)
     let held = server.server.memory.heldBytes
     #expect(held > 4_000_000 && held < 4_000_000 + 8192)
-    for id in 1...8 as ClosedRange<UInt64> {
+    for id in 1...4 as ClosedRange<UInt64> {
       let answer = try #require(try silent.answer())
       #expect(answer.id == id && answer.status == nil && answer.body.count == 4_000_000)
     }
