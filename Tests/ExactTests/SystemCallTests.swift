@@ -98,9 +98,8 @@ import Testing
     return try #require(Int(fields[12])) + #require(Int(fields[13]))
   }
 
-  /// The asynchronous client looks around in a lane while calls keep coming, so that the server need not ring
-  /// for each answer, and sleeps when none come. It looks for longer than usual, as a debug build needs longer
-  /// for a call.
+  /// The asynchronous client looks around in a lane while calls keep coming, so that the server need not
+  /// ring for each answer, and sleeps when none come. It looks longer than usual: so slow is a debug build.
   @Test func asynchronousClientPollsALaneWhileCallsCome() throws {
     let calls: UInt64 = 1000
     let server = try ServedRepository(["--threads", "1"])
