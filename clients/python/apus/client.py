@@ -108,7 +108,8 @@ class Client(Administration):
                  text: Union[str, Sequence[str], None] = None, route_key: str = "") -> Classification:
         """Classifies one input, an array of one dimension, or a batch, whose first dimension is the rows.
 
-        Models of texts take `text` instead: one str, or a list of them, a row each.
+        Models of texts take `text` instead: one str, or a list of them, a row each. A large array is sent
+        from where it lies: no other thread may change it meanwhile.
 
         `top` keeps the most probable classes; 0 gives every class in the order of its index. `version` or
         `alias` choose a version of the model, `scores` asks for the raw outputs, `labels` for the names.
