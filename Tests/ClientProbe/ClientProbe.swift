@@ -11,7 +11,8 @@ import Glibc
     let arguments = CommandLine.arguments
     guard arguments.count == 5 || arguments.count == 8, let calls = Int(arguments[4]) else { exit(2) }
     let sizes = arguments[3].split(separator: "x").compactMap { Int($0) }
-    guard let floats = sizes.last, let rows = sizes.first else { exit(2) }
+    guard let floats = sizes.last else { exit(2) }
+    let rows = sizes.count == 1 ? 1 : sizes[0]
     var options = ClientOptions()
     options.spinNanoseconds = getenv("APUS_PROBE_SPIN").flatMap { UInt64(String(cString: $0)) }
     if arguments.count == 8 {
