@@ -35,6 +35,7 @@ class Sample:
   p50_us: float = None
   p99_us: float = None
   p999_us: float = None
+  transport_us: float = None  # median of round trip minus arithmetic
   server_cpu_us: float = None
   client_cpu_us: float = None
   server_sleeps: float = None
@@ -47,6 +48,7 @@ def sample(report, server, server_calls, client, client_calls, counters=None):
   return Sample(
       calls=report["calls"], served=server_calls, calls_per_second=report["calls_per_second"],
       p50_us=latency.get("p50"), p99_us=latency.get("p99"), p999_us=latency.get("p999"),
+      transport_us=report.get("transport_p50_us"),
       server_cpu_us=1e6 * server.cpu_seconds / server_calls, server_sleeps=server.sleeps / server_calls,
       client_cpu_us=1e6 * client.cpu_seconds / client_calls, counters=counters or {})
 
@@ -171,23 +173,23 @@ class Apus:
       raise BenchError(f"`apus stats --json` printed no counters: {text.strip()[:200]!r}") from None
 
   def measure(self, seconds, concurrency=1, connections=1, spin_us=None, threads=None, client_cpu=None,
-              server_cpu=None, transport=None):
+              server_cpu=None, transport=None, model=TEXT_MODEL, models=None):
     """One server, one `apus bench` against it. None leaves a setting at its default."""
     spin = [] if spin_us is None else ["--spin-us", str(spin_us)]
     options = [*spin, *([] if threads is None else ["--threads", str(threads)])]
-    with self.serving(options, server_cpu, transport) as server:
-      return self.bench(server, seconds, concurrency, connections, spin, client_cpu, transport)
+    with self.serving(options, server_cpu, transport, models=models) as server:
+      return self.bench(server, seconds, concurrency, connections, spin, client_cpu, transport, model)
 
-  def serving(self, options, cpu, *transports):
+  def serving(self, options, cpu, *transports, models=None):
     """A server, not yet started, that listens on its Unix socket and where the transports say."""
     listens = [word for transport in transports if transport for word in transport.server_options]
-    return self._server([*listens, *options], cpu)
+    return self._server([*listens, *options], cpu, models)
 
-  def bench(self, server, seconds, concurrency, connections, spin, client_cpu, transport=None):
+  def bench(self, server, seconds, concurrency, connections, spin, client_cpu, transport=None, model=TEXT_MODEL):
     to = ["--to", self.address]
     if transport:
       to = ["--to", transport.address(server), *transport.client_options]
-    command = [self.path, "bench", *to, "--model", TEXT_MODEL,
+    command = [self.path, "bench", *to, "--model", model,
                "--concurrency", str(concurrency), "--connections", str(connections), *spin,
                "--duration", f"{seconds:g}", "--json"]
     counted, before = self._counters(), server.usage()

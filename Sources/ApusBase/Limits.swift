@@ -2,8 +2,8 @@
 ///
 /// The memory of a server is, at most,
 /// `reactors × (answerBufferBytes + pendingCalls × 64 B) + connections × (receiveRingBytes + backlog)
-/// + lanes × 2 × laneRingBytes + large frames in flight (slabBytes in all)`, and what clients share with
-/// it.
+/// + lanes × 2 × laneRingBytes + slabBytes`, where a backlog is at most `answerBufferBytes` or counted in
+/// `slabBytes`, and what clients share with it.
 package struct Limits: Sendable {
   /// Longest metadata of one frame, in bytes.
   package var metadataBytes = 64 << 10
@@ -22,14 +22,17 @@ package struct Limits: Sendable {
   /// Connections that one server holds.
   package var connections = 16_384
   /// Receive ring of one connection, in bytes: a power of two, a multiple of the page size. A frame over half
-  /// of it goes to a slab.
+  /// of it gets memory of its own.
   package var receiveRingBytes = 256 << 10
   /// Buffer of one reactor in which answers are made, in bytes.
   package var answerBufferBytes = 256 << 10
   /// Arena of one decoded metadata, in bytes: decoded fields are larger than their encoding.
   package var metadataArenaBytes = 256 << 10
-  /// Bytes of all large frames that a reactor holds at one time.
+  /// Bytes of all large frames, of large answers and of answers that are not taken, which a server holds at
+  /// one time.
   package var slabBytes = 256 << 20
+  /// The share of one connection: the longest call, and the longest answer to it.
+  package var connectionSlabBytes = 129 << 20
   /// A frame that has begun must be whole within this time, in nanoseconds.
   package var frameTimeoutNanoseconds: UInt64 = 10_000_000_000
   /// A peer that does not read its answers for so long is closed, in nanoseconds.

@@ -57,16 +57,22 @@ public final class ApusClient: Sendable {
     guard call.elementType == .float32 else {
       throw .invalidInput("the call says \(call.elementType), its input is float32")
     }
-    return try await classify(bytes: input.withUnsafeBytes { Array($0) }, call)
+    return try await classify(.floats(input), call)
   }
 
   /// Classifies numbers of the call's element type, row-major and little-endian.
   public func classify(bytes: [UInt8], _ call: ClassifyCall) async throws(ClientError) -> ClassifyResult {
+    try await classify(.bytes(bytes), call)
+  }
+
+  private func classify(
+    _ input: CallInput, _ call: ClassifyCall
+  ) async throws(ClientError) -> ClassifyResult {
     let core = core
     let token = core.newToken()
     let result = await withTaskCancellationHandler {
       await withCheckedContinuation { continuation in
-        core.enqueue(PendingCall(token: token, call: call, input: bytes, continuation: continuation))
+        core.enqueue(PendingCall(token: token, call: call, input: input, continuation: continuation))
       }
     } onCancel: {
       core.cancel(token)

@@ -1,3 +1,4 @@
+import ApusBase
 import ApusWire
 
 /// The classes of each row of a call. Use one for many calls: it is refilled in place.
@@ -38,13 +39,24 @@ public struct ClassifyResult: Equatable, Sendable {
     return (index, labels.isEmpty ? String(index) : labels[place], probabilities[place])
   }
 
+  /// Gives back what the last call left here if that is much: the next answer's numbers would lie beside it.
+  mutating func makeSmall() {
+    let most = 64 << 10
+    if probabilities.count > most { probabilities = [] }
+    if indices.count > most { indices = [] }
+    if scores.count > most { scores = [] }
+  }
+
   /// Fills this result from an answer whose parts have been checked against `body`.
-  mutating func fill(_ response: ClassifyResponse, body: UnsafeRawBufferPointer) {
+  ///
+  /// - Parameter releasesPages: `body` has a mapping of its own, whose pages go as they are read.
+  mutating func fill(_ response: ClassifyResponse, body: UnsafeRawBufferPointer, releasesPages: Bool) {
     rows = response.rows
     classes = response.classes
-    copy(body, response.probabilitiesOffset, rows * classes, into: &probabilities, zero: 0)
-    copy(body, response.indicesOffset, rows * classes, into: &indices, zero: 0)
-    copy(body, response.scoresOffset, rows * response.allClasses, into: &scores, zero: 0)
+    let body = ReadBody(bytes: body, releasesPages: releasesPages)
+    body.copy(from: response.probabilitiesOffset, rows * classes, into: &probabilities, zero: 0)
+    body.copy(from: response.indicesOffset, rows * classes, into: &indices, zero: 0)
+    body.copy(from: response.scoresOffset, rows * response.allClasses, into: &scores, zero: 0)
     labels = response.labels
     version = response.version
     digest = response.digest
@@ -54,21 +66,35 @@ public struct ClassifyResult: Equatable, Sendable {
   }
 }
 
-/// Copies numbers out of a body; storage of the same size is used again. The machine is little-endian, as the
-/// body.
-private func copy<Number: BitwiseCopyable>(
-  _ body: UnsafeRawBufferPointer, _ offset: Int?, _ count: Int, into numbers: inout [Number], zero: Number
-) {
-  guard let offset else {
-    numbers.removeAll(keepingCapacity: true)
-    return
-  }
-  if numbers.count != count {
-    numbers.removeAll(keepingCapacity: true)
-    numbers.append(contentsOf: repeatElement(zero, count: count))
-  }
-  numbers.withUnsafeMutableBytes {
-    $0.copyMemory(from: UnsafeRawBufferPointer(rebasing: body[offset..<offset + $0.count]))
+/// An answer's body, out of which numbers are copied. The machine is little-endian, as the body.
+private struct ReadBody {
+  let bytes: UnsafeRawBufferPointer
+  let releasesPages: Bool
+
+  /// Storage of the same size is used again, unless pages go as they are read: then all that is new takes as
+  /// much memory as goes.
+  func copy<Number: BitwiseCopyable>(
+    from offset: Int?, _ count: Int, into numbers: inout [Number], zero: Number
+  ) {
+    guard let offset else {
+      numbers.removeAll(keepingCapacity: true)
+      return
+    }
+    let part = UnsafeRawBufferPointer(
+      rebasing: bytes[offset..<offset + count * MemoryLayout<Number>.stride])
+    guard !releasesPages else {
+      numbers = []
+      numbers = [Number](unsafeUninitializedCapacity: count) { space, initialized in
+        if let target = space.baseAddress { moveReleasingPages(part, to: target) }
+        initialized = count
+      }
+      return
+    }
+    if numbers.count != count {
+      numbers.removeAll(keepingCapacity: true)
+      numbers.append(contentsOf: repeatElement(zero, count: count))
+    }
+    numbers.withUnsafeMutableBytes { $0.copyMemory(from: part) }
   }
 }
 

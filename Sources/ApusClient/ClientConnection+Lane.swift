@@ -1,4 +1,4 @@
-import ApusBase
+package import ApusBase
 import ApusIO
 import ApusLane
 import ApusStream
@@ -74,7 +74,7 @@ extension ClientConnection {
 extension ClientConnection {
   /// Lets the server look into a region, if it does not yet: it says when the descriptor may come, and once
   /// more when it has it.
-  mutating func register(_ region: TensorRegion, until deadline: Instant) throws(ClientError) {
+  package mutating func register(_ region: TensorRegion, until deadline: Instant) throws(ClientError) {
     guard !regions.contains(region.number) else { return }
     let request = RegisterRegionRequest(region: region.number, byteCount: UInt64(region.bytes.count))
     let id = try submit(.registerRegion) { request.encode(into: $0, arena: $1) }

@@ -179,6 +179,12 @@ extension ClientConnection {
   /// The status of an answer that is one.
   package func status(_ answer: AnswerView) -> Status { Status(decoding: answer.metadata, arena: arena) }
 
+  /// Fills a result from the answer that was handed out last. The pages of a large one are given back as its
+  /// numbers are copied: nothing in it can be read again.
+  mutating func fill(_ result: inout ClassifyResult, _ response: ClassifyResponse, _ view: AnswerView) {
+    result.fill(response, body: view.body, releasesPages: input.isLarge)
+  }
+
   /// Reads a Classify answer. One that differs from the last only in its numbers is not decoded again.
   ///
   /// - Throws: the status that the answer is, or `protocolBroken`.

@@ -45,6 +45,8 @@ package struct ClientConnection: ~Copyable, @unchecked Sendable {
   /// What the server takes, as its Hello says; until that has come, this side's own limits.
   var bodyLimit: Int
   var callLimit: Int
+  /// Inputs of so many bytes are sent from where they lie: the server, too, gives them memory of their own.
+  private let lentBytes: Int
   /// Calls whose last answer has not come, those that nobody waits for included.
   package internal(set) var callsInFlight = 0
   /// Regions that the server can look into.
@@ -98,6 +100,7 @@ package struct ClientConnection: ~Copyable, @unchecked Sendable {
     answer = AnswerTemplate(metadataBytes: limits.metadataBytes)
     bodyLimit = limits.bodyBytes
     callLimit = limits.callsInFlight
+    lentBytes = limits.receiveRingBytes / 2
     var hello = HelloRequest(client: clientVersion)
     hello.token = security?.token ?? []
     let metadataBytes = hello.encode(into: request.invalidated(), arena: arena)
@@ -121,11 +124,16 @@ private let clientVersion = "apus-swift/0.1.0"
 // MARK: Sending
 
 extension ClientConnection {
-  /// Whether a Classify call with an input of so many bytes would be taken now.
+  /// Whether a Classify call with an input of so many bytes would be taken now, lent or to be copied.
   package func hasRoom(inputBytes: Int) -> Bool {
-    let layout = FrameLayout(metadataBytes: request.metadataLimit, bodyBytes: inputBytes)
-    return callsInFlight < callLimit && output.hasRoom(for: layout.frameBytes)
+    let isLent = inputBytes >= lentBytes
+    guard callsInFlight < callLimit, !isLent || !output.holdsBody else { return false }
+    let layout = FrameLayout(metadataBytes: request.metadataLimit, bodyBytes: isLent ? 0 : inputBytes)
+    return output.hasRoom(for: layout.frameBytes)
   }
+
+  /// Whether a lent input is not sent yet.
+  package var holdsInput: Bool { output.holdsBody }
 
   /// Takes a Classify call, to be sent by `sendSome` or `receive`.
   ///
@@ -150,6 +158,35 @@ extension ClientConnection {
     let body = region == 0 ? input : UnsafeRawBufferPointer(start: nil, count: 0)
     request.write(to: output.append(layout.frameBytes), requestID: id, body: body)
     return id
+  }
+
+  /// Takes a Classify call whose input, if it is large, is sent from where it lies.
+  ///
+  /// - Parameters:
+  ///   - input: stays and does not change as long as `holdsInput`, and the connection, last.
+  ///   - owner: kept so long; nil: the caller sees to it.
+  /// - Returns: as the other `submit`; one such input is on its way at a time.
+  mutating func submit(
+    _ call: borrowing ClassifyCall, lending input: UnsafeRawBufferPointer, of owner: CallInput?
+  ) throws(ClientError) -> UInt64? {
+    guard input.count >= lentBytes, input.count <= bodyLimit else { return try submit(call, input) }
+    let place = InputPlace(byteCount: input.count)
+    if !request.matches(call, place) { try request.make(call, place, arena: arena) }
+    let layout = request.layout
+    let paddingBytes = layout.frameBytes - layout.bodyOffset - layout.bodyBytes
+    if output.holdsBody { sendSome() }
+    guard !output.holdsBody, makeRoom(layout.bodyOffset + paddingBytes) else { return nil }
+    let id = nextRequestID()
+    request.writeAroundBody(
+      to: output.append(layout.bodyOffset, input, of: owner, paddingBytes), requestID: id)
+    return id
+  }
+
+  /// The same of memory that the caller keeps.
+  package mutating func submit(
+    _ call: borrowing ClassifyCall, lending input: UnsafeRawBufferPointer
+  ) throws(ClientError) -> UInt64? {
+    try submit(call, lending: input, of: nil)
   }
 
   /// Takes a call of another method, whose metadata `encode` writes; the body is copied.

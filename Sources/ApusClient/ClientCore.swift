@@ -6,7 +6,7 @@ import Synchronization
 struct PendingCall: Sendable {
   let token: UInt64
   let call: ClassifyCall
-  let input: [UInt8]
+  let input: CallInput
   let continuation: CheckedContinuation<Result<ClassifyResult, ClientError>, Never>
   let deadline: Instant
   var attempts = 0
@@ -14,7 +14,7 @@ struct PendingCall: Sendable {
   var notBefore = Instant(nanoseconds: 0)
 
   init(
-    token: UInt64, call: ClassifyCall, input: [UInt8],
+    token: UInt64, call: ClassifyCall, input: CallInput,
     continuation: CheckedContinuation<Result<ClassifyResult, ClientError>, Never>
   ) {
     self.token = token
@@ -33,6 +33,8 @@ final class ClientCore: Sendable {
     var watches: [PendingWatch] = []
     var cancelled: [UInt64] = []
     var isClosed = false
+    /// The thread sleeps, or is about to, until it is woken.
+    var isAsleep = false
     /// How connecting ended: the connection, for one taker.
     var connected: Result<Locked<ClientConnection?>, ClientError>?
   }
@@ -42,6 +44,7 @@ final class ClientCore: Sendable {
   let options: ClientOptions
   let wakeUp: WakeUp
   private let inbox = Locked(Inbox())
+  private let news = Atomic<Bool>(false)
   private let tokens = Atomic<UInt64>(1)
 
   init(_ address: Address, _ security: ClientSecurity, _ options: ClientOptions) throws(SystemError) {
@@ -55,27 +58,60 @@ final class ClientCore: Sendable {
   func newToken() -> UInt64 { tokens.wrappingAdd(1, ordering: .relaxed).oldValue }
 
   func enqueue(_ call: PendingCall) {
-    let isTaken = inbox.withLock { inbox in
+    let isTaken = handOver { inbox in
       guard !inbox.isClosed else { return false }
       inbox.calls.append(call)
       return true
     }
-    if isTaken { wakeUp.signal() } else { call.continuation.resume(returning: .failure(.closed)) }
+    if !isTaken { call.continuation.resume(returning: .failure(.closed)) }
   }
 
   func enqueue(_ watch: PendingWatch) {
-    let isTaken = inbox.withLock { inbox in
+    let isTaken = handOver { inbox in
       guard !inbox.isClosed else { return false }
       inbox.watches.append(watch)
       return true
     }
-    if isTaken { wakeUp.signal() } else { watch.fail(.closed) }
+    if !isTaken { watch.fail(.closed) }
   }
 
   /// A task may be cancelled before its call is handed over: the thread sees both, in whatever order.
   func cancel(_ token: UInt64) {
-    inbox.withLock { $0.cancelled.append(token) }
-    wakeUp.signal()
+    _ = handOver { inbox in
+      inbox.cancelled.append(token)
+      return true
+    }
+  }
+
+  /// Puts something into the inbox, and wakes the thread if it sleeps: one that looks around needs no system
+  /// call.
+  ///
+  /// - Returns: what `put` does, whether it was put.
+  private func handOver(_ put: (inout Inbox) -> Bool) -> Bool {
+    var mustWake = false
+    let isPut = inbox.withLock { inbox in
+      guard put(&inbox) else { return false }
+      news.store(true, ordering: .relaxed)
+      mustWake = inbox.isAsleep
+      inbox.isAsleep = false
+      return true
+    }
+    if mustWake { wakeUp.signal() }
+    return isPut
+  }
+
+  /// Whether something was handed over since the last time; no more than a look.
+  var hasNews: Bool { news.load(ordering: .relaxed) }
+
+  /// From now on what is handed over wakes the thread.
+  ///
+  /// - Returns: false where something has been handed over already: it must not sleep.
+  func prepareToSleep() -> Bool {
+    inbox.withLock { inbox in
+      guard !hasNews else { return false }
+      inbox.isAsleep = true
+      return true
+    }
   }
 
   /// Connects, blocking: a thread of its own does this, so that deadlines pass meanwhile.
@@ -83,17 +119,21 @@ final class ClientCore: Sendable {
     let outcome: Result<Locked<ClientConnection?>, ClientError>
     do throws(ClientError) {
       let connection = try ClientConnection.open(
-        address, security: security, lane: options.lane,
+        address, security: security, lane: options.lane, spinNanoseconds: options.spinNanoseconds,
         connectTimeoutNanoseconds: options.connectTimeoutNanoseconds)
       outcome = .success(Locked<ClientConnection?>(connection))
     } catch { outcome = .failure(error) }
-    inbox.withLock { $0.connected = outcome }
-    wakeUp.signal()
+    _ = handOver { inbox in
+      inbox.connected = outcome
+      return true
+    }
   }
 
   func close() {
-    inbox.withLock { $0.isClosed = true }
-    wakeUp.signal()
+    _ = handOver { inbox in
+      inbox.isClosed = true
+      return true
+    }
   }
 
   /// Everything handed over since the last time.
@@ -104,6 +144,8 @@ final class ClientCore: Sendable {
       inbox.watches = []
       inbox.cancelled = []
       inbox.connected = nil
+      inbox.isAsleep = false
+      news.store(false, ordering: .relaxed)
       return taken
     }
   }

@@ -26,21 +26,23 @@ struct ClientLoopStart: Sendable {
 /// The I/O thread's state: calls that wait to be sent, calls in flight, and the connection. All of it is used
 /// on that thread alone.
 struct ClientLoop: ~Copyable {
-  private let core: ClientCore
-  private let poller: Poller
-  private var connection: ClientConnection?
+  let core: ClientCore
+  let poller: Poller
+  var connection: ClientConnection?
   /// Makes the next connection.
-  private var connector: Thread?
-  private var waiting: [PendingCall] = []
-  private var inFlight: [UInt64: PendingCall] = [:]
-  private var watches = ClientWatches()
+  var connector: Thread?
+  var waiting: [PendingCall] = []
+  var inFlight: [UInt64: PendingCall] = [:]
+  var watches = ClientWatches()
   /// Cancellations that came before their call.
   private var cancelledEarly: Set<UInt64> = []
   private var connectFailures = 0
-  private var connectNotBefore = Instant(nanoseconds: 0)
+  var connectNotBefore = Instant(nanoseconds: 0)
+  /// Whether the poller is asked for room to send, too.
+  var watchesForRoom = false
 
-  private static let wakeUpWord: UInt64 = 0
-  private static let socketWord: UInt64 = 1
+  static let wakeUpWord: UInt64 = 0
+  static let socketWord: UInt64 = 1
 
   init(_ core: ClientCore) throws(SystemError) {
     poller = try Self.poller(waking: core)
@@ -119,7 +121,7 @@ struct ClientLoop: ~Copyable {
 // MARK: Moving calls along
 
 extension ClientLoop {
-  private var isConnected: Bool {
+  var isConnected: Bool {
     switch connection {
     case .some: true
     case .none: false
@@ -150,7 +152,7 @@ extension ClientLoop {
     do throws(ClientError) {
       guard let response = try connection?.classifyResponse(view) else { throw .closed }
       var result = ClassifyResult()
-      result.fill(response, body: view.body)
+      connection?.fill(&result, response, view)
       finish(call, .success(result))
     } catch {
       if error.isNotProcessed, retry(&call) { return }
@@ -187,7 +189,7 @@ extension ClientLoop {
     try watches.submit(to: &connection!)
     var kept: [PendingCall] = []
     for call in waiting {
-      let hasRoom = connection?.hasRoom(inputBytes: call.input.count) ?? false
+      let hasRoom = connection?.hasRoom(inputBytes: call.input.byteCount) ?? false
       if call.notBefore > now || !hasRoom {
         kept.append(call)
       } else {
@@ -201,14 +203,16 @@ extension ClientLoop {
   private mutating func submit(_ call: PendingCall) {
     var outcome: Result<ClassifyResult, ClientError>?
     var id: UInt64?
-    call.input.withUnsafeBytes { bytes in
+    call.input.withBytes { bytes in
       let timed = call.call.withTimeLeft(until: call.deadline)
-      do throws(ClientError) { id = try connection?.submit(timed, bytes) } catch { outcome = .failure(error) }
+      do throws(ClientError) {
+        id = try connection?.submit(timed, lending: bytes, of: call.input)
+      } catch { outcome = .failure(error) }
     }
     if let id { inFlight[id] = call } else { finish(call, outcome ?? .failure(.closed)) }
   }
 
-  private var isConnecting: Bool {
+  var isConnecting: Bool {
     switch connector {
     case .some: true
     case .none: false
@@ -231,6 +235,7 @@ extension ClientLoop {
         throw .connectionFailed(error.description)
       }
       connection = consume new
+      watchesForRoom = false
       connectFailures = 0
     } catch { lose(error) }
   }
@@ -268,34 +273,5 @@ extension ClientLoop {
     let calls = waiting
     waiting = []
     for var call in calls where !(call.attempts > 0 && retry(&call)) { finish(call, .failure(error)) }
-  }
-
-  private mutating func waitForEvents() {
-    var next = inFlight.values.map(\.deadline).min() ?? .never
-    for call in waiting {
-      next = min(next, call.deadline)
-      if call.notBefore.nanoseconds > 0 { next = min(next, call.notBefore) }
-      if !isConnected && !isConnecting { next = min(next, max(call.notBefore, connectNotBefore)) }
-    }
-    if !watches.waiting.isEmpty, !isConnected, !isConnecting { next = min(next, connectNotBefore) }
-    // The bell of a lane tells of room, too.
-    if connection?.waitsForSocket ?? false { watch([.readable, .writable]) } else { watch(.readable) }
-    let maySleep = connection?.stream.prepareToSleep() ?? true
-    let now = Instant.now
-    let timeout: Int64 = !maySleep ? 0 : next == .never ? -1 : max(1, Int64(clamping: next.since(now)))
-    for index in 0..<poller.wait(timeoutNanoseconds: timeout) {
-      if poller.event(index).word == Self.wakeUpWord {
-        core.wakeUp.drain()
-      } else {
-        connection?.stream.noteSocket()
-      }
-    }
-  }
-
-  private func watch(_ interest: Readiness) {
-    switch connection {
-    case .some(let open): poller.change(open.stream.descriptor, interest, word: Self.socketWord)
-    case .none: break
-    }
   }
 }

@@ -14,7 +14,8 @@ struct ReceiveBuffer: ~Copyable {
     self.ring = ring
   }
 
-  private var isLarge: Bool { largeFrameBytes > 0 }
+  /// Whether the frame at the front has memory of its own.
+  var isLarge: Bool { largeFrameBytes > 0 }
 
   private var largeStart: UnsafeMutableRawPointer? {
     switch large {

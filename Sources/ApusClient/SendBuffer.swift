@@ -1,16 +1,25 @@
 import ApusBase
 
-/// Frames that wait to be sent, one after another.
+/// Frames that wait to be sent, one after another. The body of one of them may stay where it lies.
 ///
-/// Invariant of the unsafe code here: `0 ≤ start ≤ end ≤ memory.bytes.count`.
+/// Invariant of the unsafe code here: `0 ≤ start ≤ end ≤ memory.bytes.count`, and `bodyPlace` lies between
+/// `start` and `end` while there is something of `body` left.
 struct SendBuffer: ~Copyable {
   private var memory: AlignedBuffer
   private var start = 0
   private var end = 0
+  /// What is unsent of a body that lies elsewhere, and where it goes among the bytes in `memory`.
+  private var body = UnsafeRawBufferPointer(start: nil, count: 0)
+  private var bodyPlace = 0
+  /// Keeps the body's memory; nil: somebody else does.
+  private var owner: CallInput?
 
   init(byteCount: Int) { memory = AlignedBuffer(byteCount: byteCount) }
 
-  var isEmpty: Bool { start == end }
+  var isEmpty: Bool { start == end && body.isEmpty }
+
+  /// Whether there is something unsent in memory of a caller's.
+  var holdsBody: Bool { !body.isEmpty }
 
   /// So many unsent bytes do not keep a frame out that is larger than the buffer: a greeting, a few cancels.
   private static let smallBytes = 4096
@@ -29,6 +38,19 @@ struct SendBuffer: ~Copyable {
     return place
   }
 
+  /// The place of what is around the body of a further frame, to be written: `headBytes` before it and
+  /// `paddingBytes` behind. The body is sent from where it lies. There is none yet.
+  mutating func append(
+    _ headBytes: Int, _ body: UnsafeRawBufferPointer, of owner: CallInput?, _ paddingBytes: Int
+  ) -> UnsafeMutableRawPointer {
+    precondition(!holdsBody)
+    let place = append(headBytes + paddingBytes)
+    bodyPlace = end - paddingBytes
+    self.body = body
+    self.owner = owner
+    return place
+  }
+
   /// Grows to hold so many unsent bytes.
   mutating func reserve(_ byteCount: Int) {
     if byteCount > memory.bytes.count { makeRoom(max(0, byteCount - (end - start))) }
@@ -43,18 +65,32 @@ struct SendBuffer: ~Copyable {
     } else {
       memory.baseAddress.copyMemory(from: memory.baseAddress + start, byteCount: unsentBytes)
     }
+    bodyPlace -= start
     (start, end) = (0, unsentBytes)
   }
 
+  /// What goes next; there may be more behind.
   var unsent: UnsafeRawBufferPointer {
-    UnsafeRawBufferPointer(start: memory.baseAddress + start, count: end - start)
+    if holdsBody, start == bodyPlace { return body }
+    let next = holdsBody ? bodyPlace : end
+    return UnsafeRawBufferPointer(start: memory.baseAddress + start, count: next - start)
   }
 
+  /// So many bytes of `unsent` have gone.
   mutating func sent(_ byteCount: Int) {
-    precondition(byteCount >= 0 && byteCount <= end - start)
-    start += byteCount
-    if start == end { (start, end) = (0, 0) }
+    precondition(byteCount >= 0 && byteCount <= unsent.count)
+    if holdsBody, start == bodyPlace {
+      body = UnsafeRawBufferPointer(rebasing: body[byteCount...])
+      if body.isEmpty { owner = nil }
+    } else {
+      start += byteCount
+    }
+    if start == end, !holdsBody { (start, end) = (0, 0) }
   }
 
-  mutating func removeAll() { (start, end) = (0, 0) }
+  mutating func removeAll() {
+    (start, end) = (0, 0)
+    body = UnsafeRawBufferPointer(start: nil, count: 0)
+    owner = nil
+  }
 }

@@ -5,8 +5,9 @@ import Glibc
 
 /// How a client connects, polls and tries again.
 public struct ClientOptions: Sendable {
-  /// How long a waiting synchronous client polls before it sleeps, in nanoseconds, where that helps: a
-  /// quicker answer for processor time. nil: 50,000 in a lane, not at all over a socket.
+  /// How long a client polls for an answer before it sleeps, in nanoseconds, where that helps: a quicker
+  /// answer for processor time. nil: 50,000 in a lane, not at all over a socket; the asynchronous client
+  /// polls in lanes alone.
   public var spinNanoseconds: UInt64?
   /// Whether the connection to a `unix:` address becomes a lane. At a `shm:` address it does, or fails.
   public var lane = LaneUse.never
@@ -74,7 +75,8 @@ public final class SynchronousClient {
     if let outcome { throw outcome }
   }
 
-  /// Classifies numbers of the call's element type, row-major and little-endian.
+  /// Classifies numbers of the call's element type, row-major and little-endian. Large inputs are sent from
+  /// where they lie. A result of many numbers is emptied before the call.
   ///
   /// - Throws: `ClientError`. After `timedOut` the client can be used on; after a lost connection the next
   ///   call connects again.
@@ -107,14 +109,17 @@ public final class SynchronousClient {
     _ bytes: UnsafeRawBufferPointer, _ region: TensorRegion?, _ call: ClassifyCall, _ deadline: Instant,
     _ result: inout ClassifyResult
   ) throws(ClientError) {
+    // What is not sent now would be read from memory that may be gone then.
+    defer { if connection?.holdsInput ?? false { connection = nil } }
+    result.makeSmall()
     let id = try submit(deadline) { connection throws(ClientError) in
-      guard let region, connection.isLane else { return try connection.submit(call, bytes) }
+      guard let region, connection.isLane else { return try connection.submit(call, lending: bytes) }
       try connection.register(region, until: deadline)
       return try connection.submit(call, bytes, region: region.number, offset: region.offset(of: bytes))
     }
     let view = try answer(id, deadline)
     guard let response = try connection?.classifyResponse(view) else { throw .closed }
-    result.fill(response, body: view.body)
+    connection?.fill(&result, response, view)
   }
 
   /// Hands a call to the connection. One that takes none is replaced: its server neither reads nor answers.

@@ -80,6 +80,13 @@ struct RequestTemplate: ~Copyable {
     clear(frame, layout.bodyOffset + body.count, layout.frameBytes)
   }
 
+  /// Writes the frame without its body; `frame` has room for all but `layout.bodyBytes`.
+  func writeAroundBody(to frame: UnsafeMutableRawPointer, requestID: UInt64) {
+    frame.copyMemory(from: memory.baseAddress, byteCount: layout.bodyOffset)
+    frame.storeBytes(of: requestID.littleEndian, toByteOffset: 8, as: UInt64.self)
+    clear(frame, layout.bodyOffset, layout.frameBytes - layout.bodyBytes)
+  }
+
   /// Forgets the head and lends the metadata's memory for a request of another method.
   mutating func invalidated() -> UnsafeMutableRawBufferPointer {
     call = nil

@@ -9,11 +9,12 @@ public final class TensorRegion {
   ///
   /// Invariant: valid for as long as the region.
   public let bytes: UnsafeMutableRawBufferPointer
-  let number: UInt32
+  package let number: UInt32
   let descriptor: Descriptor
   private let memory: SharedMemory
 
-  init(number: UInt32, byteCount: Int) throws(ClientError) {
+  /// - Parameter number: the region's on its connection, 1 or more.
+  package init(number: UInt32, byteCount: Int) throws(ClientError) {
     guard byteCount > 0 else { throw .invalidInput("a region holds at least one byte") }
     do throws(SystemError) {
       descriptor = try SharedMemory.make(byteCount: byteCount)

@@ -70,6 +70,9 @@ struct Bench: ParsableCommand {
   )
   var spinUs = 50
 
+  @Flag(help: "Put the inputs into memory that the server looks into, at a shm: address.")
+  var region = false
+
   @Option(help: ArgumentHelp("How long to measure, in seconds.", valueName: "s"))
   var duration = 5.0
 
@@ -91,18 +94,25 @@ struct Bench: ParsableCommand {
     if let rate, !(rate >= 0.001 && rate <= 10_000_000) {
       throw ValidationError("--rate takes 0.001 to 10000000 calls a second")
     }
+    guard !region || connection.address.hasPrefix("shm:") else {
+      throw ValidationError("--region is for a shm: address")
+    }
     guard (0...1_000_000).contains(spinUs) else { throw ValidationError("--spin-us takes 0 to 1000000") }
   }
 
   func run() throws {
     let input = try input()
+    guard !region || input.textLengths.isEmpty else {
+      throw failure("--region takes numbers, and the model takes texts", status: 2)
+    }
     let address = try Address(connection.address)
     let plan = LoadPlan(
       address: address, security: try ClientSecurity(address, connection.security()), model: model,
       priority: priority, input: input, isRecording: record != nil,
       connections: connections, inFlight: concurrency ?? connections,
       intervalNanoseconds: rate.map { UInt64(1e9 * Double(connections) / $0) },
-      spinNanoseconds: UInt64(spinUs) * 1000, timeoutNanoseconds: connection.timeoutNanoseconds,
+      spinNanoseconds: UInt64(spinUs) * 1000, usesRegion: region,
+      timeoutNanoseconds: connection.timeoutNanoseconds,
       durationNanoseconds: UInt64(duration * 1e9))
     // A file that cannot be written is found before the measurement.
     if let record { try write(LoadOutcome(), to: record) }

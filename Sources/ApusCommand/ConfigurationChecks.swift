@@ -81,14 +81,14 @@ extension ServeConfiguration {
   private var memoryContradictions: [String] {
     let limits = limits
     let needed = limits.bodyBytes + limits.metadataBytes + FrameHeader.byteCount
-    guard limits.slabBytes < needed else { return [] }
-    if self[.slabBytes].origin == .standard {
-      return [problem(.bodyBytes, "needs limits.slab_bytes of at least \(needed) too")]
-    }
-    return [
-      problem(
-        .slabBytes, "must be at least \(needed), so that a call of limits.body_bytes has room in it")
+    let held: [(key: ConfigurationKey, byteCount: Int)] = [
+      (.slabBytes, limits.slabBytes), (.connectionSlabBytes, limits.connectionSlabBytes),
     ]
+    return held.filter { $0.byteCount < needed }.map { key, _ in
+      self[key].origin == .standard
+        ? problem(.bodyBytes, "needs \(key.rawValue) of at least \(needed) too")
+        : problem(key, "must be at least \(needed), so that a call of limits.body_bytes has room in it")
+    }
   }
 
   /// Files and folders that the configuration file names and that cannot be read, a line each.

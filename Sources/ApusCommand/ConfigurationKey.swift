@@ -41,6 +41,7 @@ enum ConfigurationKey: String, CaseIterable, Sendable {
   case writeTimeout = "limits.write_timeout_ms"
   case drain = "limits.drain_ms"
   case slabBytes = "limits.slab_bytes"
+  case connectionSlabBytes = "limits.connection_slab_bytes"
   case lanes = "limits.lanes"
   case laneRingBytes = "limits.lane_ring_bytes"
   case regionBytes = "limits.region_bytes"
@@ -209,7 +210,11 @@ extension ConfigurationKey {
     case .slabBytes:
       Row(
         .number(1 << 20...1 << 40), .number(limits.slabBytes),
-        "Bytes of all large calls that one thread holds at one time.")
+        "Bytes of all large calls and answers that the server holds at one time.")
+    case .connectionSlabBytes:
+      Row(
+        .number(1 << 20...1 << 40), .number(limits.connectionSlabBytes),
+        "Bytes of the large calls and answers that it holds at one time for one connection.")
     case .lanes:
       Row(
         .number(0...65_536), .number(limits.lanes),

@@ -20,6 +20,8 @@ struct LoadPlan: Sendable {
   /// Between two calls of one connection, for an open loop.
   let intervalNanoseconds: UInt64?
   let spinNanoseconds: UInt64
+  /// Inputs lie in memory that the server looks into.
+  let usesRegion: Bool
   /// Of a call; 0: none.
   let timeoutNanoseconds: UInt64
   let durationNanoseconds: UInt64
@@ -49,7 +51,11 @@ private struct Load: ~Copyable {
   private let window: Int
   private let call: ClassifyCall
   private var connection: ClientConnection
-  private var input: LoadInput
+  private let input: LoadInput
+  private let memory: LoadMemory
+  private let calls: Int
+  private let callBytes: Int
+  private let strideBytes: Int
   /// Which of the input's calls comes next.
   private var position = 0
   /// When each call in flight was due, by its id; ids ascend, so their low bits are a place.
@@ -63,18 +69,27 @@ private struct Load: ~Copyable {
   private static let recordedNumbers = 1 << 28
 
   init(_ plan: LoadPlan, connection index: Int, _ progress: LoadProgress) throws(ClientError) {
-    self.plan = plan
-    self.progress = progress
-    window = plan.inFlight(connection: index)
+    let memory = try LoadMemory(plan.input, usesRegion: plan.usesRegion)
+    var connection = try ClientConnection.open(
+      plan.address, security: plan.security, spinNanoseconds: plan.spinNanoseconds)
+    if let region = memory.region {
+      try connection.register(region, until: .deadline(after: plan.timeoutNanoseconds))
+    }
+    // Connections begin at different inputs.
+    plan.input.vary(call: index, by: 0.5, in: memory.bytes)
     var call = plan.model.call(shape: plan.input.shape)
     call.timeoutNanoseconds = plan.timeoutNanoseconds
     plan.priority?.apply(to: &call)
     self.call = call.holding(textLengths: plan.input.textLengths)
+    self.plan = plan
+    self.progress = progress
+    window = plan.inFlight(connection: index)
     input = plan.input
-    // Connections begin at different inputs.
-    input.vary(call: index, by: 0.5)
-    connection = try ClientConnection.open(
-      plan.address, security: plan.security, spinNanoseconds: plan.spinNanoseconds)
+    calls = plan.input.calls
+    callBytes = plan.input.callBytes
+    strideBytes = plan.input.strideBytes
+    self.memory = memory
+    self.connection = connection
   }
 
   mutating func run() throws(ClientError) {
@@ -129,17 +144,17 @@ private struct Load: ~Copyable {
 
   /// - Returns: whether the connection took the call.
   private mutating func submit(due time: Instant) throws(ClientError) -> Bool {
-    input.vary(call: outcome.calls, by: 0.000_1)
-    var failure: ClientError?
-    let id = input.withBytes(ofCallAt: position) { bytes -> UInt64? in
-      do throws(ClientError) { return try connection.submit(call, bytes) } catch {
-        failure = error
-        return nil
-      }
-    }
-    if let failure { throw failure }
+    // An input that is not sent yet stays as it is.
+    if connection.holdsInput, !connection.sendSome() { return false }
+    input.vary(call: outcome.calls, by: 0.000_1, in: memory.bytes)
+    let start = position * strideBytes
+    let bytes = UnsafeRawBufferPointer(rebasing: memory.bytes[start..<start + callBytes])
+    let id =
+      memory.region == nil
+      ? try connection.submit(call, lending: bytes)
+      : try connection.submit(call, bytes, region: 1, offset: start)
     guard let id else { return false }
-    position = (position + 1) % input.calls
+    position = position + 1 == calls ? 0 : position + 1
     due[Int(id % UInt64(due.count))] = time
     inFlight += 1
     return true
@@ -177,6 +192,7 @@ private struct Load: ~Copyable {
       outcome.latency.record(min(latency, Self.longestLatency))
       outcome.queue.record(min(response.time.queue, Self.longestLatency))
       outcome.compute.record(min(response.time.compute, Self.longestLatency))
+      outcome.transport.record(min(latency - min(latency, response.time.compute), Self.longestLatency))
       if plan.isRecording { try keep(response, answer) }
     } catch {
       outcome.errors += 1

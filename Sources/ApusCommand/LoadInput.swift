@@ -1,11 +1,11 @@
 /// What calls send: numbers, or texts.
 struct LoadInput: Sendable {
   /// One call's numbers, or those of several calls, one after another; empty where texts are sent.
-  private var values: [Float] = []
+  private let values: [Float]
   /// One call's texts, one after another; empty where numbers are sent.
-  private var letters: [UInt8] = []
+  private let letters: [UInt8]
   /// Bytes of each text of a call; empty where numbers are sent.
-  private(set) var textLengths: [Int] = []
+  let textLengths: [Int]
   /// Of one call, the rows first.
   let shape: [Int]
   /// An input changes from call to call, so that nothing could answer from memory.
@@ -15,6 +15,7 @@ struct LoadInput: Sendable {
   init(values: [Float], shape: [Int]) {
     self.values = values
     self.shape = shape
+    (letters, textLengths) = ([], [])
     isVaried = false
   }
 
@@ -22,6 +23,7 @@ struct LoadInput: Sendable {
   init(randomRows rows: Int, shape: [Int]) {
     self.shape = [rows] + shape
     values = (0..<self.shape.reduce(1, *)).map { _ in Float.random(in: -1..<1) }
+    (letters, textLengths) = ([], [])
     isVaried = true
   }
 
@@ -29,6 +31,9 @@ struct LoadInput: Sendable {
   init(randomTexts rows: Int) {
     shape = [rows]
     isVaried = true
+    values = []
+    var letters: [UInt8] = []
+    var textLengths: [Int] = []
     let alphabet = UInt8(ascii: "a")...UInt8(ascii: "z")
     for _ in 0..<rows {
       let words = (0..<Int.random(in: 8...24)).map { _ in
@@ -38,34 +43,44 @@ struct LoadInput: Sendable {
       letters += text
       textLengths.append(text.count)
     }
+    (self.letters, self.textLengths) = (letters, textLengths)
   }
 
-  /// Numbers of one call.
-  private var callCount: Int { shape.reduce(1, *) }
+  /// Bytes of one call.
+  var callBytes: Int { textLengths.isEmpty ? 4 * shape.reduce(1, *) : letters.count }
 
   /// Calls whose inputs are here.
-  var calls: Int { textLengths.isEmpty ? values.count / callCount : 1 }
+  var calls: Int { textLengths.isEmpty ? 4 * values.count / callBytes : 1 }
 
-  /// Makes the input of the call with this number another one: a number rises by `step`, or a letter of the
-  /// texts becomes the next one of the alphabet.
-  mutating func vary(call: Int, by step: Float) {
+  /// From one call to the next where they lie to be sent: each begins on a multiple of 64.
+  var strideBytes: Int { (callBytes + 63) & ~63 }
+
+  /// Puts the bytes of all calls into memory of `calls * strideBytes`.
+  func write(to memory: UnsafeMutableRawBufferPointer) {
+    let (callBytes, strideBytes) = (callBytes, strideBytes)
+    guard textLengths.isEmpty else { return memory.copyBytes(from: letters) }
+    values.withUnsafeBytes { values in
+      for call in 0..<calls {
+        UnsafeMutableRawBufferPointer(rebasing: memory[(call * strideBytes)...])
+          .copyMemory(from: UnsafeRawBufferPointer(rebasing: values[(call * callBytes)...].prefix(callBytes)))
+      }
+    }
+  }
+
+  /// Makes the input of the call with this number another one, where it lies to be sent: a number rises by
+  /// `step`, or a letter of the texts becomes the next one of the alphabet.
+  func vary(call: Int, by step: Float, in memory: UnsafeMutableRawBufferPointer) {
     guard isVaried else { return }
     guard textLengths.isEmpty else {
       let place = call % letters.count
-      let letter = letters[place]
-      guard letter != UInt8(ascii: " ") else { return vary(call: call + 1, by: step) }
-      letters[place] = letter == UInt8(ascii: "z") ? UInt8(ascii: "a") : letter + 1
+      let letter = memory[place]
+      guard letter != UInt8(ascii: " ") else { return vary(call: call + 1, by: step, in: memory) }
+      memory[place] = letter == UInt8(ascii: "z") ? UInt8(ascii: "a") : letter + 1
       return
     }
-    values[call % values.count] += step
-  }
-
-  /// The bytes of the call with this number.
-  func withBytes<Result>(ofCallAt position: Int, _ body: (UnsafeRawBufferPointer) -> Result) -> Result {
-    guard textLengths.isEmpty else { return letters.withUnsafeBytes(body) }
-    let byteCount = 4 * callCount
-    return values.withUnsafeBytes {
-      body(UnsafeRawBufferPointer(rebasing: $0[(position * byteCount)..<((position + 1) * byteCount)]))
-    }
+    // There is one call, as its numbers are random.
+    let place = 4 * (call % values.count)
+    let number = memory.load(fromByteOffset: place, as: Float.self)
+    memory.storeBytes(of: number + step, toByteOffset: place, as: Float.self)
   }
 }

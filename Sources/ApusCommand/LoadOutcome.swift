@@ -15,6 +15,8 @@ struct LoadOutcome: Sendable {
   var latency = LoadOutcome.histogram()
   var queue = LoadOutcome.histogram()
   var compute = LoadOutcome.histogram()
+  /// What is left of a call's time without the model's arithmetic.
+  var transport = LoadOutcome.histogram()
 
   /// 1 ns to a minute with three significant digits.
   static func histogram() -> Histogram<UInt64> {
@@ -29,6 +31,7 @@ struct LoadOutcome: Sendable {
     latency.add(other.latency)
     queue.add(other.queue)
     compute.add(other.compute)
+    transport.add(other.transport)
     classes = max(classes, other.classes)
     probabilities += other.probabilities
   }
@@ -54,6 +57,7 @@ struct LoadOutcome: Sendable {
         "queue": ["p50": .number(microseconds(queue, 50))],
         "compute": ["p50": .number(microseconds(compute, 50))]
       ],
+      "transport_p50_us": .number(microseconds(transport, 50)),
     ]
   }
 
@@ -67,6 +71,7 @@ struct LoadOutcome: Sendable {
       \(formatted(callsPerSecond, "%.0f")) a second, \(errors) errors
       latency     \(latencies) µs
       in server   queue p50 \(time(queue, 50)), compute p50 \(time(compute, 50)) µs
+      the rest    p50 \(time(transport, 50)) µs, round trips without compute
       """
   }
 }

@@ -117,6 +117,7 @@ extension ServeConfiguration {
     limits.writeTimeoutNanoseconds = nanoseconds(.writeTimeout)
     limits.drainNanoseconds = nanoseconds(.drain)
     limits.slabBytes = number(.slabBytes)
+    limits.connectionSlabBytes = number(.connectionSlabBytes)
     limits.lanes = number(.lanes)
     limits.laneRingBytes = number(.laneRingBytes)
     limits.regionBytes = number(.regionBytes)

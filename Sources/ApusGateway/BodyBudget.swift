@@ -1,21 +1,19 @@
-/// The bytes of all bodies that one thread of HTTP holds, bounded, so that many connections together take no
-/// more memory than large calls over RPC may.
-///
-/// Invariant of the unchecked conformance: everything is touched on the loop's thread alone.
-final class BodyBudget: @unchecked Sendable {
-  private let most: Int
-  private var held = 0
+import ApusBase
 
-  init(bytes: Int) { most = bytes }
+/// The bytes of all bodies of HTTP, counted with the large calls over RPC: however they come, callers
+/// together take no more memory than `limits.slab_bytes`.
+struct BodyBudget: Sendable {
+  let account: MemoryAccount
 
   private static let smallBytes = 64 << 10
 
   /// Whether there is room. A small body always has it, and a lone one.
   func take(_ bytes: Int, behind own: Int) -> Bool {
-    guard held + bytes <= most || own + bytes <= Self.smallBytes || held == own else { return false }
-    held += bytes
+    if account.take(bytes) { return true }
+    guard own + bytes <= Self.smallBytes || account.heldBytes == own else { return false }
+    account.add(bytes)
     return true
   }
 
-  func give(_ bytes: Int) { held -= bytes }
+  func give(_ bytes: Int) { account.give(bytes) }
 }

@@ -28,7 +28,7 @@ struct Frontend: Sendable {
     for (loop, service) in zip(group.makeIterator(), server.localServices) {
       let polling = try LoopPolling(loop, service, maximumNanoseconds: settings.spinNanoseconds)
       loops[ObjectIdentifier(loop)] = GatewayLoop(
-        service: service, polling: polling, bodies: BodyBudget(bytes: settings.limits.slabBytes))
+        service: service, polling: polling, bodies: BodyBudget(account: server.memory))
     }
     self.loops = loops
   }

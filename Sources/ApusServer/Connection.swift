@@ -55,22 +55,25 @@ struct PreparedMemory: ~Copyable {
 /// Bytes that the peer has not taken yet. While there are any, nothing more is read from it.
 struct Backlog: ~Copyable {
   let memory: MappedBuffer
+  private let lease: MemoryLease
   var sent = 0
   let byteCount: Int
 
   /// Keeps a copy of what is left of an answer buffer.
-  init?(copying bytes: UnsafeRawBufferPointer) {
+  init?(copying bytes: UnsafeRawBufferPointer, _ lease: consuming MemoryLease) {
     guard let memory = MappedBuffer(byteCount: bytes.count), let source = bytes.baseAddress else {
       return nil
     }
     memory.baseAddress.copyMemory(from: source, byteCount: bytes.count)
     self.memory = memory
+    self.lease = lease
     byteCount = bytes.count
   }
 
   /// Takes a large answer over as it is.
-  init(taking memory: consuming MappedBuffer, byteCount: Int, sent: Int) {
+  init(taking memory: consuming MappedBuffer, _ lease: consuming MemoryLease, byteCount: Int, sent: Int) {
     self.memory = memory
+    self.lease = lease
     self.byteCount = byteCount
     self.sent = sent
   }
@@ -83,16 +86,19 @@ struct Backlog: ~Copyable {
 /// A frame over half a receive ring, read straight into memory of its own.
 struct LargeFrame: ~Copyable {
   let memory: MappedBuffer
-  let byteCount: Int
+  private let lease: MemoryLease
   var received = 0
 
-  init?(byteCount: Int) {
-    guard let memory = MappedBuffer(byteCount: byteCount) else { return nil }
+  init?(_ lease: consuming MemoryLease) {
+    guard let memory = MappedBuffer(byteCount: lease.byteCount) else { return nil }
     self.memory = memory
-    self.byteCount = byteCount
+    self.lease = lease
   }
 
-  consuming func takeMemory() -> MappedBuffer { memory }
+  var byteCount: Int { memory.bytes.count }
+
+  /// For calls of it that wait.
+  consuming func keep() -> Slab { Slab(memory, lease) }
 
   /// Where the next bytes go.
   var rest: UnsafeMutableRawBufferPointer {
@@ -119,6 +125,8 @@ struct Connection: ~Copyable {
   var phase = Phase.open
   var backlog: Backlog?
   var large: LargeFrame?
+  /// Memory that its calls and answers hold beside the ring.
+  let account: MemoryAccount
   /// Bytes that have come in.
   var receivedBytes: UInt64 = 0
   /// When the first byte of what has not been answered came.
@@ -160,9 +168,13 @@ struct Connection: ~Copyable {
   var prepared = PreparedCall()
   var memory = PreparedMemory()
 
-  init(_ stream: consuming ByteStream, over transport: TransportKind, ring: consuming MirroredRing) {
+  init(
+    _ stream: consuming ByteStream, over transport: TransportKind, ring: consuming MirroredRing,
+    _ limits: Limits
+  ) {
     self.stream = stream
     self.transport = transport
     self.ring = ring
+    account = MemoryAccount(limit: limits.connectionSlabBytes)
   }
 }

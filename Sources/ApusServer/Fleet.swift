@@ -13,6 +13,8 @@ final class Fleet: Sendable {
   let returns: [JobReturns]
   let pool: WorkerPool
   let access: AccessControl
+  /// Of large calls and answers, of all connections.
+  let memory: MemoryAccount
   private let current: Locked<Catalog>
   private let newest: Atomic<UInt64>
   /// The generation that each reactor serves.
@@ -41,6 +43,7 @@ final class Fleet: Sendable {
     self.accessLog = accessLog
     self.access = access
     self.limits = limits
+    memory = MemoryAccount(limit: limits.slabBytes)
     self.administration = administration
     current = Locked(catalog)
     newest = Atomic(catalog.generation)

@@ -15,7 +15,7 @@ extension Reactor {
     if case .tcp = arrival.transport { Address.setNoDelay(descriptor) }
     let stream = ByteStream(descriptor, session: arrival.takeSession())
     let kind = arrival.transport.kind
-    let key = connections.insert(Connection(stream, over: kind, ring: ring))
+    let key = connections.insert(Connection(stream, over: kind, ring: ring, limits))
     slotsUsed = max(slotsUsed, key.index + 1)
     guard let connection = connections.pointer(to: key) else { return }
     connectionsAdopted += 1

@@ -124,11 +124,11 @@ extension Reactor {
     _ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>, at now: Instant
   ) {
     guard let frame = connection.pointee.large.take() else { return }
-    countLarge(-frame.byteCount)
     connection.pointee.expectsLarge = true
     // Calls of it that wait keep it.
-    let slab = Slab(frame.takeMemory())
+    let slab = frame.keep()
     slabAtHand = slab
+    defer { recorder.subtract(.largeFrameBytes, UInt64(slab.byteCount)) }
     let bytes = UnsafeRawBufferPointer(start: slab.baseAddress, count: slab.byteCount)
     let (_, ending) = process(bytes, key, connection, at: now)
     slabAtHand = nil
@@ -186,10 +186,10 @@ extension Reactor {
     if let status = refusesBody(frameBytes: frameBytes, connection) {
       return refuseLarge(status, key, connection)
     }
-    guard frameBytes <= limits.slabBytes - largeBytes, var frame = LargeFrame(byteCount: frameBytes) else {
-      return refuseLarge(.memoryExhausted, key, connection)
-    }
-    countLarge(frameBytes)
+    guard let lease = MemoryLease(frameBytes, of: fleet.memory, for: connection.pointee.account),
+      var frame = LargeFrame(lease)
+    else { return refuseLarge(.memoryExhausted, key, connection) }
+    recorder.add(.largeFrameBytes, UInt64(frameBytes))
     let begun = connection.pointee.ring.readable
     frame.memory.baseAddress.copyMemory(from: begun.baseAddress.unsafelyUnwrapped, byteCount: begun.count)
     recorder.add(.tensorCopies)
@@ -210,11 +210,6 @@ extension Reactor {
     appendStatus(status, method: header.method, requestID: header.requestID, connection)
     if flush(key, connection) { finish(key, connection) }
     return false
-  }
-
-  private mutating func countLarge(_ bytes: Int) {
-    largeBytes += bytes
-    recorder.set(.largeFrameBytes, UInt64(largeBytes))
   }
 
   // MARK: Ending
@@ -280,7 +275,9 @@ extension Reactor {
   mutating func close(_ key: SlotKey) {
     guard let connection = connections.pointer(to: key) else { return }
     setDeadline(connection, .never)
-    if let bytes = connection.pointee.large?.byteCount { countLarge(-bytes) }
+    if let bytes = connection.pointee.large?.byteCount {
+      recorder.subtract(.largeFrameBytes, UInt64(bytes))
+    }
     dropBacklog(connection)
     dropJobs(of: connection)
     recorder.subtract(.connectionsOpen)

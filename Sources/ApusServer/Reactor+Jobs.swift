@@ -128,7 +128,7 @@ extension Reactor {
       job.request.call.layout = FrameLayout(metadataBytes: 0, bodyBytes: call.form.bodyBytes)
     }
     let layout = job.request.call.layout
-    let (output, outputOwner) = try answerMemory(layout.frameBytes, for: job)
+    let (output, outputOwner) = try answerMemory(layout.frameBytes, for: job, connection)
     if !call.wantLabels {
       beginAnswer(
         output, call, requestID: frame.header.requestID,
@@ -148,13 +148,13 @@ extension Reactor {
   }
 
   private mutating func answerMemory(
-    _ byteCount: Int, for job: Job
+    _ byteCount: Int, for job: Job, _ connection: UnsafeMutablePointer<Connection>
   ) throws(Status) -> (UnsafeMutableRawPointer, AnyObject) {
     if byteCount <= AnswerPieces.pieceBytes, let piece = pieces.take() {
       (job.request.frame, job.request.isPiece) = (piece, true)
       return (piece, pieces)
     }
-    guard let slab = Slab(byteCount: byteCount) else { throw .memoryExhausted }
+    let slab = try slab(byteCount, connection)
     (job.request.frame, job.request.isPiece) = (slab.baseAddress, false)
     return (slab.baseAddress, slab)
   }
@@ -166,7 +166,7 @@ extension Reactor {
     _ connection: UnsafeMutablePointer<Connection>
   ) throws(Status) -> (UnsafeRawPointer, AnyObject) {
     let body = base + frame.offset + frame.layout.bodyOffset + call.inputOffset
-    if call.holdsTexts { return try copyTexts(body, call) }
+    if call.holdsTexts { return try copyTexts(body, call, connection) }
     if call.region > 0, plan.inputMayChange, let region = connection.pointee.regions[call.region],
       let start = region.bytes.baseAddress
     {
@@ -176,7 +176,11 @@ extension Reactor {
     var copy: MappedBuffer?
     let source = try input(of: call, frame, base, plan, connection, copy: &copy)
     if let copy {
-      let slab = Slab(copy)
+      guard let lease = MemoryLease(copy.bytes.count, of: fleet.memory, for: connection.pointee.account)
+      else {
+        throw .memoryExhausted
+      }
+      let slab = Slab(copy, lease)
       return (UnsafeRawPointer(slab.baseAddress), slab)
     }
     let byteCount = call.rows * plan.inputs * plan.inputElement.byteCount
@@ -187,21 +191,31 @@ extension Reactor {
       ring.address(of: place).copyMemory(from: source, byteCount: byteCount)
       return (UnsafeRawPointer(ring.address(of: place)), ring)
     }
-    guard let slab = Slab(byteCount: byteCount) else { throw .memoryExhausted }
+    let slab = try slab(byteCount, connection)
     slab.baseAddress.copyMemory(from: source, byteCount: byteCount)
     return (UnsafeRawPointer(slab.baseAddress), slab)
   }
 
   /// Where the texts end, and behind that the texts.
   private func copyTexts(
-    _ body: UnsafeRawPointer, _ call: PreparedCall
+    _ body: UnsafeRawPointer, _ call: PreparedCall, _ connection: UnsafeMutablePointer<Connection>
   ) throws(Status) -> (UnsafeRawPointer, AnyObject) {
     let endsBytes = 4 * call.rows
     let textBytes = Int(buffers.texts.ends[call.rows - 1])
-    guard let slab = Slab(byteCount: roundedUpTo64(endsBytes) + textBytes) else { throw .memoryExhausted }
+    let slab = try slab(roundedUpTo64(endsBytes) + textBytes, connection)
     slab.baseAddress.copyMemory(from: buffers.texts.ends, byteCount: endsBytes)
     (slab.baseAddress + roundedUpTo64(endsBytes)).copyMemory(from: body, byteCount: textBytes)
     return (UnsafeRawPointer(slab.baseAddress), slab)
+  }
+
+  /// Memory that counts as what the connection holds.
+  private func slab(
+    _ byteCount: Int, _ connection: UnsafeMutablePointer<Connection>
+  ) throws(Status) -> Slab {
+    guard let lease = MemoryLease(byteCount, of: fleet.memory, for: connection.pointee.account),
+      let memory = MappedBuffer(byteCount: byteCount)
+    else { throw .memoryExhausted }
+    return Slab(memory, lease)
   }
 
   private mutating func rowRing(for model: Int, _ plan: Plan) -> RowRing? {

@@ -19,7 +19,10 @@ extension Reactor {
       return false
     }
     guard sent < bytes.count else { return true }
-    guard let backlog = Backlog(copying: UnsafeRawBufferPointer(rebasing: bytes[sent...])) else {
+    let rest = UnsafeRawBufferPointer(rebasing: bytes[sent...])
+    // What fits the answers' buffer is owed, and so small that it is kept whatever else is held.
+    let lease = MemoryLease(owed: rest.count, of: fleet.memory, for: connection.pointee.account)
+    guard let backlog = Backlog(copying: rest, lease) else {
       close(key)
       return false
     }
@@ -27,17 +30,25 @@ extension Reactor {
     return true
   }
 
-  /// Sends an answer that has memory of its own.
+  /// Sends an answer that has memory of its own. Where the server, or the connection, holds as much as it
+  /// may, the peer is told so instead: what it does not take would stay.
   mutating func send(
     _ memory: consuming MappedBuffer, byteCount: Int, _ key: SlotKey,
     _ connection: UnsafeMutablePointer<Connection>
   ) -> Bool {
+    guard let lease = MemoryLease(byteCount, of: fleet.memory, for: connection.pointee.account) else {
+      let header = FrameHeader(reading: memory.baseAddress)
+      appendStatus(.memoryExhausted, method: header.method, requestID: header.requestID, connection)
+      return true
+    }
     let bytes = UnsafeRawBufferPointer(start: memory.baseAddress, count: byteCount)
     guard let sent = transmit(bytes, connection) else {
       close(key)
       return false
     }
-    if sent < byteCount { keep(Backlog(taking: memory, byteCount: byteCount, sent: sent), key, connection) }
+    if sent < byteCount {
+      keep(Backlog(taking: memory, lease, byteCount: byteCount, sent: sent), key, connection)
+    }
     return true
   }
 

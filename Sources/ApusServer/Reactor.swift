@@ -44,7 +44,6 @@ struct Reactor: ~Copyable {
   /// The time as it was read last: what has begun since then has begun then. Reading it costs as much as a
   /// small layer.
   var clock = Instant(nanoseconds: 0)
-  var largeBytes = 0
   var timedConnections = 0
   var slotsUsed = 0
   var nextSweep = Instant.never

@@ -31,6 +31,8 @@ package final class Server: Sendable {
   }
 
   let fleet: Fleet
+  /// Of large calls and answers.
+  package var memory: MemoryAccount { fleet.memory }
   package let localServices: [LocalService]
   private let listeners: SharedListeners
   private let running = Joinable()

@@ -106,6 +106,7 @@ import Testing
         write_timeout_ms: 16
         drain_ms: 17
         slab_bytes: 1818181
+        connection_slab_bytes: 1919191
         lanes: 19
         lane_ring_bytes: 20480
         region_bytes: 21
@@ -122,6 +123,7 @@ import Testing
     #expect(limits.writeTimeoutNanoseconds == 16_000_000)
     #expect(limits.drainNanoseconds == 17_000_000)
     #expect(limits.slabBytes == 1_818_181)
+    #expect(limits.connectionSlabBytes == 1_919_191)
     #expect(limits.lanes == 19)
     #expect(limits.laneRingBytes == 20_480)
     #expect(limits.regionBytes == 21)

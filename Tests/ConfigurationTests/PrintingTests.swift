@@ -105,6 +105,7 @@ import Testing
           write_timeout_ms: 30000  # default
           drain_ms: 5  # APUS_LIMITS_DRAIN_MS
           slab_bytes: 268435456  # default
+          connection_slab_bytes: 135266304  # default
           lanes: 256  # default
           lane_ring_bytes: 1048576  # default
           region_bytes: 1073741824  # default

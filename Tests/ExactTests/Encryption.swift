@@ -7,6 +7,8 @@ import TestCertificates
 final class Encryption {
   /// `tls://127.0.0.1:PORT`, a port that was free a moment ago.
   let address: String
+  /// `tcp://127.0.0.1:PORT`, another one.
+  let plainAddress: String
   let arguments: [String]
   let security: SecurityOptions
   /// As `client-probe` takes them.
@@ -17,10 +19,14 @@ final class Encryption {
     folder = FileManager.default.temporaryDirectory.appendingPathComponent(
       "apus-tls-\(UUID().uuidString.prefix(8))")
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-    guard case .tcp(let host, let port) = try Listener(.tcp(host: "127.0.0.1", port: 0)).address else {
+    // Both at one time, so that they are two ports.
+    let one = try Listener(.tcp(host: "127.0.0.1", port: 0))
+    let other = try Listener(.tcp(host: "127.0.0.1", port: 0))
+    guard case .tcp(let host, let port) = one.address, case .tcp(_, let otherPort) = other.address else {
       fatalError("a TCP listener has a TCP address")
     }
     address = "tls://\(host):\(port)"
+    plainAddress = "tcp://\(host):\(otherPort)"
     let authority = Authority("exact")
     let naming = Naming(commonNames: ["checkout"], alternativeNames: "IP:127.0.0.1")
     let identity = authority.issue(naming)

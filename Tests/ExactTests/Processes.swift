@@ -87,6 +87,8 @@ final class Probe {
     try process.run()
   }
 
+  var processID: Int32 { process.processIdentifier }
+
   /// Waits for the end of a step.
   func waitForStep() throws { try #require(try reports.fileHandleForReading.read(upToCount: 1)?.count == 1) }
   func goOn() throws { try orders.fileHandleForWriting.write(contentsOf: Data([10])) }

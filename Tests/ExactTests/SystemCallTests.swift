@@ -87,10 +87,38 @@ import Testing
         try server.statusLine("voluntary_ctxt_switches", thread: thread)
         + server.statusLine("nonvoluntary_ctxt_switches", thread: thread)
     }
-    let stat = try String(contentsOfFile: "/proc/\(server.processID)/stat", encoding: .utf8)
+    return (switches, try ticks(server.processID))
+  }
+
+  /// Processor time that a process has used.
+  private func ticks(_ processID: Int32) throws -> Int {
+    let stat = try String(contentsOfFile: "/proc/\(processID)/stat", encoding: .utf8)
     // After the name in parentheses, utime and stime are the 12th and 13th field.
     let fields = stat[stat.lastIndex(of: ")")!...].split(separator: " ")
-    return (switches, try #require(Int(fields[12])) + #require(Int(fields[13])))
+    return try #require(Int(fields[12])) + #require(Int(fields[13]))
+  }
+
+  /// The asynchronous client looks around in a lane while calls keep coming, so that the server need not
+  /// ring for each answer, and sleeps when none come. It looks longer than usual: so slow is a debug build.
+  @Test func asynchronousClientPollsALaneWhileCallsCome() throws {
+    let calls: UInt64 = 1000
+    let server = try ServedRepository(["--threads", "1"])
+    let observer = try SynchronousClient(server.address)
+    let probe = try Probe(
+      [server.lane, "digits", "64", "\(calls)"],
+      environment: ["APUS_PROBE": "asynchronous", "APUS_PROBE_SPIN": "20000000"])
+    try probe.waitForStep()
+    let before = try #require(try observer.stats("", timeoutNanoseconds: 0).server).laneBellsTotal
+    try probe.goOn()
+    try probe.waitForStep()
+    let bells = try #require(try observer.stats("", timeoutNanoseconds: 0).server).laneBellsTotal - before
+    print("\(bells) bells for \(calls) calls")
+    #expect(bells * 10 < calls)
+    usleep(200_000)
+    let used = try ticks(probe.processID)
+    sleep(1)
+    #expect(try ticks(probe.processID) - used <= 1)
+    try probe.goOn()
   }
 
   @Test func serverIsSmall() throws {

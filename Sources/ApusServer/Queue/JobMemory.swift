@@ -1,27 +1,26 @@
 import ApusBase
 
-/// Memory of one job's own, for what is too large or too rare to be kept ready.
+/// Memory of one job's own, for what is too large or too rare to be kept ready. It is counted as what its
+/// connection holds.
 final class Slab: @unchecked Sendable {
   private var memory: MappedBuffer?
+  private var lease: MemoryLease?
   let byteCount: Int
   let baseAddress: UnsafeMutableRawPointer
 
-  init?(byteCount: Int) {
-    guard let memory = MappedBuffer(byteCount: byteCount) else { return nil }
-    self.byteCount = byteCount
-    baseAddress = memory.baseAddress
-    self.memory = consume memory
-  }
-
   /// Takes memory over as it is.
-  init(_ memory: consuming MappedBuffer) {
+  init(_ memory: consuming MappedBuffer, _ lease: consuming MemoryLease) {
     byteCount = memory.bytes.count
     baseAddress = memory.baseAddress
     self.memory = consume memory
+    self.lease = consume lease
   }
 
   /// Gives the memory away, when nobody else uses it any more.
-  func take() -> MappedBuffer? { memory.take() }
+  func take() -> MappedBuffer? {
+    lease = nil
+    return memory.take()
+  }
 }
 
 /// Rows of calls of one version that wait, one behind the other in the order they came, so that those of a

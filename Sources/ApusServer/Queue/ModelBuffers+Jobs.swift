@@ -114,7 +114,9 @@ extension ModelBuffers {
   /// Hands on the rows of calls that are mirrored, and now and then one row to count drift.
   private mutating func observe(_ jobs: ContiguousArray<Job>, at now: Instant, _ observer: Observer) {
     for place in 0..<jobs.count {
-      guard let question = jobs[place].question, question.shadow != nil || question.samplesDrift else { continue }
+      guard let question = jobs[place].question, question.shadow != nil || question.samplesDrift else {
+        continue
+      }
       if question.shadow == nil {
         guard now >= nextDriftSample else { continue }
         nextDriftSample = now.advanced(by: DriftCounters.periodNanoseconds)

@@ -109,7 +109,8 @@ class Client(Administration):
                  priority: Optional[str] = None) -> Classification:
         """Classifies one input, an array of one dimension, or a batch, whose first dimension is the rows.
 
-        Models of texts take `text` instead: one str, or a list of them, a row each.
+        Models of texts take `text` instead: one str, or a list of them, a row each. A large array is sent
+        from where it lies: no other thread may change it meanwhile.
 
         `top` keeps the most probable classes; 0 gives every class in the order of its index. `version` or
         `alias` choose a version of the model, `scores` asks for the raw outputs, `labels` for the names.
@@ -123,7 +124,7 @@ class Client(Administration):
         """
         if (array is None) == (text is None):
             raise ValueError("give an array or text=, one of them")
-        one_input = array_input(array, self._regions) if text is None else text_input(text)
+        one_input = text_input(text) if text is not None else array_input(array, self._regions, is_lent=True)
         choice = Choice(model, version, alias, top, scores, labels, trace_parent, route_key,
                         as_priority(priority))
         return self._classify(choice, [one_input], timeout, 1)[0]
@@ -239,7 +240,7 @@ class Client(Administration):
                 frame = exchange.next_frame(connection.regions)
                 if frame is None:
                     break
-                connection.queue(frame)
+                connection.queue(*frame)
             if exchange.flying or connection.outgoing_bytes:
                 for received in connection.step(exchange.deadline):
                     exchange.take(received)
@@ -310,11 +311,12 @@ class Input(NamedTuple):
     place: Optional[Place] = None
 
 
-def array_input(array: Any, regions: Sequence[Region]) -> Input:
-    """What lies in a region is read there when it is sent, and everything else is copied now."""
+def array_input(array: Any, regions: Sequence[Region], is_lent: bool = False) -> Input:
+    """What is lent, or lies in a region, is read there when it is sent; everything else is copied now."""
     values, single = tensors.as_input(array)
     place = place_of(values, regions)
-    body = values.tobytes() if place is None else tensors.bytes_of(values)
+    is_copied = place is None and not is_lent
+    body = values.tobytes() if is_copied else memoryview(tensors.bytes_of(values))
     return Input(tensors.part_of(values), body, len(values), single, place)
 
 

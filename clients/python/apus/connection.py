@@ -18,6 +18,7 @@ from .hello import Token
 from .lane import Lane, milliseconds, receive_descriptor
 from .messages import Method
 from .region import Region
+from .streams import Incoming, Outgoing, Piece
 from .tls import TLS
 from .wire import FLAG_MORE, FLAG_STATUS, KIND_GOAWAY, KIND_REQUEST, KIND_SKIP, Frame
 
@@ -119,9 +120,11 @@ class Connection:
 
     def __init__(self, address: Address, deadline: float, tls: Optional[TLS] = None,
                  token: Optional[Token] = None) -> None:
-        self._outgoing = bytearray(token.hello() if token else b"")
+        self._outgoing = Outgoing()
+        if token:
+            self._outgoing.add(token.hello())
         self._welcome_due = token is not None
-        self._received = bytearray()
+        self._incoming = Incoming()
         self._held: list[Frame] = []
         self._lane: Optional[Lane] = None
         self.regions: set[int] = set()
@@ -145,8 +148,10 @@ class Connection:
     def outgoing_bytes(self) -> int:
         return len(self._outgoing)
 
-    def queue(self, frame: bytes) -> None:
-        self._outgoing += frame
+    def queue(self, *pieces: Piece) -> None:
+        """Puts a frame behind the others; those of its pieces that are memoryviews are not copied."""
+        for piece in pieces:
+            self._outgoing.add(piece)
 
     def step(self, deadline: float) -> list[Frame]:
         """Sends what the socket takes, waits until bytes move either way, returns the whole frames read."""
@@ -193,7 +198,7 @@ class Connection:
         try:
             while self._outgoing:
                 self._send_event = select.POLLOUT
-                del self._outgoing[: self._socket.send(self._outgoing)]
+                self._outgoing.sent(self._socket.send(self._outgoing.first))
         except (BlockingIOError, ssl.SSLWantWriteError):
             pass
         except ssl.SSLWantReadError:
@@ -205,11 +210,11 @@ class Connection:
         """Reads what is there; False when the server has closed."""
         if self._lane is not None:
             from_lane = self._lane.receive()
-            self._received += from_lane or b""
+            self._incoming.add(from_lane or b"")
             return from_lane is not None
         self._receive_event = select.POLLIN
         try:
-            received = self._socket.recv(RECEIVE_BYTES)
+            count = self._receive_some()
         except (BlockingIOError, ssl.SSLWantReadError):
             return True
         except ssl.SSLWantWriteError:
@@ -220,8 +225,18 @@ class Connection:
             if refusal:
                 raise refusal from error
             raise ConnectionLost(f"the connection broke before the answer came: {error}") from error
-        self._received += received
-        return bool(received)
+        return count > 0
+
+    def _receive_some(self) -> int:
+        """Receives a large frame where it stays, and others piece by piece."""
+        space = self._incoming.space
+        if space is not None:
+            count = self._socket.recv_into(space)
+            self._incoming.received(count)
+            return count
+        received = self._socket.recv(RECEIVE_BYTES)
+        self._incoming.add(received)
+        return len(received)
 
     def _frames(self) -> list[Frame]:
         """The whole frames among what was received, and those that were held."""
@@ -232,9 +247,7 @@ class Connection:
 
     def _next_frame(self) -> Optional[Frame]:
         """The first whole frame among what was received, but for the answer to this side's own Hello."""
-        while self._received and (decoded := wire.decode_frame(self._received, self._lane is not None)):
-            frame, size = decoded
-            del self._received[:size]
+        while frame := self._incoming.next_frame(self._lane is not None):
             if self._welcome_due and hello.is_welcome(frame):
                 self._welcome_due = False
             elif frame.kind != KIND_SKIP:
@@ -259,7 +272,7 @@ class Connection:
         except OSError as error:
             raise ConnectionLost(f"the connection broke before it was a lane: {error}") from error
         try:
-            self._received += first_byte
+            self._incoming.add(first_byte)
             answer = self._own_answer(Method.OPEN_LANE, 0, deadline)
             if answer.flags:
                 return self._refusal(answer)
@@ -270,7 +283,7 @@ class Connection:
         finally:
             if descriptor is not None:
                 os.close(descriptor)
-        self._received.clear()  # what came behind the answer are bells
+        self._incoming.clear()  # what came behind the answer are bells
         return None
 
     def register(self, region: Region, deadline: float) -> Optional[StatusError]:

@@ -7,7 +7,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Container
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 from . import messages, wire
 from .errors import ProtocolError, StatusError, status_error
@@ -33,11 +33,12 @@ class Call:
         self.retried = False
         # Each frame stands for itself, and an error may end them.
         self.steps = method in (Method.COMMIT_PUBLISH, Method.LOAD)
-        self.metadata, self.body = bytearray(), b""
+        self.metadata = bytearray()
+        self.body: Union[bytes, memoryview] = b""
         self.error: Optional[StatusError] = None
 
-    def frame(self, id: int, timeout_ns: int, regions: Container[int] = ()) -> bytes:
-        """The request's frame, made when it is sent, so that the server learns how much time is left.
+    def frame(self, id: int, timeout_ns: int, regions: Container[int] = ()) -> list[Any]:
+        """The request's frame in pieces, made when it is sent, so that the server learns how much time is left.
 
         `regions` are the numbers of those that the server can look into.
         """
@@ -49,7 +50,7 @@ class Call:
             part = self.request.inputs[0]
             part.region, part.offset = (self.place.region.number, self.place.offset) if in_region else (0, 0)
             flags, body = (FLAG_REGION, b"") if in_region else (0, self.request_body)
-        return wire.encode_frame(KIND_REQUEST, self.method, id, wire.encode(self.request), body, flags)
+        return wire.encode_pieces(KIND_REQUEST, self.method, id, wire.encode(self.request), body, flags)
 
 
 class Exchange:
@@ -73,8 +74,8 @@ class Exchange:
         """Seconds until the next waiting call may be sent."""
         return max(0.0, self._waiting[0].not_before - time.monotonic()) if self._waiting else 0.0
 
-    def next_frame(self, regions: Container[int] = ()) -> Optional[bytes]:
-        """The frame of the next call, if one may be sent on this connection now; `regions` as Call.frame."""
+    def next_frame(self, regions: Container[int] = ()) -> Optional[list[Any]]:
+        """The next call's frame in pieces, if one may be sent on this connection now; `regions` as Call.frame."""
         if self.goaway or not self._waiting or len(self.flying) >= self._window or self.pause > 0:
             return None
         call, id = self._waiting.popleft(), next(self._ids)

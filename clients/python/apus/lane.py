@@ -16,10 +16,11 @@ import select
 import socket
 import threading
 import time
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 from .errors import ProtocolError
 from .messages import LaneRing, OpenLaneResponse
+from .streams import Outgoing
 
 # Passing descriptors and sealing memory are Linux's.
 IS_SUPPORTED = hasattr(socket, "MSG_CMSG_CLOEXEC") and hasattr(fcntl, "F_GET_SEALS")
@@ -102,16 +103,16 @@ class Ring:
         self._advance(count)
         return data
 
-    def put(self, data: bytearray) -> None:
-        """Moves as much of the data as there is room for."""
+    def put(self, data: Union[bytearray, memoryview]) -> int:
+        """Copies as much of the data as there is room for, and tells how much."""
         count = min(self.available, len(data))
         if not count:
-            return
+            return 0
         first, rest = self._pieces(count)
         length = first.stop - first.start
         self._memory[first], self._memory[rest] = data[:length], data[length:count]
-        del data[:count]
         self._advance(count)
+        return count
 
     def _pieces(self, count: int) -> tuple[slice, slice]:
         """Where the next bytes lie: up to the ring's end, and from its start on."""
@@ -162,12 +163,17 @@ class Lane:
         self._answers.close()
         self._memory.close()
 
-    def send(self, outgoing: bytearray) -> None:
+    def send(self, outgoing: Outgoing) -> None:
         """Moves what there is room for into the ring of requests."""
-        if outgoing:
-            self._requests.put(outgoing)
+        while outgoing:
+            first = outgoing.first
+            length = len(first)
+            count = self._requests.put(first)
+            outgoing.sent(count)
             if self._requests.is_wished():
                 self._ring()
+            if count < length:
+                return
 
     def receive(self) -> Optional[bytes]:
         """What has come; None when the server has closed and all that it wrote before has been read."""

@@ -31,7 +31,8 @@ class Classification:
     """The classes of one input, each field of shape (classes,), or of a batch, (rows, classes).
 
     With `top`, classes come by falling probability, otherwise in the order of their index. `scores` always
-    covers every class, in the order of the index, and is None unless asked for; so is `labels`, as lists.
+    covers every class, in the order of the index, and is None unless asked for; so is `labels`, as lists. The
+    `indices` of an answer without `top` are one row, seen once for each, and cannot be written to.
     """
 
     probabilities: np.ndarray
@@ -102,7 +103,7 @@ class Asked(NamedTuple):
     scores: bool
 
 
-def read_classification(metadata: bytes, body: bytes, asked: Asked) -> Classification:
+def read_classification(metadata: bytes, body: Union[bytes, memoryview], asked: Asked) -> Classification:
     """The answer, checked against what was asked."""
     answer = wire.decode(ClassifyResponse, metadata)
     rows, single, top, want_labels, want_scores = asked
@@ -115,7 +116,7 @@ def read_classification(metadata: bytes, body: bytes, asked: Asked) -> Classific
     if top:
         indices, end = read_part(answer.indices, body, end, DataType.UINT32, [rows, classes])
     else:
-        indices = np.tile(np.arange(classes, dtype=np.uint32), (rows, 1))
+        indices = np.broadcast_to(np.arange(classes, dtype=np.uint32), (rows, classes))
     raw_scores = None
     if want_scores:
         every_class = answer.scores.shape[-1] if answer.scores and answer.scores.shape else 0
@@ -132,7 +133,7 @@ def read_classification(metadata: bytes, body: bytes, asked: Asked) -> Classific
         answer.version, answer.load, time, answer.deprecated)
 
 
-def read_part(part: Optional[Part], body: bytes, start: int, data_type: DataType,
+def read_part(part: Optional[Part], body: Union[bytes, memoryview], start: int, data_type: DataType,
               shape: list[int]) -> tuple[np.ndarray, int]:
     """The tensor that `part` describes and where it ends; it may not begin before `start`."""
     if part is None:
@@ -146,7 +147,8 @@ def read_part(part: Optional[Part], body: bytes, start: int, data_type: DataType
         raise ProtocolError(f"a tensor of {length} bytes at {part.offset} does not fit a body of {len(body)}")
     element = np.dtype("<f4" if data_type == DataType.FLOAT32 else "<u4")
     values = np.frombuffer(body, element, math.prod(shape), part.offset).reshape(shape)
-    return values.astype(element.newbyteorder("=")), part.offset + length
+    # What a large answer was received into is the answer's own.
+    return values.astype(element.newbyteorder("="), copy=not values.flags.writeable), part.offset + length
 
 
 def read_labels(labels: list[str], indices: np.ndarray) -> list[list[str]]:

@@ -10,7 +10,7 @@ import dataclasses
 import enum
 import functools
 import struct
-from typing import Any, NamedTuple, Optional, TypeVar
+from typing import Any, NamedTuple, Optional, TypeVar, Union
 
 from .errors import ProtocolError
 
@@ -18,6 +18,8 @@ MAGIC = b"APUS"
 VERSION = 1
 MAX_METADATA_BYTES = 64 << 10
 MAX_BODY_BYTES = 64 << 20
+# Longer bodies are not copied on their way.
+LARGE_BYTES = 128 << 10
 
 KIND_SKIP, KIND_REQUEST, KIND_ANSWER, KIND_GOAWAY = 0, 1, 2, 4
 FLAG_REGION, FLAG_STATUS, FLAG_MORE = 1, 2, 4
@@ -37,7 +39,20 @@ class Frame(NamedTuple):
     id: int
     flags: int
     metadata: bytes
-    body: bytes
+    body: Union[bytes, memoryview]
+
+
+class Head(NamedTuple):
+    """What a frame's header says, and where its parts lie."""
+
+    kind: int
+    method: int
+    id: int
+    flags: int
+    metadata_end: int
+    body_start: int
+    body_end: int
+    size: int
 
 
 def padding(length: int) -> bytes:
@@ -45,20 +60,28 @@ def padding(length: int) -> bytes:
     return bytes(-length % 64)
 
 
-def encode_frame(kind: int, method: int, id: int, metadata: bytes, body: bytes = b"",
-                 flags: int = 0) -> bytes:
+def encode_frame(kind: int, method: int, id: int, metadata: bytes, body: Any = b"", flags: int = 0) -> bytes:
     """A whole frame; raises ValueError where it is longer than a server takes."""
+    return b"".join(encode_pieces(kind, method, id, metadata, body, flags))
+
+
+def encode_pieces(kind: int, method: int, id: int, metadata: bytes, body: Any = b"",
+                  flags: int = 0) -> list[Any]:
+    """The frame in pieces, of which the body stays as it is if it is a memoryview of many bytes."""
     if len(metadata) > MAX_METADATA_BYTES:
         raise ValueError(f"the request's metadata has {len(metadata)} bytes, at most {MAX_METADATA_BYTES} go")
     if len(body) > MAX_BODY_BYTES:
         raise ValueError(f"the input has {len(body)} bytes, at most {MAX_BODY_BYTES} go: send fewer rows")
     header = HEADER.pack(MAGIC, VERSION, kind, method, id, len(metadata), flags, len(body))
     before_body = padding(len(header) + len(metadata))
-    return b"".join((header, metadata, before_body, body, padding(len(body))))
+    head = b"".join((header, metadata, before_body))
+    if isinstance(body, memoryview) and len(body) >= LARGE_BYTES:
+        return [head, body, padding(len(body))]
+    return [b"".join((head, body, padding(len(body))))]
 
 
-def decode_frame(received: bytearray, in_lane: bool = False) -> Optional[tuple[Frame, int]]:
-    """The first frame in `received` and its size in bytes, or None as long as it is not whole.
+def decode_head(received: bytearray, in_lane: bool = False) -> Optional[Head]:
+    """What the header of the first frame in `received` says, or None as long as it is not whole.
 
     In a lane there may be frames of the kind skip as well, which mean nothing.
     """
@@ -81,12 +104,27 @@ def decode_frame(received: bytearray, in_lane: bool = False) -> Optional[tuple[F
     body_start = metadata_end + -metadata_end % 64
     body_end = body_start + body_length
     size = body_end + -body_end % 64
-    if len(received) < size:
+    return Head(kind, method, id, flags, metadata_end, body_start, body_end, size)
+
+
+def decode_frame(received: bytearray, in_lane: bool = False,
+                 copies: bool = True) -> Optional[tuple[Frame, int]]:
+    """The first frame in `received` and its size in bytes, or None as long as it is not whole.
+
+    Without `copies` its body stays in `received`, which then belongs to it.
+    """
+    head = decode_head(received, in_lane)
+    if head is None or len(received) < head.size:
         return None
-    if any(received[metadata_end:body_start]) or any(received[body_end:size]):
+    if any(received[head.metadata_end : head.body_start]) or any(received[head.body_end : head.size]):
         raise ProtocolError("the padding of a frame is not zero")
-    metadata, body = bytes(received[HEADER.size : metadata_end]), bytes(received[body_start:body_end])
-    return Frame(kind, method, id, flags, metadata, body), size
+    metadata = bytes(received[HEADER.size : head.metadata_end])
+    body = memoryview(received)[head.body_start : head.body_end]
+    kept: Union[bytes, memoryview] = body
+    if copies:
+        kept = bytes(body)
+        body.release()
+    return Frame(head.kind, head.method, head.id, head.flags, metadata, kept), head.size
 
 
 def write_varint(value: int) -> bytes:
