@@ -22,7 +22,9 @@ struct WaitingRequest {
   var isPooled = false
   /// Where its rows lie, if they do not lie in memory of their own.
   var ring: RowRing?
-  /// The whole answer but for its times, and whether it is a piece of the reactor's; otherwise it is a slab.
+  /// The whole answer but for its times: a piece of these, or a slab.
   var frame: UnsafeMutableRawPointer?
-  var isPiece = false
+  var pieces: Pieces?
+  /// The input's memory, if it is a piece.
+  var input: (piece: UnsafeMutableRawPointer, pieces: Pieces)?
 }
