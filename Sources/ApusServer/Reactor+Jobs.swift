@@ -216,8 +216,8 @@ extension Reactor {
 
   /// Where the texts end, and behind that the texts.
   private func copyTexts(
-      let account = connection.pointee.account
-      guard let lease = MemoryLease(copy.bytes.count, of: fleet.memory, for: account) else {
+    _ body: UnsafeRawPointer, _ call: PreparedCall, for job: Job,
+    _ connection: UnsafeMutablePointer<Connection>
   ) throws(Status) -> (UnsafeRawPointer, AnyObject) {
     let endsBytes = 4 * call.rows
     let textBytes = Int(buffers.texts.ends[call.rows - 1])
