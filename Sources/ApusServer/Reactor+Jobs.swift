@@ -4,6 +4,7 @@ import ApusEngine
 import ApusFeatures
 import ApusLane
 import ApusWire
+import Synchronization
 
 /// Calls that wait: for a worker, where they take long, or for the end of the turn, to be computed with those
 /// of other connections.
@@ -32,8 +33,15 @@ extension Reactor {
     let budget = connections.count == 1 ? Self.budgetAloneNanoseconds : Self.budgetNanoseconds
     if cost > budget { return .byWorker }
     if terms.mostDelayNanoseconds > 0, call.rows < terms.mostRows { return .together }
-    guard ownQueue.isEmpty, turnNanoseconds + cost <= budget else { return .together }
-    return readyConnections > 1 && cost > Self.leastGathered && terms.mostRows > 1 ? .together : .atOnce
+    let gains = cost > Self.leastGathered
+    // Nobody overtakes those that found no room in a turn.
+    if gains, model.overflowing.load(ordering: .relaxed) > 0 { return .byWorker }
+    guard ownQueue.isEmpty, turnNanoseconds + cost <= budget else {
+      // What does not fit into a turn makes larger batches elsewhere, unless the way there costs more.
+      let waits = turnNanoseconds + ownQueue.nanoseconds(before: .batch) + cost > budget
+      return gains && waits ? .byWorker : .together
+    }
+    return readyConnections > 1 && gains && terms.mostRows > 1 ? .together : .atOnce
   }
 
   /// Most calls of a run that the reactor may compute now.
@@ -93,6 +101,10 @@ extension Reactor {
     hold(job, connection)
     nextJobDeadline = min(nextJobDeadline, deadline)
     if way == .byWorker {
+      if own <= Self.budgetNanoseconds {
+        job.request.isOverflowing = true
+        model.overflowing.add(1, ordering: .relaxed)
+      }
       job.handBack = handBack
       connection.pointee.pooledWork = fleet.pool.submit(job, before: connection.pointee.pooledWork)
     } else {
@@ -352,6 +364,7 @@ extension Reactor {
     }
     if let input = job.request.input { input.pieces.give(back: input.piece) }
     if let frame = job.request.frame { job.request.pieces?.give(back: frame) }
+    if job.request.isOverflowing { job.question?.model.overflowing.subtract(1, ordering: .relaxed) }
     job.question = nil
     job.outcome = Job.Outcome()
     job.handBack = nil

@@ -18,6 +18,8 @@ struct WaitingRequest {
   var received = Instant(nanoseconds: 0)
   /// Counts it as in flight.
   var standing: Standing?
+  /// It is quick, but found no room in the reactor's turn.
+  var isOverflowing = false
   /// It waits for a worker, not for the reactor itself.
   var isPooled = false
   /// Where its rows lie, if they do not lie in memory of their own.
