@@ -213,10 +213,10 @@ class Apus:
     per_call = {name: (value - counted.get(name, 0)) / served for name, value in counted_after.items()}
     return sample(report, used, served, client, served, per_call)
 
-  def flood(self, seconds, rate, deadline, cpu, model, connections=16):
+  def flood(self, seconds, rate, deadline, cpu, model, connections=4):
     """Calls at fixed times, whatever becomes of them: the report, with `errors` and all `seconds`."""
     command = [self.path, "bench", "--to", self.address, "--model", model, "--rate", f"{rate:.0f}", "--connections",
-               str(connections), "--timeout", f"{deadline:g}", "--duration", f"{seconds:g}", "--json"]
+               str(connections), "--deadline-ms", f"{1e3 * deadline:g}", "--duration", f"{seconds:g}", "--json"]
     report = parse(run(pinned(command, cpu), timeout=60 + 4 * seconds)[0], command[0])
     return {"seconds": seconds, **report}
 

@@ -70,6 +70,12 @@ struct Bench: ParsableCommand {
   )
   var spinUs = 50
 
+  @Option(
+    help: ArgumentHelp(
+      "Deadline of each call, in milliseconds: the server refuses what it cannot answer by then. "
+        + "Default: --timeout.", valueName: "d"))
+  var deadlineMs: Double?
+
   @Flag(help: "Put the inputs into memory that the server looks into, at a shm: address.")
   var region = false
 
@@ -97,6 +103,9 @@ struct Bench: ParsableCommand {
     guard !region || connection.address.hasPrefix("shm:") else {
       throw ValidationError("--region is for a shm: address")
     }
+    guard deadlineMs.map({ 0.001...3_600_000 ~= $0 }) ?? true else {
+      throw ValidationError("--deadline-ms takes 0.001 to 3600000 milliseconds")
+    }
     guard (0...1_000_000).contains(spinUs) else { throw ValidationError("--spin-us takes 0 to 1000000") }
   }
 
@@ -113,6 +122,7 @@ struct Bench: ParsableCommand {
       intervalNanoseconds: rate.map { UInt64(1e9 * Double(connections) / $0) },
       spinNanoseconds: UInt64(spinUs) * 1000, usesRegion: region,
       timeoutNanoseconds: connection.timeoutNanoseconds,
+      deadlineNanoseconds: deadlineMs.map { UInt64($0 * 1e6) } ?? connection.timeoutNanoseconds,
       durationNanoseconds: UInt64(duration * 1e9))
     // A file that cannot be written is found before the measurement.
     if let record { try write(LoadOutcome(), to: record) }

@@ -24,6 +24,8 @@ struct LoadPlan: Sendable {
   let usesRegion: Bool
   /// Of a call; 0: none.
   let timeoutNanoseconds: UInt64
+  /// What the calls say that their caller waits; 0: without limit.
+  let deadlineNanoseconds: UInt64
   let durationNanoseconds: UInt64
 
   /// The share of one connection.
@@ -78,7 +80,7 @@ private struct Load: ~Copyable {
     // Connections begin at different inputs.
     plan.input.vary(call: index, by: 0.5, in: memory.bytes)
     var call = plan.model.call(shape: plan.input.shape)
-    call.timeoutNanoseconds = plan.timeoutNanoseconds
+    call.timeoutNanoseconds = plan.deadlineNanoseconds
     plan.priority?.apply(to: &call)
     self.call = call.holding(textLengths: plan.input.textLengths)
     self.plan = plan

@@ -1,8 +1,6 @@
 import ApusAccess
 import ApusBase
 import ApusEngine
-import ApusFeatures
-import ApusLane
 import ApusWire
 import Synchronization
 
@@ -75,7 +73,10 @@ extension Reactor {
       ? fleet.pool.refusal(of: priority, taking: own, deadline: deadline, at: now)
       : ownAdmission.refusal(
         queued: ownQueue.nanoseconds(before: priority), own: own, deadline: deadline, at: now)
-    if let refusal { throw refusal }
+    if let refusal {
+      refusesForLoad = true
+      throw refusal
+    }
     let job = spareJob()
     do throws(Status) {
       let terms = Job.Terms(
@@ -136,127 +137,6 @@ extension Reactor {
     return max(call.rows, min(batch.mostRows, model.cost.rows(in: Self.budgetNanoseconds)))
   }
 
-  /// Takes the input out of the frame and begins the answer.
-  private mutating func fill(
-    _ job: Job, _ frame: Pending, _ call: PreparedCall, _ model: LoadedModel, _ terms: Job.Terms,
-    _ base: UnsafeRawPointer, _ connection: UnsafeMutablePointer<Connection>
-  ) throws(Status) {
-    job.request.call = call
-    job.request.catalog = catalog
-    if call.wantLabels {
-      job.request.call.layout = FrameLayout(metadataBytes: 0, bodyBytes: call.form.bodyBytes)
-    }
-    let layout = job.request.call.layout
-    let (output, outputOwner) = try answerMemory(layout.frameBytes, for: job, connection)
-    if !call.wantLabels {
-      beginAnswer(
-        output, call, requestID: frame.header.requestID,
-        prefix: connection.pointee.memory.answer.baseAddress.unsafelyUnwrapped)
-    }
-    let (input, inputOwner) = try inputMemory(for: job, frame, call, model.plan, base, connection)
-    var texts: (UnsafePointer<UInt32>, HashingFeatures)?
-    if call.holdsTexts, let features = catalog.models[call.modelIndex].features {
-      texts = (UnsafePointer(input.assumingMemoryBound(to: UInt32.self)), features)
-    }
-    let shadow = call.shadowIndex.flatMap { $0 == call.modelIndex ? nil : catalog.models[$0].loaded }
-    job.question = Job.Question(
-      model: model, rows: call.rows, form: call.form,
-      input: call.holdsTexts ? input + roundedUpTo64(4 * call.rows) : input, inputOwner: inputOwner,
-      texts: texts, body: output + layout.bodyOffset, bodyOwner: outputOwner, shadow: shadow,
-      samplesDrift: call.samplesDrift, terms: terms)
-  }
-
-  private mutating func answerMemory(
-    _ byteCount: Int, for job: Job, _ connection: UnsafeMutablePointer<Connection>
-  ) throws(Status) -> (UnsafeMutableRawPointer, AnyObject) {
-    if let (piece, pieces) = pieceMemory.take(byteCount) {
-      (job.request.frame, job.request.pieces) = (piece, pieces)
-      return (piece, pieces)
-    }
-    let slab = try slab(byteCount, connection)
-    job.request.frame = slab.baseAddress
-    return (slab.baseAddress, slab)
-  }
-
-  /// Where the input of a call that waits lies: in the region or the large frame that it came in, or copied
-  /// out of the receive ring behind the rows that came before it.
-  private mutating func inputMemory(
-    for job: Job, _ frame: Pending, _ call: PreparedCall, _ plan: Plan, _ base: UnsafeRawPointer,
-    _ connection: UnsafeMutablePointer<Connection>
-  ) throws(Status) -> (UnsafeRawPointer, AnyObject) {
-    let body = base + frame.offset + frame.layout.bodyOffset + call.inputOffset
-    if call.holdsTexts { return try copyTexts(body, call, for: job, connection) }
-    if call.region > 0, plan.inputMayChange, let region = connection.pointee.regions[call.region],
-      let start = region.bytes.baseAddress
-    {
-      return (start + call.inputOffset, region)
-    }
-    if call.region == 0, let slab = slabAtHand { return (body, slab) }
-    var copy: MappedBuffer?
-    let source = try input(of: call, frame, base, plan, connection, copy: &copy)
-    if let copy {
-      guard let lease = MemoryLease(copy.bytes.count, of: fleet.memory, for: connection.pointee.account)
-      else {
-        throw .memoryExhausted
-      }
-      let slab = Slab(copy, lease)
-      return (UnsafeRawPointer(slab.baseAddress), slab)
-    }
-    let byteCount = call.rows * plan.inputs * plan.inputElement.byteCount
-    recorder.add(.tensorCopies)
-    recorder.add(.tensorCopiedBytes, UInt64(byteCount))
-    if let ring = rowRing(for: call.modelIndex, plan), let place = ring.take(rows: call.rows) {
-      job.request.ring = ring
-      ring.address(of: place).copyMemory(from: source, byteCount: byteCount)
-      return (UnsafeRawPointer(ring.address(of: place)), ring)
-    }
-    let (memory, owner) = try inputPiece(byteCount, for: job, connection)
-    memory.copyMemory(from: source, byteCount: byteCount)
-    return (UnsafeRawPointer(memory), owner)
-  }
-
-  private func inputPiece(
-    _ byteCount: Int, for job: Job, _ connection: UnsafeMutablePointer<Connection>
-  ) throws(Status) -> (UnsafeMutableRawPointer, AnyObject) {
-    if let (piece, pieces) = pieceMemory.take(byteCount) {
-      job.request.input = (piece, pieces)
-      return (piece, pieces)
-    }
-    let slab = try slab(byteCount, connection)
-    return (slab.baseAddress, slab)
-  }
-
-  /// Where the texts end, and behind that the texts.
-  private func copyTexts(
-    _ body: UnsafeRawPointer, _ call: PreparedCall, for job: Job,
-    _ connection: UnsafeMutablePointer<Connection>
-  ) throws(Status) -> (UnsafeRawPointer, AnyObject) {
-    let endsBytes = 4 * call.rows
-    let textBytes = Int(buffers.texts.ends[call.rows - 1])
-    let (memory, owner) = try inputPiece(roundedUpTo64(endsBytes) + textBytes, for: job, connection)
-    memory.copyMemory(from: buffers.texts.ends, byteCount: endsBytes)
-    (memory + roundedUpTo64(endsBytes)).copyMemory(from: body, byteCount: textBytes)
-    return (UnsafeRawPointer(memory), owner)
-  }
-
-  /// Memory that counts as what the connection holds.
-  private func slab(
-    _ byteCount: Int, _ connection: UnsafeMutablePointer<Connection>
-  ) throws(Status) -> Slab {
-    guard let lease = MemoryLease(byteCount, of: fleet.memory, for: connection.pointee.account),
-      let memory = MappedBuffer(byteCount: byteCount)
-    else { throw .memoryExhausted }
-    return Slab(memory, lease)
-  }
-
-  private mutating func rowRing(for model: Int, _ plan: Plan) -> RowRing? {
-    let rowBytes = plan.inputs * plan.inputElement.byteCount
-    if let ring = rowRings[model] { return ring }
-    let ring = RowRing(rowBytes: rowBytes)
-    rowRings[model] = ring
-    return ring
-  }
-
   // MARK: Going
 
   /// The reactor's own batch of this turn, if there is one.
@@ -267,8 +147,14 @@ extension Reactor {
     case .batch:
       nextOwnBatch = Instant(nanoseconds: 0)
       guard let model = jobsAtHand[0].question?.model else { return }
+      var rows = 0
+      for place in 0..<jobsAtHand.count { rows += jobsAtHand[place].rows }
+      ownAdmission.began(
+        0, expectedNanoseconds: model.cost.nanoseconds(rows: rows), goesOn: ownQueueGoesOn, at: now)
       let isLate = buffers.compute(jobsAtHand, fleet.administration?.observer)
       clock = .now
+      ownAdmission.ended(0, at: clock)
+      ownQueueGoesOn = !ownQueue.isEmpty
       ownAdmission.answered(areLate: isLate, at: clock)
       ownQueue.ended(model)
       answerJobs()

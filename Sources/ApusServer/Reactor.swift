@@ -60,6 +60,8 @@ struct Reactor: ~Copyable {
   /// Calls that wait for the end of the turn, to be computed by the reactor itself, and who may join them.
   var ownQueue = JobQueue()
   var ownAdmission: Admission
+  /// Whether more waited when the last batch ended.
+  var ownQueueGoesOn = false
   /// When the queue's next batch is ready, if nothing else comes.
   var nextOwnBatch = Instant(nanoseconds: 0)
   /// What the reactor has computed since it looked for what has come, and how many connections it found then.
@@ -74,6 +76,10 @@ struct Reactor: ~Copyable {
   var spareJobs: ContiguousArray<Job> = []
   /// Those that are being answered.
   var jobsAtHand: ContiguousArray<Job> = []
+  /// A call of this turn was refused because too many wait. Who sends too much sends more at once: then a look
+  /// at what has come takes little of the time that those who were let in need.
+  var refusesForLoad = false
+  static let pauseMicroseconds: UInt32 = 300
   /// When the first call that waits has waited for too long.
   var nextJobDeadline = Instant.never
   let pieceMemory: PieceMemory
@@ -216,6 +222,11 @@ struct Reactor: ~Copyable {
 
   /// Polls for the adaptive window, then sleeps.
   private mutating func waitForEvents() -> Int {
+    if refusesForLoad {
+      refusesForLoad = false
+      usleep(Self.pauseMicroseconds)
+      return lookAround()
+    }
     guard !hasWork else { return lookAround() }
     if polling.windowNanoseconds > 0 {
       let count = poll()
@@ -261,7 +272,7 @@ struct Reactor: ~Copyable {
     var nextAsked = now.advanced(by: Self.laneNanoseconds)
     while true {
       looks += 1
-      if hasWork { return 0 }
+      if hasWork || refusesForLoad { return 0 }
       beginTurn(ready: 1)
       let looksAtLanesAlone = hot == nil && !awakeLanes.isEmpty
       let isDirect = looks % Self.looksDirectly != 0

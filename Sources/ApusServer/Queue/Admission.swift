@@ -9,35 +9,59 @@ import ApusWire
 /// have, by a tenth each time, and more again while they are in time (additive increase, multiplicative
 /// decrease; Chiu and Jain, 1989).
 struct Admission {
-  /// When each thread's batch should end.
-  private var expectedEnds: ContiguousArray<Instant>
+  /// What one thread is at.
+  private struct Work {
+    /// When its batch should end.
+    var expectedEnd = Instant(nanoseconds: 0)
+    var expectedNanoseconds: UInt64 = 0
+    /// Since when it has been at this batch, what came between it and the one before included.
+    var since = Instant(nanoseconds: 0)
+    var lastEnd = Instant(nanoseconds: 0)
+  }
+
+  private var threads: ContiguousArray<Work>
+  /// What batches take with all that comes between them, of what their arithmetic should: threads have other
+  /// work, too, and share processors.
+  private(set) var pace = 1.0
   /// Of the time that calls have, the share that a prediction may fill.
   private(set) var share = 1.0
   private var nextDecrease = Instant(nanoseconds: 0)
   /// The longest wait of a call without a deadline.
   private let mostNanoseconds: UInt64
 
+  private static let paceWeight = 1.0 / 32
+  private static let mostPace = 64.0
   private static let leastShare = 0.25
   private static let decrease = 0.9
   private static let increase = 0.001
   private static let betweenDecreases: UInt64 = 10_000_000
 
   init(threads: Int, mostNanoseconds: UInt64) {
-    expectedEnds = ContiguousArray(repeating: Instant(nanoseconds: 0), count: threads)
+    self.threads = ContiguousArray(repeating: Work(), count: threads)
     self.mostNanoseconds = mostNanoseconds
   }
 
-  mutating func began(_ thread: Int, expectedNanoseconds: UInt64, at now: Instant) {
-    expectedEnds[thread] = now.advanced(by: expectedNanoseconds)
+  /// - Parameter goesOn: whether there was more to do when the thread ended its batch before.
+  mutating func began(_ thread: Int, expectedNanoseconds: UInt64, goesOn: Bool, at now: Instant) {
+    threads[thread].expectedNanoseconds = expectedNanoseconds
+    threads[thread].expectedEnd = now.advanced(by: expectedNanoseconds)
+    threads[thread].since = goesOn ? threads[thread].lastEnd : now
   }
 
-  mutating func ended(_ thread: Int) { expectedEnds[thread] = Instant(nanoseconds: 0) }
+  mutating func ended(_ thread: Int, at now: Instant) {
+    let expected = Double(max(threads[thread].expectedNanoseconds, 1))
+    let ratio = Double(now.since(threads[thread].since)) / expected
+    pace += Self.paceWeight * (min(max(ratio, 1), 4 * pace) - pace)
+    pace = min(pace, Self.mostPace)
+    threads[thread].expectedEnd = Instant(nanoseconds: 0)
+    threads[thread].lastEnd = now
+  }
 
   /// How long a call waits, as predicted, behind so much queued work.
   func wait(behind queued: UInt64, at now: Instant) -> UInt64 {
     var work = queued
-    for thread in 0..<expectedEnds.count { work += expectedEnds[thread].since(now) }
-    return work / UInt64(expectedEnds.count)
+    for thread in 0..<threads.count { work += threads[thread].expectedEnd.since(now) }
+    return UInt64(Double(work) * pace) / UInt64(threads.count)
   }
 
   /// Why a call is not let in; nil: it is.

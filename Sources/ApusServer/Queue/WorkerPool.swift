@@ -108,8 +108,8 @@ final class WorkerPool: Sendable {
       let isLate = buffers.compute(jobs, observer)
       state.withLock { state in
         state.queue.ended(model)
-        state.admission.ended(worker)
         let now = Instant.now
+        state.admission.ended(worker, at: now)
         state.admission.answered(areLate: isLate, at: now)
         publish(state, at: now)
       }
@@ -122,17 +122,20 @@ final class WorkerPool: Sendable {
   /// Waits for a batch; false when there will be none.
   private func next(_ worker: Int, _ jobs: inout ContiguousArray<Job>) -> Bool {
     jobs.removeAll(keepingCapacity: true)
+    var goesOn = true
     return state.waiting { state in
       let now = Instant.now
       switch state.queue.take(&jobs, at: now, all: state.isEnding) {
       case .nothing where state.isEnding: return .done(false)
-      case .nothing(let time): return .sleep(until: time)
+      case .nothing(let time):
+        goesOn = false
+        return .sleep(until: time)
       case .batch: break
       }
       var rows = 0
       for place in 0..<jobs.count { rows += jobs[place].rows }
       let expected = jobs[0].question?.model.cost.nanoseconds(rows: rows) ?? 0
-      state.admission.began(worker, expectedNanoseconds: expected, at: now)
+      state.admission.began(worker, expectedNanoseconds: expected, goesOn: goesOn, at: now)
       publish(state, at: now)
       return .done(true)
     }
