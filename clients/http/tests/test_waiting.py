@@ -182,6 +182,25 @@ def test_clients_that_go_leave_nothing_behind(served):
     wait_until(is_idle, "no call is in flight")
 
 
+def test_stats_and_metrics_tell_what_waits(served):
+    with served.connect() as first, served.connect() as second, served.connect() as third:
+        for raw in (first, second, third):
+            raw.request("POST", SLOW, LONG)
+
+        def is_told():
+            server = served.stats()["server"]
+            return server["queued_calls"] >= 1 and server["load"] > 0
+
+        wait_until(is_told, "a call waits, by the counters")
+        for raw in (first, second, third):
+            assert raw.answer().status == 200
+    wait_until(lambda: served.stats()["server"]["queued_calls"] == 0, "no call waits")
+    with served.connect() as raw:
+        raw.request("GET", "/metrics")
+        text = raw.answer("GET").body
+    assert b"\napus_queued_calls 0\n" in text and b"\napus_load 0" in text
+
+
 def test_an_overloaded_server_says_when_to_try_again(tmp_path, served):
     folder = tmp_path
     variables = {"APUS_HTTP_THREADS": "1", "APUS_LIMITS_QUEUED_CALLS": "1"}
@@ -193,6 +212,7 @@ def test_an_overloaded_server_says_when_to_try_again(tmp_path, served):
             answer = second.answer()
             assert is_problem(answer, 429, "QUEUE_FULL")
             assert answer.headers["retry-after"] == "1"
+            assert {"reason": "QUEUE_FULL", "count": 1} in server.stats()["server"]["refusals"]
             assert first.answer().status == 200
 
 
