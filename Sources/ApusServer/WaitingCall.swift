@@ -3,7 +3,8 @@ package import ApusBase
 import ApusEngine
 package import ApusWire
 
-/// A call from inside the process that a worker computes, while the thread of its service goes on with others.
+/// A call from inside the process that a worker computes, while the thread of its service goes on with
+/// others.
 package final class WaitingCall: Sendable {
   private enum State {
     case awaited

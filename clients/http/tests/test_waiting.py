@@ -13,7 +13,9 @@ import pytest
 from serving import DIGIT, MODELS, Server, head, is_problem, wait_until
 
 SLOW = "/v1/models/slow:classify"
-INPUTS, WIDTH, CLASSES, ROWS = 64, 2048, 10, 1024
+INPUTS, WIDTH, CLASSES, ROWS = 4, 2048, 10, 2048
+# One thread of HTTP, and enough time to wait on any machine.
+VARIABLES = {"APUS_HTTP_THREADS": "1", "APUS_LIMITS_QUEUE_MS": "20000"}
 GENERATOR = np.random.default_rng(7)
 
 
@@ -63,7 +65,7 @@ def served(tmp_path_factory):
         (models / name / "1").mkdir(parents=True)
         (models / name / "1/model.safetensors").write_bytes(safetensors(WEIGHTS))
         (models / name / "1/model.yaml").write_text(description + batch)
-    with Server(folder, ["--workers", "1"], variables={"APUS_HTTP_THREADS": "1"}, models=models) as server:
+    with Server(folder, ["--workers", "1"], variables=VARIABLES, models=models) as server:
         yield server
 
 
@@ -198,12 +200,12 @@ def test_stats_and_metrics_tell_what_waits(served):
     with served.connect() as raw:
         raw.request("GET", "/metrics")
         text = raw.answer("GET").body
-    assert b"\napus_queued_calls 0\n" in text and b"\napus_load 0" in text
+    assert b"\napus_queued_calls 0\n" in text and b"\napus_load 0" in text, text
 
 
 def test_an_overloaded_server_says_when_to_try_again(tmp_path, served):
     folder = tmp_path
-    variables = {"APUS_HTTP_THREADS": "1", "APUS_LIMITS_QUEUED_CALLS": "1"}
+    variables = {**VARIABLES, "APUS_LIMITS_QUEUED_CALLS": "1"}
     with Server(folder, ["--workers", "1"], variables=variables, models=served.log.parent / "models") as server:
         with server.connect() as first, server.connect() as second:
             first.request("POST", SLOW, LONG)
@@ -224,7 +226,7 @@ def waiting(server):
 
 
 def test_a_drain_answers_what_waits(tmp_path, served):
-    with Server(tmp_path, ["--workers", "1"], variables={"APUS_HTTP_THREADS": "1"},
+    with Server(tmp_path, ["--workers", "1"], variables=VARIABLES,
                 models=served.log.parent / "models") as server:
         with server.connect() as first, server.connect() as second:
             for raw in (first, second):
