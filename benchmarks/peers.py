@@ -104,8 +104,8 @@ class Grpc:
     how = "run `make -C benchmarks grpc` (it needs libgrpc++-dev and protobuf-compiler-grpc)"
     self.server_path = require_executable(os.path.join(build, "grpc_server"), how)
     self.client_path = require_executable(os.path.join(build, "grpc_client"), how)
+    self.folder = folder
     self.socket_path = os.path.join(folder, "grpc.sock")
-    self.text_weights = write_weights(os.path.join(folder, "text.bin"), TEXT_WIDTHS)
     self.digits_weights = write_weights(os.path.join(folder, "digits.bin"), DIGITS_WIDTHS)
 
   def _server(self, mode, weights, cpu=None):
@@ -115,16 +115,21 @@ class Grpc:
   def latency(self, mode, seconds, client_cpu=None, server_cpu=None):
     return self._measure(mode, ["lat"], [], seconds, client_cpu, server_cpu)
 
-  def throughput(self, mode, in_flight, channels, seconds, client_cpu=None, server_cpu=None):
-    return self._measure(mode, ["thr"], [str(in_flight), str(channels)], seconds, client_cpu, server_cpu)
+  def throughput(self, mode, in_flight, channels, seconds, client_cpu=None, server_cpu=None, widths=TEXT_WIDTHS):
+    return self._measure(mode, ["thr"], [str(in_flight), str(channels)], seconds, client_cpu, server_cpu, widths)
 
-  def _measure(self, mode, head, tail, seconds, client_cpu, server_cpu):
-    command = [self.client_path, *head, "unix:" + self.socket_path, str(TEXT_WIDTHS[0]), str(seconds), *tail]
-    with self._server(mode, self.text_weights, server_cpu) as server:
+  def _measure(self, mode, head, tail, seconds, client_cpu, server_cpu, widths=TEXT_WIDTHS):
+    command = [self.client_path, *head, "unix:" + self.socket_path, str(widths[0]), str(seconds), *tail]
+    with self._server(mode, self._weights(widths), server_cpu) as server:
       before = server.usage()
       report = parse(run(pinned(command, client_cpu), timeout=60 + 2 * seconds)[0], command[0])
       used = server.usage() - before
     return sample(report, used, report["all_calls"], Usage(report["client_cpu_seconds"], 0), report["calls"])
+
+  def _weights(self, widths):
+    """A file for a network of these widths, made once."""
+    path = os.path.join(self.folder, "x".join(map(str, widths)) + ".bin")
+    return path if os.path.exists(path) else write_weights(path, widths)
 
   def start(self):
     """Starts a server and calls it once."""
@@ -207,6 +212,18 @@ class Apus:
       raise BenchError(f"the server counted {served} requests where the client made {calls} calls")
     per_call = {name: (value - counted.get(name, 0)) / served for name, value in counted_after.items()}
     return sample(report, used, served, client, served, per_call)
+
+  def flood(self, seconds, rate, deadline, cpu, model, connections=16):
+    """Calls at fixed times, whatever becomes of them: the report, with `errors` and all `seconds`."""
+    command = [self.path, "bench", "--to", self.address, "--model", model, "--rate", f"{rate:.0f}", "--connections",
+               str(connections), "--timeout", f"{deadline:g}", "--duration", f"{seconds:g}", "--json"]
+    report = parse(run(pinned(command, cpu), timeout=60 + 4 * seconds)[0], command[0])
+    return {"seconds": seconds, **report}
+
+  def saturate(self, seconds, model, rows):
+    """Keeps the server busy with calls of many rows."""
+    run([self.path, "bench", "--to", self.address, "--model", model, "--rows", str(rows), "--concurrency", "2",
+         "--spin-us", "0", "--duration", f"{seconds:g}", "--json"], timeout=60 + 4 * seconds)
 
   def traced(self, seconds, concurrency, client_cpu, server_cpu):
     """A run under strace: its Sample, and all system calls of the server; None where strace may not."""

@@ -19,6 +19,7 @@ import machine
 import peers
 import platform_peers
 import platform_rows
+import queue_rows
 import rest_peers
 import rest_rows
 import rows
@@ -28,10 +29,10 @@ import tls_rows
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
 # Titles of the tables, and their rows.
-TABLES = {"": rows.ROWS, "Shared memory": lane_rows.ROWS, "TLS": tls_rows.ROWS, "HTTP": rest_rows.ROWS,
+TABLES = {"": rows.ROWS, "Shared memory": lane_rows.ROWS, "Calls that wait": queue_rows.ROWS, "TLS": tls_rows.ROWS, "HTTP": rest_rows.ROWS,
           "Models that change": platform_rows.ROWS}
 # Tables that can be asked for as a whole.
-GROUPS = {"lane": lane_rows.ROWS, "tls": tls_rows.ROWS, "rest": rest_rows.ROWS, "platform": platform_rows.ROWS}
+GROUPS = {"lane": lane_rows.ROWS, "queue": queue_rows.ROWS, "tls": tls_rows.ROWS, "rest": rest_rows.ROWS, "platform": platform_rows.ROWS}
 
 
 def arguments():
@@ -119,12 +120,13 @@ def write_results(path, options, about, frame_bytes, tables):
 def measure(options, folder):
   """Runs the rows; returns the frames' sizes and the figures of each table that has any."""
   build = os.path.join(HERE, "build")
-  others, lanes, encrypted, http = (
-      bool(options.only & set(table)) for table in (rows.ROWS, lane_rows.ROWS, tls_rows.ROWS, rest_rows.ROWS))
+  others, lanes, queues, encrypted, http = (
+      bool(options.only & set(table))
+      for table in (rows.ROWS, lane_rows.ROWS, queue_rows.ROWS, tls_rows.ROWS, rest_rows.ROWS))
   apus = peers.Apus(options.apus, options.models, folder)
   bench = rows.Bench(
       apus=apus, raw=peers.Raw(build) if others or lanes else None,
-      grpc=peers.Grpc(build, folder) if others else None,
+      grpc=peers.Grpc(build, folder) if others or queues else None,
       tls=tls_peers.TLS(build, folder) if encrypted else None,
       strong_tls=tls_peers.TLS(build, folder, bits=3072) if encrypted else None,
       rest=rest_peers.Rest(folder) if http else None, observed=rest_peers.Observed(apus, folder),

@@ -3,8 +3,8 @@ import Glibc
 
 /// A value behind a mutex that threads can wait for: `Locked` with a condition.
 ///
-/// Invariant of the unsafe code here: `mutex` and `condition` are initialised once, never moved, and destroyed
-/// when nobody can use them; the value is touched only while the mutex is held.
+/// Invariant of the unsafe code here: `mutex` and `condition` are initialised once, never moved, and
+/// destroyed when nobody can use them; the value is touched only while the mutex is held.
 package final class Monitor<Value: ~Copyable>: @unchecked Sendable {
   private let mutex: UnsafeMutablePointer<pthread_mutex_t>
   private let condition: UnsafeMutablePointer<pthread_cond_t>

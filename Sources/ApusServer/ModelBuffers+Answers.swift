@@ -17,8 +17,8 @@ struct AnswerPlaces {
 
 /// From rows of inputs to what answers say of them.
 ///
-/// Invariant of the unsafe code here: the inputs cover what their rows and stride say, the bodies what the form
-/// says, and this has room for the plan.
+/// Invariant of the unsafe code here: the inputs cover what their rows and stride say, the bodies what the
+/// form says, and this has room for the plan.
 extension ModelBuffers {
   /// Fills what the answers say of `rows` inputs: the call's `firstRow` and those behind it.
   ///

@@ -4,6 +4,7 @@ import ApusEngine
 import ApusFeatures
 import ApusLane
 import ApusWire
+import Synchronization
 
 /// Calls that wait: for a worker, where they take long, or for the end of the turn, to be computed with those
 /// of other connections.
@@ -18,7 +19,8 @@ extension Reactor {
     case byWorker
   }
 
-  /// Most time for what the reactor computes before it looks for what has come: nobody waits longer behind it.
+  /// Most time for what the reactor computes before it looks for what has come: nobody waits longer behind
+  /// it.
   static let budgetNanoseconds: UInt64 = 200_000
   /// The same where there is one client alone, so that nobody waits but who asked.
   static let budgetAloneNanoseconds: UInt64 = 1_000_000
@@ -31,8 +33,15 @@ extension Reactor {
     let budget = connections.count == 1 ? Self.budgetAloneNanoseconds : Self.budgetNanoseconds
     if cost > budget { return .byWorker }
     if terms.mostDelayNanoseconds > 0, call.rows < terms.mostRows { return .together }
-    guard ownQueue.isEmpty, turnNanoseconds + cost <= budget else { return .together }
-    return readyConnections > 1 && cost > Self.leastGathered && terms.mostRows > 1 ? .together : .atOnce
+    let gains = cost > Self.leastGathered
+    // Nobody overtakes those that found no room in a turn.
+    if gains, model.overflowing.load(ordering: .relaxed) > 0 { return .byWorker }
+    guard ownQueue.isEmpty, turnNanoseconds + cost <= budget else {
+      // What does not fit into a turn makes larger batches elsewhere, unless the way there costs more.
+      let waits = turnNanoseconds + ownQueue.nanoseconds(before: .batch) + cost > budget
+      return gains && waits ? .byWorker : .together
+    }
+    return readyConnections > 1 && gains && terms.mostRows > 1 ? .together : .atOnce
   }
 
   /// Most calls of a run that the reactor may compute now.
@@ -67,7 +76,7 @@ extension Reactor {
       : ownAdmission.refusal(
         queued: ownQueue.nanoseconds(before: priority), own: own, deadline: deadline, at: now)
     if let refusal { throw refusal }
-    let job = spareJobs.popLast() ?? Job()
+    let job = spareJob()
     do throws(Status) {
       let terms = Job.Terms(
         priority: priority, deadline: deadline, received: now,
@@ -92,12 +101,22 @@ extension Reactor {
     hold(job, connection)
     nextJobDeadline = min(nextJobDeadline, deadline)
     if way == .byWorker {
+      if own <= Self.budgetNanoseconds {
+        job.request.isOverflowing = true
+        model.overflowing.add(1, ordering: .relaxed)
+      }
       job.handBack = handBack
       connection.pointee.pooledWork = fleet.pool.submit(job, before: connection.pointee.pooledWork)
     } else {
       connection.pointee.ownWork = ownQueue.add(job, before: connection.pointee.ownWork)
       nextOwnBatch = Instant(nanoseconds: 0)
     }
+  }
+
+  /// Jobs are made many at a time, so that traffic soon makes none.
+  private mutating func spareJob() -> Job {
+    if spareJobs.isEmpty { for _ in 0..<max(128, jobsInUse) { spareJobs.append(Job()) } }
+    return spareJobs.removeLast()
   }
 
   /// A caller with a limit of calls in flight has one more until this is answered.
@@ -150,12 +169,12 @@ extension Reactor {
   private mutating func answerMemory(
     _ byteCount: Int, for job: Job, _ connection: UnsafeMutablePointer<Connection>
   ) throws(Status) -> (UnsafeMutableRawPointer, AnyObject) {
-    if byteCount <= AnswerPieces.pieceBytes, let piece = pieces.take() {
-      (job.request.frame, job.request.isPiece) = (piece, true)
+    if let (piece, pieces) = pieceMemory.take(byteCount) {
+      (job.request.frame, job.request.pieces) = (piece, pieces)
       return (piece, pieces)
     }
     let slab = try slab(byteCount, connection)
-    (job.request.frame, job.request.isPiece) = (slab.baseAddress, false)
+    job.request.frame = slab.baseAddress
     return (slab.baseAddress, slab)
   }
 
@@ -166,7 +185,7 @@ extension Reactor {
     _ connection: UnsafeMutablePointer<Connection>
   ) throws(Status) -> (UnsafeRawPointer, AnyObject) {
     let body = base + frame.offset + frame.layout.bodyOffset + call.inputOffset
-    if call.holdsTexts { return try copyTexts(body, call, connection) }
+    if call.holdsTexts { return try copyTexts(body, call, for: job, connection) }
     if call.region > 0, plan.inputMayChange, let region = connection.pointee.regions[call.region],
       let start = region.bytes.baseAddress
     {
@@ -191,21 +210,33 @@ extension Reactor {
       ring.address(of: place).copyMemory(from: source, byteCount: byteCount)
       return (UnsafeRawPointer(ring.address(of: place)), ring)
     }
+    let (memory, owner) = try inputPiece(byteCount, for: job, connection)
+    memory.copyMemory(from: source, byteCount: byteCount)
+    return (UnsafeRawPointer(memory), owner)
+  }
+
+  private func inputPiece(
+    _ byteCount: Int, for job: Job, _ connection: UnsafeMutablePointer<Connection>
+  ) throws(Status) -> (UnsafeMutableRawPointer, AnyObject) {
+    if let (piece, pieces) = pieceMemory.take(byteCount) {
+      job.request.input = (piece, pieces)
+      return (piece, pieces)
+    }
     let slab = try slab(byteCount, connection)
-    slab.baseAddress.copyMemory(from: source, byteCount: byteCount)
-    return (UnsafeRawPointer(slab.baseAddress), slab)
+    return (slab.baseAddress, slab)
   }
 
   /// Where the texts end, and behind that the texts.
   private func copyTexts(
-    _ body: UnsafeRawPointer, _ call: PreparedCall, _ connection: UnsafeMutablePointer<Connection>
+    _ body: UnsafeRawPointer, _ call: PreparedCall, for job: Job,
+    _ connection: UnsafeMutablePointer<Connection>
   ) throws(Status) -> (UnsafeRawPointer, AnyObject) {
     let endsBytes = 4 * call.rows
     let textBytes = Int(buffers.texts.ends[call.rows - 1])
-    let slab = try slab(roundedUpTo64(endsBytes) + textBytes, connection)
-    slab.baseAddress.copyMemory(from: buffers.texts.ends, byteCount: endsBytes)
-    (slab.baseAddress + roundedUpTo64(endsBytes)).copyMemory(from: body, byteCount: textBytes)
-    return (UnsafeRawPointer(slab.baseAddress), slab)
+    let (memory, owner) = try inputPiece(roundedUpTo64(endsBytes) + textBytes, for: job, connection)
+    memory.copyMemory(from: buffers.texts.ends, byteCount: endsBytes)
+    (memory + roundedUpTo64(endsBytes)).copyMemory(from: body, byteCount: textBytes)
+    return (UnsafeRawPointer(memory), owner)
   }
 
   /// Memory that counts as what the connection holds.
@@ -331,7 +362,9 @@ extension Reactor {
     if let ring = job.request.ring, let input = job.question?.input {
       ring.give(back: input, rows: job.rows)
     }
-    if job.request.isPiece, let frame = job.request.frame { pieces.give(back: frame) }
+    if let input = job.request.input { input.pieces.give(back: input.piece) }
+    if let frame = job.request.frame { job.request.pieces?.give(back: frame) }
+    if job.request.isOverflowing { job.question?.model.overflowing.subtract(1, ordering: .relaxed) }
     job.question = nil
     job.outcome = Job.Outcome()
     job.handBack = nil

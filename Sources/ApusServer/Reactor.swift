@@ -76,7 +76,7 @@ struct Reactor: ~Copyable {
   var jobsAtHand: ContiguousArray<Job> = []
   /// When the first call that waits has waited for too long.
   var nextJobDeadline = Instant.never
-  let pieces: AnswerPieces
+  let pieceMemory: PieceMemory
   /// By the versions' places in `catalog`.
   var rowRings: [Int: RowRing] = [:]
   /// The large frame at hand.
@@ -117,13 +117,13 @@ struct Reactor: ~Copyable {
   static let labelCapacity = 8192
 
   init(fleet: Fleet, index: Int, spinNanoseconds: UInt64) throws(SystemError) {
-    guard let pieces = AnswerPieces(capacity: fleet.limits.queuedCalls) else {
+    guard let pieceMemory = PieceMemory(calls: fleet.limits.queuedCalls) else {
       throw SystemError("take memory for answers", errorNumber: ENOMEM)
     }
     let poller = try Poller()
     try poller.add(fleet.mailboxes[index].wakeUp.descriptor, .readable, word: Self.mailboxWord)
     self.poller = poller
-    self.pieces = pieces
+    self.pieceMemory = pieceMemory
     self.fleet = fleet
     self.index = index
     recorder = fleet.recorders[index]
@@ -309,7 +309,8 @@ struct Reactor: ~Copyable {
   }
 
   private func timeoutNanoseconds(at now: Instant) -> Int64 {
-    let next = min(nextSweep, drainDeadline, nextJobDeadline, ownQueue.isEmpty ? .never : nextOwnBatch)
+    let ofJobs = min(nextJobDeadline, ownQueue.isEmpty ? .never : nextOwnBatch)
+    let next = min(min(nextSweep, drainDeadline), ofJobs)
     return next == .never ? -1 : Int64(min(next.since(now), 1 << 60))
   }
 

@@ -4,6 +4,7 @@ package import ApusFeatures
 package import ApusModels
 package import ApusWire
 import Glibc
+import Synchronization
 
 /// A version in memory, ready to compute. It never changes and is shared by the catalogs that it is in.
 ///
@@ -17,6 +18,8 @@ package final class LoadedModel: @unchecked Sendable {
   /// nil for a version without samples, or with too few.
   let drift: DriftCounters?
   let cost: ModelCost
+  /// Its quick calls that workers have, as the reactors had no time for them.
+  let overflowing = Atomic<Int>(0)
 
   package init(_ plan: Plan, labels: [String], drift: DriftReference? = nil) {
     self.plan = plan

@@ -8,6 +8,9 @@ import Testing
 
 /// Calls of malloc and its kin, and of mmap, in all threads of a process: none while calls are alike.
 @Suite(.serialized, .enabled(if: !isSanitized)) struct AllocationTests {
+  /// All memory is there after some of them.
+  private static let mostRounds = 6
+
   /// Over the socket and in a lane.
   @Test(arguments: [("digits", 64), ("textclassifier", 100)], [false, true])
   func serverTakesNoMemoryForCalls(_ model: (name: String, floats: Int), isLane: Bool) throws {
@@ -28,18 +31,22 @@ import Testing
     }
   }
 
-  /// Makes calls until all memory is there, and then so many more, one after another and 128 in flight.
+  /// Makes calls, one after another and 128 in flight, until so many take nothing: all memory is there soon,
+  /// or never.
   private func expectNothingTaken(
     _ interposer: Interposer, alone: Int, inFlight: Int,
     _ classify: (_ calls: Int, _ inFlight: Int) throws -> Void
   ) throws {
-    try classify(300, 1)
-    try classify(3000, 128)
-    let before = interposer.taken
-    try #require(before["malloc", default: 0] > 0, "nothing is counted")
-    try classify(alone, 1)
-    try classify(inFlight, 128)
-    #expect(growth(interposer.taken, since: before) == [:])
+    var grown: [String: UInt64] = [:]
+    for _ in 0..<Self.mostRounds {
+      let before = interposer.taken
+      try classify(alone, 1)
+      try classify(inFlight, 128)
+      grown = growth(interposer.taken, since: before)
+      if grown.isEmpty { break }
+    }
+    #expect(interposer.taken["malloc", default: 0] > 0, "nothing is counted")
+    #expect(grown == [:])
   }
 
   /// What scikit-learn's pipelines become: a scaler with a linear classifier, and a normalizer with support
@@ -75,14 +82,17 @@ import Testing
     for (texts, count) in zip(calls, [1000, 1000, 50]) {
       let call = ClassifyCall("sentiment").holding(textLengths: texts.map(\.utf8.count))
       let bytes = texts.flatMap(\.utf8)
-      try connection.classify(bytes, call, calls: count / 2, inFlight: 1)
       let inFlight = min(64, (1 << 18) / bytes.count)
-      try connection.classify(bytes, call, calls: count, inFlight: inFlight)
-      let before = interposer.taken
-      try #require(before["malloc", default: 0] > 0, "nothing is counted")
-      try connection.classify(bytes, call, calls: count, inFlight: 1)
-      try connection.classify(bytes, call, calls: 2 * count, inFlight: inFlight)
-      #expect(growth(interposer.taken, since: before) == [:], "\(texts.count) texts")
+      var grown: [String: UInt64] = [:]
+      for _ in 0..<Self.mostRounds {
+        let before = interposer.taken
+        try connection.classify(bytes, call, calls: count, inFlight: 1)
+        try connection.classify(bytes, call, calls: 2 * count, inFlight: inFlight)
+        grown = growth(interposer.taken, since: before)
+        if grown.isEmpty { break }
+      }
+      #expect(interposer.taken["malloc", default: 0] > 0, "nothing is counted")
+      #expect(grown == [:], "\(texts.count) texts")
     }
   }
 
@@ -155,18 +165,23 @@ import Testing
     var other = try ClientConnection.open(Address(server.address))
     try one.classify(input, call, calls: 20, inFlight: 1)
     try other.classify(input, call, calls: 20, inFlight: 1)
-    let before = interposer.taken
-    for _ in 0..<100 {
-      for _ in 0..<4 {
-        _ = try one.submit(call, input)
-        _ = try other.submit(call, input)
+    var grown: [String: UInt64] = [:]
+    for _ in 0..<Self.mostRounds {
+      let before = interposer.taken
+      for _ in 0..<100 {
+        for _ in 0..<4 {
+          _ = try one.submit(call, input)
+          _ = try other.submit(call, input)
+        }
+        _ = one.sendSome()
+        _ = other.sendSome()
+        try one.takeAnswers(4)
+        try other.takeAnswers(4)
       }
-      _ = one.sendSome()
-      _ = other.sendSome()
-      try one.takeAnswers(4)
-      try other.takeAnswers(4)
+      grown = growth(interposer.taken, since: before)
+      if grown.isEmpty { break }
     }
-    #expect(growth(interposer.taken, since: before) == [:])
+    #expect(grown == [:])
   }
 
   /// A folder with one layer too wide for the memory on the stack that OpenBLAS uses for small ones; its

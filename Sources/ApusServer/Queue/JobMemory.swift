@@ -71,30 +71,55 @@ final class RowRing: @unchecked Sendable {
   }
 }
 
-/// Memory for answers that are small, as nearly all are: pieces of one size. One thread takes and gives back.
-final class AnswerPieces: @unchecked Sendable {
-  static let pieceBytes = 2048
+/// Memory in pieces of one size, for answers and texts of calls that wait. One thread takes and gives back.
+final class Pieces: @unchecked Sendable {
+  let pieceBytes: Int
   private let memory: MappedBuffer
   private var free: ContiguousArray<Int32> = []
   /// Pieces that have ever been used: the first ones.
   private var touched = 0
   private let capacity: Int
 
-  init?(capacity: Int) {
-    guard let memory = MappedBuffer(byteCount: capacity * Self.pieceBytes) else { return nil }
+  init?(pieceBytes: Int, capacity: Int) {
+    guard let memory = MappedBuffer(byteCount: capacity * pieceBytes) else { return nil }
     self.memory = consume memory
+    self.pieceBytes = pieceBytes
     self.capacity = capacity
-    free.reserveCapacity(min(capacity, 4096))
+    free.reserveCapacity(capacity)
   }
 
   func take() -> UnsafeMutableRawPointer? {
-    if let place = free.popLast() { return memory.baseAddress + Int(place) * Self.pieceBytes }
+    if let place = free.popLast() { return memory.baseAddress + Int(place) * pieceBytes }
     guard touched < capacity else { return nil }
     touched += 1
-    return memory.baseAddress + (touched - 1) * Self.pieceBytes
+    return memory.baseAddress + (touched - 1) * pieceBytes
   }
 
   func give(back piece: UnsafeMutableRawPointer) {
-    free.append(Int32((piece - memory.baseAddress) / Self.pieceBytes))
+    free.append(Int32((piece - memory.baseAddress) / pieceBytes))
+  }
+}
+
+/// Pieces of three sizes, for nearly all of them.
+struct PieceMemory {
+  private let small: Pieces
+  private let medium: Pieces
+  private let large: Pieces
+
+  /// - Parameter calls: that may wait.
+  init?(calls: Int) {
+    guard let small = Pieces(pieceBytes: 2 << 10, capacity: calls),
+      let medium = Pieces(pieceBytes: 32 << 10, capacity: max(16, calls / 16)),
+      let large = Pieces(pieceBytes: 256 << 10, capacity: max(16, calls / 128))
+    else { return nil }
+    (self.small, self.medium, self.large) = (small, medium, large)
+  }
+
+  /// - Returns: a piece, and whose it is; nil where there is none so large, or none left.
+  func take(_ byteCount: Int) -> (UnsafeMutableRawPointer, Pieces)? {
+    let pieces =
+      byteCount <= small.pieceBytes ? small : byteCount <= medium.pieceBytes ? medium : large
+    guard byteCount <= pieces.pieceBytes, let piece = pieces.take() else { return nil }
+    return (piece, pieces)
   }
 }

@@ -1,8 +1,8 @@
 import ApusEngine
 import Synchronization
 
-/// What calls of a version cost: as its plan measured when it was loaded, corrected by what batches take since
-/// then, on a machine that has other work as well.
+/// What calls of a version cost: as its plan measured when it was loaded, corrected by what batches take
+/// since then, on a machine that has other work as well.
 final class ModelCost: Sendable {
   private let planned: RowCost
   /// What batches take of what was planned, in 1/1024.

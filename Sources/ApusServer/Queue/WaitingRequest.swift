@@ -18,11 +18,15 @@ struct WaitingRequest {
   var received = Instant(nanoseconds: 0)
   /// Counts it as in flight.
   var standing: Standing?
+  /// It is quick, but found no room in the reactor's turn.
+  var isOverflowing = false
   /// It waits for a worker, not for the reactor itself.
   var isPooled = false
   /// Where its rows lie, if they do not lie in memory of their own.
   var ring: RowRing?
-  /// The whole answer but for its times, and whether it is a piece of the reactor's; otherwise it is a slab.
+  /// The whole answer but for its times: a piece of these, or a slab.
   var frame: UnsafeMutableRawPointer?
-  var isPiece = false
+  var pieces: Pieces?
+  /// The input's memory, if it is a piece.
+  var input: (piece: UnsafeMutableRawPointer, pieces: Pieces)?
 }
