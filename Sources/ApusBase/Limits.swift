@@ -1,9 +1,10 @@
 /// Every bound that holds in a server or client: what the peer may send, and how much memory a pool takes.
 ///
-/// The memory of a server is, at most,
-/// `reactors × (answerBufferBytes + pendingCalls × 64 B) + connections × (receiveRingBytes + backlog)
-/// + lanes × 2 × laneRingBytes + slabBytes`, where a backlog is at most `answerBufferBytes` or counted in
-/// `slabBytes`, and what clients share with it.
+/// The memory of a server is, at most, `reactors × (answerBufferBytes + pendingCalls × 64 B + waiting)
+/// + connections × (receiveRingBytes + backlog) + lanes × 2 × laneRingBytes + slabBytes`, and what clients
+/// share with it. A backlog is at most `answerBufferBytes` or counted in `slabBytes`. What waits takes
+/// `queuedCalls` × 6 KiB in pieces of three sizes, and 8 MiB of rows for each version that is called; what
+/// finds no room there is counted in `slabBytes`.
 package struct Limits: Sendable {
   /// Longest metadata of one frame, in bytes.
   package var metadataBytes = 64 << 10

@@ -92,6 +92,12 @@ public struct ServerStatistics: Equatable, Sendable {
   public let requests: UInt64
   /// Answers of every method that were errors.
   public let errors: UInt64
+  /// Of these, how many had each reason, for example `OVERLOADED`.
+  public let refusals: [String: UInt64]
+  /// Calls that wait to be computed, now.
+  public let queuedCalls: UInt64
+  /// Of the work that may wait for workers, how much does: 0 idle, 1 saturated.
+  public let load: Float
   /// A version of a model each.
   public let models: [ModelStatistics]
 
@@ -102,6 +108,9 @@ public struct ServerStatistics: Equatable, Sendable {
     connectionsOpen = server.connectionsOpen
     requests = server.requestsTotal
     errors = countErrors(server.codes)
+    refusals = Dictionary(server.refusals.map { ($0.reason, $0.count) }) { $0 &+ $1 }
+    queuedCalls = server.queuedCalls
+    load = server.load
     models = response.models.map { ModelStatistics($0) }
   }
 }

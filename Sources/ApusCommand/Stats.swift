@@ -59,6 +59,11 @@ struct Stats: ParsableCommand {
         + "\(duration(nanoseconds: server.pollingNanosecondsTotal)) of polling, "
         + "\(server.pollsTotal) empty polls",
     ])
+    table.add([
+      "calls waiting", "\(server.queuedCalls), load \(formatted(Double(server.load), "%.2f")) of 1",
+    ])
+    let refusals = server.refusals.sorted { ($1.count, $0.reason) < ($0.count, $1.reason) }
+    for refusal in refusals { table.add(["refused", "\(refusal.count) \(refusal.reason)"]) }
     table.add(["lanes", "\(server.lanesOpen) open, \(server.laneBellsTotal) bells to their clients"])
     table.add(["protocol errors", String(server.protocolErrorsTotal)])
     table.add([
@@ -129,7 +134,9 @@ extension ServerStats {
       "tls_handshakes_resumed_total": .integer(handshakesResumedTotal),
       "tls_handshake_failures_total": .integer(handshakeFailuresTotal), "lanes_open": .integer(lanesOpen),
       "lane_bells_total": .integer(laneBellsTotal), "polling_ns_total": .integer(pollingNanosecondsTotal),
-      "wakeups_saved_total": .integer(wakeUpsSavedTotal),
+      "wakeups_saved_total": .integer(wakeUpsSavedTotal), "queued_calls": .integer(queuedCalls),
+      "refusals": .array(refusals.map { ["reason": .string($0.reason), "count": .integer($0.count)] }),
+      "load": .number(Double(load)),
     ]
   }
 }

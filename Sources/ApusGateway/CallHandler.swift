@@ -1,4 +1,5 @@
 import ApusAccess
+import ApusBase
 import ApusServer
 import ApusWire
 import HTTPTypes
@@ -6,9 +7,10 @@ import NIOCore
 import NIOHTTPTypes
 
 /// Answers calls of models on the thread that read them, as they come and without a task: the way through a
-/// router and Swift's concurrency would cost several times as much as most models. Every other request goes
-/// on to Hummingbird; what comes behind one waits until it is answered, since answers are in order (RFC 9112,
-/// section 9.3.2). What comes while the peer reads no answers waits too, and nothing more is read from it.
+/// router and Swift's concurrency would cost several times as much as most models. What takes long a worker
+/// computes, and the answer comes back to this thread. Every other request goes on to Hummingbird. What comes
+/// behind either waits until it is answered, since answers are in order (RFC 9112, section 9.3.2). What comes
+/// while the peer reads no answers waits too, and nothing more is read from it.
 final class CallHandler: ChannelDuplexHandler, RemovableChannelHandler {
   typealias InboundIn = HTTPRequestPart
   typealias InboundOut = HTTPRequestPart
@@ -22,6 +24,8 @@ final class CallHandler: ChannelDuplexHandler, RemovableChannelHandler {
     /// A call gets an error. It is written behind the whole request if that is here already; otherwise the
     /// connection ends with it.
     case refused(Answer)
+    /// A worker computes the answer.
+    case awaited(WaitingAnswer)
     /// Hummingbird has a request, whole or not, and has not answered it.
     case forwarded(isWhole: Bool)
   }
@@ -35,9 +39,15 @@ final class CallHandler: ChannelDuplexHandler, RemovableChannelHandler {
   /// The client closes the connection after this answer.
   private var isLast = false
   private var needsFlush = false
-  /// Parts of requests that wait until Hummingbird has answered, or the peer has read.
+  /// Ends a call that waits when its time is over.
+  private var expiry: Scheduled<Void>?
+  /// Where the work of this connection's calls ends, as the workers' queue counts it.
+  private var work: UInt64 = 0
+  /// Parts of requests that wait until what came before has been answered, or the peer has read.
   private var waiting = CircularBuffer<HTTPRequestPart>()
   private var wantsRead = false
+  /// The peer sends no more; told to Hummingbird, which closes the connection, behind the last answer.
+  private var isInputClosed = false
   /// The server drains; told to Hummingbird, which closes the connection, once nothing is half done.
   private var isQuiescing = false
 
@@ -59,7 +69,7 @@ final class CallHandler: ChannelDuplexHandler, RemovableChannelHandler {
   private func canTake(_ context: ChannelHandlerContext) -> Bool {
     switch state {
     case .called, .refused, .forwarded(isWhole: false): return true
-    case .forwarded(isWhole: true): return false
+    case .awaited, .forwarded(isWhole: true): return false
     case .idle: break
     }
     if !context.channel.isWritable { flush(context) }
@@ -70,11 +80,9 @@ final class CallHandler: ChannelDuplexHandler, RemovableChannelHandler {
     switch (state, part) {
     case (.idle, .head(let head)): begin(head, context)
     case (.called, .body(let piece)): append(piece)
-    case (.called, .end):
-      guard let answer = call?.answer() else { return }
-      write(answer, context)
+    case (.called, .end): answer(context)
     case (.refused(let answer), .end): write(answer, context)
-    case (.refused, _), (.called, .head): break
+    case (.refused, _), (.called, .head), (.awaited, _): break
     case (.forwarded, .end):
       state = .forwarded(isWhole: true)
       context.fireChannelRead(wrapInboundOut(part))
@@ -115,8 +123,55 @@ final class CallHandler: ChannelDuplexHandler, RemovableChannelHandler {
   }
 
   private func endCall() {
-    if let call { loop.bodies.give(call.body.readableBytes) }
+    call?.releaseBody(to: loop.bodies)
     call = nil
+  }
+
+  private func answer(_ context: ChannelHandlerContext) {
+    let progress = call?.begin(after: &work, in: loop.bodies) {
+      let eventLoop = context.eventLoop
+      let bound = NIOLoopBound((handler: self, context: context), eventLoop: eventLoop)
+      return { eventLoop.execute { bound.value.handler.takeAwaited(bound.value.context) } }
+    }
+    switch progress {
+    case nil: return
+    case .answered(let answer): write(answer, context)
+    case .waiting(let waiting): awaitWorker(waiting, context)
+    }
+  }
+
+  // MARK: What workers compute
+
+  private func awaitWorker(_ waiting: WaitingAnswer, _ context: ChannelHandlerContext) {
+    endCall()
+    state = .awaited(waiting)
+    guard waiting.call.deadline != .never else { return }
+    let left = min(waiting.call.deadline.since(.now), UInt64(Int64.max) / 2)
+    expiry = context.eventLoop.assumeIsolated().scheduleTask(in: .nanoseconds(Int64(left))) {
+      guard case .awaited(let waiting) = self.state, let answer = waiting.expire() else { return }
+      self.endAwaited(answer, context)
+    }
+  }
+
+  private func takeAwaited(_ context: ChannelHandlerContext) {
+    guard case .awaited(let waiting) = state else { return }
+    endAwaited(waiting.take(), context)
+  }
+
+  private func endAwaited(_ answer: Answer, _ context: ChannelHandlerContext) {
+    expiry?.cancel()
+    expiry = nil
+    write(answer, context)
+    flush(context)
+    if waiting.isEmpty { closeInput(context) } else { takeWaiting(context) }
+  }
+
+  private func abandonAwaited() {
+    guard case .awaited(let waiting) = state else { return }
+    state = .idle
+    expiry?.cancel()
+    expiry = nil
+    waiting.abandon()
   }
 
   private func write(_ answer: Answer, _ context: ChannelHandlerContext) {
@@ -169,6 +224,7 @@ final class CallHandler: ChannelDuplexHandler, RemovableChannelHandler {
     context.fireChannelReadComplete()
     guard waiting.isEmpty else { return }
     quiesce(context)
+    closeInput(context)
     if wantsRead {
       wantsRead = false
       context.read()
@@ -182,15 +238,28 @@ final class CallHandler: ChannelDuplexHandler, RemovableChannelHandler {
   // MARK: Ends
 
   func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-    guard event is ChannelShouldQuiesceEvent else { return context.fireUserInboundEventTriggered(event) }
-    isQuiescing = true
-    quiesce(context)
+    switch event {
+    case is ChannelShouldQuiesceEvent:
+      isQuiescing = true
+      quiesce(context)
+    case ChannelEvent.inputClosed:
+      isInputClosed = true
+      closeInput(context)
+    default: context.fireUserInboundEventTriggered(event)
+    }
+  }
+
+  private func closeInput(_ context: ChannelHandlerContext) {
+    guard isInputClosed, waiting.isEmpty else { return }
+    if case .awaited = state { return }
+    isInputClosed = false
+    context.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
   }
 
   private func quiesce(_ context: ChannelHandlerContext) {
     guard isQuiescing, waiting.isEmpty else { return }
     switch state {
-    case .called, .refused: return
+    case .called, .refused, .awaited: return
     case .idle, .forwarded: break
     }
     isQuiescing = false
@@ -200,6 +269,7 @@ final class CallHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
   func channelInactive(context: ChannelHandlerContext) {
     waiting.removeAll()
+    abandonAwaited()
     endCall()
     context.fireChannelInactive()
   }

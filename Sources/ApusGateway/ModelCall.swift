@@ -121,8 +121,21 @@ extension ModelCall {
   /// What a body asks, and how its answer is written.
   typealias Question = (call: LocalCall, answer: (LocalAnswer) -> Answer)
 
-  /// Answers the call, whose body is whole.
-  mutating func answer() -> Answer {
+  /// What has become of a call whose body is whole.
+  enum Progress {
+    case answered(Answer)
+    /// A worker computes it.
+    case waiting(WaitingAnswer)
+  }
+
+  /// Answers the call, whose body is whole, or lets it wait for a worker.
+  ///
+  /// - Parameters:
+  ///   - work: where the connection's earlier work ends, as the workers' queue counts it.
+  ///   - whenComputed: makes what tells this thread that the answer is there.
+  mutating func begin(
+    after work: inout UInt64, in bodies: BodyBudget, whenComputed: () -> @Sendable () -> Void
+  ) -> Progress {
     call.received = .now
     call.requestBytes = body.readableBytes
     let question: Question
@@ -131,15 +144,27 @@ extension ModelCall {
     } catch {
       let problem = Problem.of(error)
       service.refuse(call, problem.rpcStatus, model, by: caller)
-      return problem.answer
+      return .answered(problem.answer)
     }
-    do {
-      var answer = question.answer(try service.classify(question.call, with: model, by: caller))
-      answer.fields.tellDeprecation(of: model)
-      return answer
+    // The call has its own numbers from here on.
+    releaseBody(to: bodies)
+    do throws(Status) {
+      let progress = try service.begin(
+        question.call, with: model, by: caller, after: &work, whenComputed: whenComputed)
+      switch progress {
+      case .answered(let answer): return .answered(question.answer(answer).telling(of: model))
+      case .waiting(let waiting):
+        return .waiting(WaitingAnswer(call: waiting, service: service, model: model, make: question.answer))
+      }
     } catch {
-      return Problem(error).answer
+      return .answered(Problem(error).answer)
     }
+  }
+
+  mutating func releaseBody(to bodies: BodyBudget) {
+    guard body.readableBytes > 0 else { return }
+    bodies.give(body.readableBytes)
+    body = ByteBuffer()
   }
 
   private func read() throws -> Question {
@@ -172,6 +197,35 @@ extension ModelCall {
         throw Problem.badRequest("JSON_BROKEN", "\(error)")
       }
     }
+  }
+}
+
+/// The answer of a call that a worker computes.
+struct WaitingAnswer {
+  let call: WaitingCall
+  fileprivate let service: LocalService
+  fileprivate let model: LocalModel
+  fileprivate let make: (LocalAnswer) -> Answer
+
+  /// When it has been computed.
+  func take() -> Answer {
+    do throws(Status) { return make(try service.end(call)).telling(of: model) } catch {
+      return Problem(error).answer
+    }
+  }
+
+  /// When the call's time is over; nil: a worker has begun with it.
+  func expire() -> Answer? { service.expire(call).map { Problem($0).answer } }
+
+  /// Nobody waits for it any more.
+  func abandon() { service.abandon(call) }
+}
+
+extension Answer {
+  fileprivate func telling(of model: LocalModel) -> Answer {
+    var answer = self
+    answer.fields.tellDeprecation(of: model)
+    return answer
   }
 }
 

@@ -26,6 +26,9 @@ extension Fleet {
       writer.sample(MetricLabels("reason", reason), refusals(index))
     }
     writer.one(.inFlight, sum(.inFlight))
+    writer.one(.queuedCalls, queuedCalls)
+    writer.begin(Metric.load.row.family)
+    writer.sample(nanoseconds: UInt64(Double(pool.load) * 1e9))
     writer.begin(Metric.authenticationFailures.row.family)
     for reason in ["CREDENTIALS_REQUIRED", "TOKEN_EXPIRED", "TOKEN_INVALID"] {
       let count = refusals(RefusalReason.index(of: reason))
@@ -36,10 +39,6 @@ extension Fleet {
     writer.begin(Metric.accessLogLines.row.family)
     writer.sample(MetricLabels("result", "written"), accessLog?.written ?? 0)
     writer.sample(MetricLabels("result", "dropped"), accessLog?.dropped ?? 0)
-  }
-
-  private func refusals(_ index: Int) -> UInt64 {
-    recorders.reduce(0) { $0 + $1.refusals(reason: index) }
   }
 
   func writeConnections(to writer: inout MetricsWriter) {

@@ -15,6 +15,14 @@ extension Fleet {
     recorders.reduce(0) { $0 &+ $1.value(counter, transport) }
   }
 
+  /// Calls that wait for workers or for a reactor.
+  var queuedCalls: UInt64 { sum(.callsWaiting) + UInt64(pool.waiting) }
+
+  /// By `RefusalReason.index`.
+  func refusals(_ index: Int) -> UInt64 {
+    recorders.reduce(0) { $0 + $1.refusals(reason: index) }
+  }
+
   func serverStats() -> ServerStats {
     var stats = ServerStats()
     stats.version = serverVersion
@@ -40,6 +48,12 @@ extension Fleet {
     stats.laneBellsTotal = sum(.laneBells)
     stats.pollingNanosecondsTotal = sum(.pollingNanoseconds)
     stats.wakeUpsSavedTotal = sum(.wakeUpsSaved)
+    stats.queuedCalls = queuedCalls
+    stats.refusals = RefusalReason.all.enumerated().compactMap { index, reason in
+      let count = refusals(index)
+      return count > 0 ? RefusalCount(reason: reason, count: count) : nil
+    }
+    stats.load = pool.load
     return stats
   }
 

@@ -10,6 +10,9 @@ package struct LocalCaller: Sendable {
 
   /// As a policy names it, for logs.
   package var name: String { standing?.name ?? "" }
+
+  /// Gives back a call that was in flight.
+  func leave() { standing?.usage.leave(1) }
 }
 
 extension LocalService {
@@ -53,14 +56,24 @@ extension LocalService {
   func admitting<Result>(
     _ caller: LocalCaller, rows: Int, _ body: () throws(Status) -> Result
   ) throws(Status) -> Result {
-    guard let standing = caller.standing else { return try body() }
+    try enter(caller, rows: rows)
+    defer { caller.leave() }
+    return try body()
+  }
+
+  /// Takes one call, and its rows, from what the caller may use, until it leaves.
+  ///
+  /// - Throws: RESOURCE_EXHAUSTED with the time to wait.
+  func enter(_ caller: LocalCaller, rows: Int) throws(Status) {
+    guard let standing = caller.standing else { return }
     let limits = standing.grants.limits
     do throws(Status) {
       guard standing.usage.enter(1, limit: limits.maximumInFlight) == 1 else { throw .tooManyInFlight }
-      defer { standing.usage.leave(1) }
       let taken = standing.usage.take(calls: 1, rowsPerCall: rows, limits, now: .now)
-      guard taken.granted == 1 else { throw .overRate(retryAfter: taken.retryAfterNanoseconds) }
-      return try body()
+      guard taken.granted == 1 else {
+        caller.leave()
+        throw .overRate(retryAfter: taken.retryAfterNanoseconds)
+      }
     } catch {
       fleet.note(error, attempt: "http", by: standing.name)
       throw error

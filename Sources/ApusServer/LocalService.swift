@@ -6,7 +6,8 @@ import ApusLog
 package import ApusWire
 
 /// The way for one thread inside the process to call models: by the same admission, limits and counters as a
-/// reactor's calls, computed on the thread that calls. Another thread may use it too, but waits.
+/// reactor's calls, computed on the thread that calls, or by a worker where it takes long. Another thread may
+/// use it too, but waits.
 package final class LocalService: Sendable {
   let fleet: Fleet
   private let workspace: Locked<Workspace>
@@ -17,6 +18,8 @@ package final class LocalService: Sendable {
     let accessRing: AccessRing
     /// Until then no row is handed on to count drift.
     var nextDriftSample = Instant(nanoseconds: 0)
+    /// Calls that workers have, or will have.
+    var callsWaiting = 0
   }
 
   init(fleet: Fleet, index: Int) {
@@ -230,11 +233,7 @@ extension LocalService {
       return try admitting(caller, rows: call.rows) { () throws(Status) in
         try workspace.withLock { workspace throws(Status) in
           let answer = try compute(call, model, &workspace)
-          if answer.time.total >= workspace.accessRing.threshold {
-            var record = call.record(of: model, caller)
-            record.setTimes(answer.time)
-            workspace.accessRing.append(record)
-          }
+          count(answer.time, of: call, model, caller, batchRows: call.rows, &workspace)
           return answer
         }
       }
@@ -264,7 +263,7 @@ extension LocalService {
     }
   }
 
-  private func check(_ call: LocalCall, _ model: LocalModel, _ caller: LocalCaller) throws(Status) {
+  func check(_ call: LocalCall, _ model: LocalModel, _ caller: LocalCaller) throws(Status) {
     precondition(call.values.count == call.rows * model.inputs, "the rows are the model's")
     let longest = longestBody(of: caller)
     guard call.values.count * 4 <= longest else { throw .bodyTooLarge(longest) }
@@ -293,11 +292,39 @@ extension LocalService {
     answer.time.total = computed.since(call.begun)
     answer.time.batchRows = UInt32(call.rows)
     observe(call, model, at: begun, &workspace)
+    return answer
+  }
+
+  /// Counts and logs a call that got its result.
+  ///
+  /// - Parameter batchRows: of the batch, which is counted by one of its calls alone; 0: this is not the one.
+  private func count(
+    _ time: TimeAccount, of call: LocalCall, _ model: LocalModel, _ caller: LocalCaller, batchRows: Int,
+    _ workspace: inout Workspace
+  ) {
     let recorder = workspace.recorder
     recorder.add(.requests)
-    recorder.answered(model: model.slot, calls: 1, rows: call.rows, answer.time)
-    recorder.batch(model: model.slot, rows: call.rows)
-    return answer
+    recorder.answered(model: model.slot, calls: 1, rows: call.rows, time)
+    if batchRows > 0 { recorder.batch(model: model.slot, rows: batchRows) }
+    guard time.total >= workspace.accessRing.threshold else { return }
+    var record = call.record(of: model, caller)
+    record.setTimes(time)
+    workspace.accessRing.append(record)
+  }
+
+  func count(
+    _ time: TimeAccount, of call: LocalCall, _ model: LocalModel, _ caller: LocalCaller, batchRows: Int
+  ) {
+    workspace.withLock { count(time, of: call, model, caller, batchRows: batchRows, &$0) }
+  }
+
+  var callsWaiting: Int { workspace.withLock { $0.callsWaiting } }
+
+  func countWaiting(_ change: Int) {
+    workspace.withLock { workspace in
+      workspace.callsWaiting += change
+      workspace.recorder.set(.inFlight, UInt64(workspace.callsWaiting))
+    }
   }
 
   /// Hands on the rows of a call that is mirrored, or one row to count drift.

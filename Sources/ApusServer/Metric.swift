@@ -2,7 +2,8 @@ package import ApusMetrics
 
 /// Everything that `/metrics` tells. docs/metrics.md is made of this table.
 package enum Metric: CaseIterable, Sendable {
-  case build, reactors, draining, requests, answers, refusals, inFlight, authenticationFailures
+  case build, reactors, draining, requests, answers, refusals, inFlight, queuedCalls, load,
+    authenticationFailures
   case accessLogLines
   case modelRequests, duration, batchRows, modelReady, modelWeights
   case modelState, modelDeprecated, modelTraffic, shadowRows, shadowDisagreements, shadowDropped
@@ -31,7 +32,8 @@ package enum Metric: CaseIterable, Sendable {
 
   package var row: Row {
     switch self {
-    case .build, .reactors, .draining, .requests, .answers, .refusals, .inFlight, .authenticationFailures,
+    case .build, .reactors, .draining, .requests, .answers, .refusals, .inFlight, .queuedCalls, .load,
+      .authenticationFailures,
       .accessLogLines:
       serverRow
     case .modelRequests, .duration, .batchRows, .modelReady, .modelWeights: modelRow
@@ -106,6 +108,12 @@ package enum Metric: CaseIterable, Sendable {
         "Answers that are a status instead of a result, by the status's reason.")
     case .inFlight:
       Row("apus_requests_in_flight", .gauge, "Requests that were read and are not answered yet.")
+    case .queuedCalls:
+      Row("apus_queued_calls", .gauge, "Calls that wait to be computed.")
+    case .load:
+      Row(
+        "apus_load", .gauge,
+        "Of the work that may wait for workers, how much does: 0 idle, 1 saturated.")
     case .authenticationFailures:
       Row(
         "apus_authentication_failures_total", .counter, ["kind"],

@@ -85,7 +85,7 @@ extension ElementType {
   /// - Returns: false where the type has no such number: a fraction among whole ones, or one out of range.
   ///
   /// Invariant: `memory` has room for that element.
-  fileprivate func store(_ value: Float, at place: Int, of memory: UnsafeMutableRawPointer) -> Bool {
+  func store(_ value: Float, at place: Int, of memory: UnsafeMutableRawPointer) -> Bool {
     func store<Element: BitwiseCopyable>(_ element: Element?) -> Bool {
       guard let element else { return false }
       memory.storeBytes(of: element, toByteOffset: place * MemoryLayout<Element>.stride, as: Element.self)

@@ -179,6 +179,7 @@ struct Reactor: ~Copyable {
       takeReturns()
       computeOwnBatch(at: clock)
       expireJobs(at: now)
+      recorder.set(.callsWaiting, UInt64(ownQueue.count))
       if now >= nextSweep { sweep(at: now, listeners) }
     }
     for slot in 0..<slotsUsed { if let key = connections.key(at: slot) { close(key) } }

@@ -13,6 +13,8 @@ enum Counter: Int, CaseIterable {
   case wakeUpsSaved
   /// Clients of lanes that were woken.
   case laneBells
+  /// Calls that wait for the reactor itself to compute them.
+  case callsWaiting
   /// Requests that are read and not answered yet.
   case inFlight
   /// Memory that the reactor holds, by what it is for.

@@ -11,6 +11,17 @@ package struct CodeCount: Equatable, Sendable {
   }
 }
 
+/// How many answers were a status with this reason.
+package struct RefusalCount: Equatable, Sendable {
+  package var reason: String
+  package var count: UInt64
+
+  package init(reason: String, count: UInt64) {
+    self.reason = reason
+    self.count = count
+  }
+}
+
 /// How many batches had at most so many rows, and more than the size before.
 package struct BatchCount: Equatable, Sendable {
   package var rows: UInt32
@@ -93,6 +104,11 @@ package struct ServerStats: Equatable, Sendable {
   package var laneBellsTotal: UInt64 = 0
   package var pollingNanosecondsTotal: UInt64 = 0
   package var wakeUpsSavedTotal: UInt64 = 0
+  /// Calls that wait to be computed, now.
+  package var queuedCalls: UInt64 = 0
+  package var refusals: [RefusalCount] = []
+  /// Of the work that may wait for workers, how much does: 0 idle, 1 saturated.
+  package var load: Float = 0
 
   package init() {}
 }
@@ -223,6 +239,14 @@ extension ServerStats {
     place.pointee.lane_bells_total = laneBellsTotal
     place.pointee.polling_ns_total = pollingNanosecondsTotal
     place.pointee.wakeups_saved_total = wakeUpsSavedTotal
+    place.pointee.queued_calls = queuedCalls
+    place.pointee.refusals = repeated(refusals, arena, { apus__v1__refusal_count__init($0) }) {
+      refusal, message, arena in
+      message.pointee.reason = arena.string(refusal.reason)
+      message.pointee.count = refusal.count
+    }
+    place.pointee.n_refusals = refusals.count
+    place.pointee.load = load
     return place
   }
 
@@ -250,6 +274,11 @@ extension ServerStats {
     laneBellsTotal = message.lane_bells_total
     pollingNanosecondsTotal = message.polling_ns_total
     wakeUpsSavedTotal = message.wakeups_saved_total
+    queuedCalls = message.queued_calls
+    refusals = values(message.refusals, message.n_refusals) {
+      RefusalCount(reason: text($0.reason), count: $0.count)
+    }
+    load = message.load
   }
 }
 

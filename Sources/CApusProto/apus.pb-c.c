@@ -907,6 +907,51 @@ void   apus__v1__server_stats__free_unpacked
   assert(message->base.descriptor == &apus__v1__server_stats__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   apus__v1__refusal_count__init
+                     (Apus__V1__RefusalCount         *message)
+{
+  static const Apus__V1__RefusalCount init_value = APUS__V1__REFUSAL_COUNT__INIT;
+  *message = init_value;
+}
+size_t apus__v1__refusal_count__get_packed_size
+                     (const Apus__V1__RefusalCount *message)
+{
+  assert(message->base.descriptor == &apus__v1__refusal_count__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t apus__v1__refusal_count__pack
+                     (const Apus__V1__RefusalCount *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &apus__v1__refusal_count__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t apus__v1__refusal_count__pack_to_buffer
+                     (const Apus__V1__RefusalCount *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &apus__v1__refusal_count__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Apus__V1__RefusalCount *
+       apus__v1__refusal_count__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Apus__V1__RefusalCount *)
+     protobuf_c_message_unpack (&apus__v1__refusal_count__descriptor,
+                                allocator, len, data);
+}
+void   apus__v1__refusal_count__free_unpacked
+                     (Apus__V1__RefusalCount *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &apus__v1__refusal_count__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   apus__v1__code_count__init
                      (Apus__V1__CodeCount         *message)
 {
@@ -3551,7 +3596,7 @@ const ProtobufCMessageDescriptor apus__v1__stats_response__descriptor =
   (ProtobufCMessageInit) apus__v1__stats_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor apus__v1__server_stats__field_descriptors[23] =
+static const ProtobufCFieldDescriptor apus__v1__server_stats__field_descriptors[26] =
 {
   {
     "version",
@@ -3829,6 +3874,42 @@ static const ProtobufCFieldDescriptor apus__v1__server_stats__field_descriptors[
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "queued_calls",
+    24,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__ServerStats, queued_calls),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "refusals",
+    25,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Apus__V1__ServerStats, n_refusals),
+    offsetof(Apus__V1__ServerStats, refusals),
+    &apus__v1__refusal_count__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "load",
+    26,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_FLOAT,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__ServerStats, load),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned apus__v1__server_stats__field_indices_by_name[] = {
   15,   /* field[15] = blas_core */
@@ -3837,11 +3918,14 @@ static const unsigned apus__v1__server_stats__field_indices_by_name[] = {
   4,   /* field[4] = connections_total */
   20,   /* field[20] = lane_bells_total */
   19,   /* field[19] = lanes_open */
+  25,   /* field[25] = load */
   21,   /* field[21] = polling_ns_total */
   12,   /* field[12] = polls_total */
   14,   /* field[14] = protocol_errors_total */
+  23,   /* field[23] = queued_calls */
   2,   /* field[2] = reactors */
   7,   /* field[7] = received_bytes_total */
+  24,   /* field[24] = refusals */
   5,   /* field[5] = requests_total */
   8,   /* field[8] = sent_bytes_total */
   13,   /* field[13] = sleeps_total */
@@ -3858,7 +3942,7 @@ static const unsigned apus__v1__server_stats__field_indices_by_name[] = {
 static const ProtobufCIntRange apus__v1__server_stats__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 23 }
+  { 0, 26 }
 };
 const ProtobufCMessageDescriptor apus__v1__server_stats__descriptor =
 {
@@ -3868,11 +3952,62 @@ const ProtobufCMessageDescriptor apus__v1__server_stats__descriptor =
   "Apus__V1__ServerStats",
   "apus.v1",
   sizeof(Apus__V1__ServerStats),
-  23,
+  26,
   apus__v1__server_stats__field_descriptors,
   apus__v1__server_stats__field_indices_by_name,
   1,  apus__v1__server_stats__number_ranges,
   (ProtobufCMessageInit) apus__v1__server_stats__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor apus__v1__refusal_count__field_descriptors[2] =
+{
+  {
+    "reason",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__RefusalCount, reason),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "count",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Apus__V1__RefusalCount, count),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned apus__v1__refusal_count__field_indices_by_name[] = {
+  1,   /* field[1] = count */
+  0,   /* field[0] = reason */
+};
+static const ProtobufCIntRange apus__v1__refusal_count__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor apus__v1__refusal_count__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "apus.v1.RefusalCount",
+  "RefusalCount",
+  "Apus__V1__RefusalCount",
+  "apus.v1",
+  sizeof(Apus__V1__RefusalCount),
+  2,
+  apus__v1__refusal_count__field_descriptors,
+  apus__v1__refusal_count__field_indices_by_name,
+  1,  apus__v1__refusal_count__number_ranges,
+  (ProtobufCMessageInit) apus__v1__refusal_count__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor apus__v1__code_count__field_descriptors[2] =

@@ -100,6 +100,11 @@ import Testing
     server.laneBellsTotal = 19
     server.pollingNanosecondsTotal = 20
     server.wakeUpsSavedTotal = 21
+    server.queuedCalls = 22
+    server.refusals = [
+      RefusalCount(reason: "OVERLOADED", count: 23), RefusalCount(reason: "OTHER", count: 1),
+    ]
+    server.load = 0.5
     var latency = LatencySummary()
     latency.count = 1
     latency.p50Nanoseconds = 2

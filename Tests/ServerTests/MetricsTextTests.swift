@@ -113,7 +113,7 @@ import Testing
       return found
     }
     let before = lines()
-    #expect(before.models == 100 * 4 && before.others < 150)
+    #expect(before.models == 100 * 4 && before.others < 160)
     let connection = try RawConnection(server.address)
     for (index, name) in names.enumerated() {
       try server.exchange([classifyFrame(UInt64(index + 1), name, [1, 2, 3, 4])], connection)

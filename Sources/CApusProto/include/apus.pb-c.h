@@ -35,6 +35,7 @@ typedef struct Apus__V1__HealthResponse Apus__V1__HealthResponse;
 typedef struct Apus__V1__StatsRequest Apus__V1__StatsRequest;
 typedef struct Apus__V1__StatsResponse Apus__V1__StatsResponse;
 typedef struct Apus__V1__ServerStats Apus__V1__ServerStats;
+typedef struct Apus__V1__RefusalCount Apus__V1__RefusalCount;
 typedef struct Apus__V1__CodeCount Apus__V1__CodeCount;
 typedef struct Apus__V1__ModelStats Apus__V1__ModelStats;
 typedef struct Apus__V1__Drift Apus__V1__Drift;
@@ -899,10 +900,40 @@ struct  Apus__V1__ServerStats
    * times a reactor found something by looking that it would have slept for
    */
   uint64_t wakeups_saved_total;
+  /*
+   * calls that wait to be computed, now
+   */
+  uint64_t queued_calls;
+  /*
+   * answers that are a status, by its reason; those that there were
+   */
+  size_t n_refusals;
+  Apus__V1__RefusalCount **refusals;
+  /*
+   * of the work that may wait for workers, how much does: 0 idle, 1 saturated
+   */
+  float load;
 };
 #define APUS__V1__SERVER_STATS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&apus__v1__server_stats__descriptor) \
-    , (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0, 0,NULL, 0, 0, 0, 0, 0, 0, 0, 0, (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0, 0, 0 }
+    , (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0, 0,NULL, 0, 0, 0, 0, 0, 0, 0, 0, (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0, 0, 0, 0, 0,NULL, 0 }
+
+
+struct  Apus__V1__RefusalCount
+{
+  ProtobufCMessage base;
+  /*
+   * Status.reason; OTHER: any that has no count of its own
+   */
+  char *reason;
+  /*
+   * answers
+   */
+  uint64_t count;
+};
+#define APUS__V1__REFUSAL_COUNT__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&apus__v1__refusal_count__descriptor) \
+    , (char *)protobuf_c_empty_string, 0 }
 
 
 struct  Apus__V1__CodeCount
@@ -2023,6 +2054,25 @@ Apus__V1__ServerStats *
 void   apus__v1__server_stats__free_unpacked
                      (Apus__V1__ServerStats *message,
                       ProtobufCAllocator *allocator);
+/* Apus__V1__RefusalCount methods */
+void   apus__v1__refusal_count__init
+                     (Apus__V1__RefusalCount         *message);
+size_t apus__v1__refusal_count__get_packed_size
+                     (const Apus__V1__RefusalCount   *message);
+size_t apus__v1__refusal_count__pack
+                     (const Apus__V1__RefusalCount   *message,
+                      uint8_t             *out);
+size_t apus__v1__refusal_count__pack_to_buffer
+                     (const Apus__V1__RefusalCount   *message,
+                      ProtobufCBuffer     *buffer);
+Apus__V1__RefusalCount *
+       apus__v1__refusal_count__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   apus__v1__refusal_count__free_unpacked
+                     (Apus__V1__RefusalCount *message,
+                      ProtobufCAllocator *allocator);
 /* Apus__V1__CodeCount methods */
 void   apus__v1__code_count__init
                      (Apus__V1__CodeCount         *message);
@@ -2617,6 +2667,9 @@ typedef void (*Apus__V1__StatsResponse_Closure)
 typedef void (*Apus__V1__ServerStats_Closure)
                  (const Apus__V1__ServerStats *message,
                   void *closure_data);
+typedef void (*Apus__V1__RefusalCount_Closure)
+                 (const Apus__V1__RefusalCount *message,
+                  void *closure_data);
 typedef void (*Apus__V1__CodeCount_Closure)
                  (const Apus__V1__CodeCount *message,
                   void *closure_data);
@@ -2732,6 +2785,7 @@ extern const ProtobufCMessageDescriptor apus__v1__health_response__descriptor;
 extern const ProtobufCMessageDescriptor apus__v1__stats_request__descriptor;
 extern const ProtobufCMessageDescriptor apus__v1__stats_response__descriptor;
 extern const ProtobufCMessageDescriptor apus__v1__server_stats__descriptor;
+extern const ProtobufCMessageDescriptor apus__v1__refusal_count__descriptor;
 extern const ProtobufCMessageDescriptor apus__v1__code_count__descriptor;
 extern const ProtobufCMessageDescriptor apus__v1__model_stats__descriptor;
 extern const ProtobufCMessageDescriptor apus__v1__drift__descriptor;

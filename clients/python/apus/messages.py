@@ -256,6 +256,14 @@ class CodeCount:
 
 
 @dataclass
+class RefusalCount:
+    """Answers that are a status with one reason."""
+
+    reason: str = one(1, "string")
+    count: int = one(2, "uint64")
+
+
+@dataclass
 class ServerStats:
     """The process and its connections, since the start."""
 
@@ -282,6 +290,9 @@ class ServerStats:
     lane_bells_total: int = one(21, "uint64")
     polling_ns_total: int = one(22, "uint64")
     wakeups_saved_total: int = one(23, "uint64")
+    queued_calls: int = one(24, "uint64")
+    refusals: list[RefusalCount] = many(25, RefusalCount)
+    load: float = one(26, "float")
 
 
 @dataclass
