@@ -76,8 +76,8 @@ struct Reactor: ~Copyable {
   var spareJobs: ContiguousArray<Job> = []
   /// Those that are being answered.
   var jobsAtHand: ContiguousArray<Job> = []
-  /// A call of this turn was refused because too many wait. Who sends too much sends more at once: then a look
-  /// at what has come takes little of the time that those who were let in need.
+  /// A call of this turn was refused because too many wait. Who sends too much sends more at once: then a
+  /// look at what has come takes little of the time that those who were let in need.
   var refusesForLoad = false
   static let pauseMicroseconds: UInt32 = 300
   /// When the first call that waits has waited for too long.
@@ -105,17 +105,17 @@ struct Reactor: ~Copyable {
   }
 
   /// Requests of all turns before the last.
-  private var requestsBefore: UInt64 = 0
+  var requestsBefore: UInt64 = 0
 
   /// Break between two looks for more, for each call of the last turn over `callsWithoutBreak`: who makes
   /// many calls at a time takes longer for the next ones, and a look is a system call.
-  private static let breakNanosecondsPerCall: UInt64 = 32
-  private static let callsWithoutBreak: UInt64 = 16
+  static let breakNanosecondsPerCall: UInt64 = 32
+  static let callsWithoutBreak: UInt64 = 16
   /// Every so many looks one is epoll's.
-  private static let looksDirectly = 8
+  static let looksDirectly = 8
   /// Lanes are looked at for so long before epoll is asked again, for the others.
-  private static let laneNanoseconds: UInt64 = 20_000
-  private static let looksWithoutClock = 16
+  static let laneNanoseconds: UInt64 = 20_000
+  static let looksWithoutClock = 16
   static let listenerWord: UInt64 = 0xFFFF_FFFF_0000_0000
   static let mailboxWord = UInt64.max
   static let sweepNanoseconds: UInt64 = 20_000_000
@@ -207,122 +207,6 @@ struct Reactor: ~Copyable {
       }
       advance(key, event.readiness, at: now)
     }
-  }
-
-  // MARK: Waiting
-
-  private mutating func beginTurn(ready: Int) {
-    readyConnections = ready
-    turnNanoseconds = 0
-  }
-
-  /// Whether there is something to do that no event tells of.
-  private var hasWork: Bool {
-    !unread.isEmpty || !returns.isEmpty || !ownQueue.isEmpty && nextOwnBatch <= clock
-  }
-
-  /// Polls for the adaptive window, then sleeps.
-  private mutating func waitForEvents() -> Int {
-    if refusesForLoad {
-      refusesForLoad = false
-      usleep(Self.pauseMicroseconds)
-      return lookAround()
-    }
-    guard !hasWork else { return lookAround() }
-    if polling.windowNanoseconds > 0 {
-      let count = poll()
-      if count > 0 || hasWork {
-        polling.succeeded()
-        recorder.add(.wakeUpsSaved)
-        return count
-      }
-      polling.failed()
-    }
-    guard armLanes(), returns.prepareToSleep() else { return poller.wait(timeoutNanoseconds: 0) }
-    let slept = Instant.now
-    recorder.add(.sleeps)
-    recorder.add(.systemCalls)
-    recorder.add(.asleep)
-    let count = poller.wait(timeoutNanoseconds: timeoutNanoseconds(at: slept))
-    recorder.subtract(.asleep)
-    returns.woke()
-    polling.woke(afterNanoseconds: Instant.now.since(slept))
-    return count
-  }
-
-  /// What has come while there is something to do.
-  private mutating func lookAround() -> Int {
-    if !awakeLanes.isEmpty {
-      beginTurn(ready: awakeLanes.count)
-      advanceAwakeLanes()
-    }
-    recorder.add(.systemCalls)
-    return poller.wait(timeoutNanoseconds: 0)
-  }
-
-  /// Looks for events without sleeping. Lanes are looked at each time, which takes no system call. The one
-  /// busy connection is read directly, which saves asking epoll first; every eighth look is epoll's, so that
-  /// nobody else waits. Where only lanes are busy epoll is asked now and then.
-  private mutating func poll() -> Int {
-    var now = Instant.now
-    var idleSince = now
-    var end = now.advanced(by: polling.windowNanoseconds)
-    defer { recorder.add(.pollingNanoseconds, now.since(idleSince)) }
-    var looks = 0
-    var breakNanoseconds = breakAfterTurn()
-    var nextAsked = now.advanced(by: Self.laneNanoseconds)
-    while true {
-      looks += 1
-      if hasWork || refusesForLoad { return 0 }
-      beginTurn(ready: 1)
-      let looksAtLanesAlone = hot == nil && !awakeLanes.isEmpty
-      let isDirect = looks % Self.looksDirectly != 0
-      if !awakeLanes.isEmpty && advanceAwakeLanes() || isDirect && pollHot() {
-        polling.succeeded()
-        recorder.add(.wakeUpsSaved)
-        breakNanoseconds = breakAfterTurn()
-        recorder.add(.pollingNanoseconds, now.since(idleSince))
-        (now, idleSince) = (clock, clock)
-        end = clock.advanced(by: polling.windowNanoseconds)
-        guard looksAtLanesAlone && now >= nextAsked else { continue }
-      } else if looksAtLanesAlone, looks % Self.looksWithoutClock != 0 {
-        // A look at lanes takes less than one at the clock.
-        continue
-      }
-      if looksAtLanesAlone ? now >= nextAsked : !isDirect || hot == nil {
-        recorder.add(.systemCalls)
-        let count = poller.wait(timeoutNanoseconds: 0)
-        if count > 0 { return count }
-        recorder.add(.polls)
-      }
-      now = .now
-      clock = max(clock, now)
-      if now >= end || now >= nextSweep || now >= nextJobDeadline { return 0 }
-      if looksAtLanesAlone, now >= nextAsked { nextAsked = now.advanced(by: Self.laneNanoseconds) }
-      if breakNanoseconds > 0 {
-        now = min(end, now.advanced(by: breakNanoseconds))
-        now.spin()
-      }
-    }
-  }
-
-  private mutating func pollHot() -> Bool {
-    guard let hot else { return false }
-    return pollDirectly(hot)
-  }
-
-  private mutating func breakAfterTurn() -> UInt64 {
-    let requests = recorder.value(.requests)
-    defer { requestsBefore = requests }
-    let calls = requests - requestsBefore
-    return calls > Self.callsWithoutBreak
-      ? (calls - Self.callsWithoutBreak) * Self.breakNanosecondsPerCall : 0
-  }
-
-  private func timeoutNanoseconds(at now: Instant) -> Int64 {
-    let ofJobs = min(nextJobDeadline, ownQueue.isEmpty ? .never : nextOwnBatch)
-    let next = min(min(nextSweep, drainDeadline), ofJobs)
-    return next == .never ? -1 : Int64(min(next.since(now), 1 << 60))
   }
 
   // MARK: Time-outs

@@ -75,7 +75,9 @@ import Testing
   /// letters whose lower case is looked up, and longer than a receive.
   @Test func serverTakesNoMemoryForTexts() throws {
     let interposer = try Interposer()
-    let server = try ServedRepository(["--threads", "1"], environment: interposer.environment)
+    // In a debug build, on a busy machine, they may wait for long.
+    let environment = interposer.environment.merging(["APUS_LIMITS_QUEUE_MS": "60000"]) { $1 }
+    let server = try ServedRepository(["--threads", "1"], environment: environment)
     var connection = try ClientConnection.open(Address(server.address))
     let words = "ÉTÉ, ΌΔΟΣ und \u{10400}\u{10401}: a LOVELY film, not boring "
     let calls = [[words], [words, "", words + words], [String](repeating: words, count: 200)]

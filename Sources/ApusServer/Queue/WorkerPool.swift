@@ -86,7 +86,7 @@ final class WorkerPool: Sendable {
   private func start() {
     guard !isStarted.load(ordering: .relaxed), !isStarted.exchange(true, ordering: .relaxed) else { return }
     for worker in 0..<workers {
-      // One is enough to go on with; the next call asks for none again.
+      // One is enough to go on with; without any, the next call tries again.
       guard
         let thread = try? Thread(
           name: "apus-worker-\(worker)",
@@ -94,7 +94,7 @@ final class WorkerPool: Sendable {
             Thread.lowerPriorityALittle()
             run(worker)
           })
-      else { return }
+      else { return isStarted.store(worker > 0, ordering: .relaxed) }
       state.withLock { $0.alive += 1 }
       running.add(thread)
     }
@@ -104,6 +104,8 @@ final class WorkerPool: Sendable {
     var buffers = ModelBuffers(ModelNeeds(), limits)
     var jobs = ContiguousArray<Job>()
     while next(worker, &jobs) {
+      // The one that was woken for what still waits may be this one.
+      if waiting > 0 { state.notifyOne() }
       guard let model = jobs[0].question?.model else { continue }
       let isLate = buffers.compute(jobs, observer)
       state.withLock { state in
