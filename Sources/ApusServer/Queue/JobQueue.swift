@@ -74,8 +74,12 @@ struct JobQueue {
   mutating func remove(_ job: Job) -> Bool {
     guard job.place >= 0, let question = job.question else { return false }
     let place = place(of: question.model)
+    let wasFirst = lines[place].first(.interactive) === job
     lines[place][question.terms.priority].remove(job)
     count -= 1
+    if wasFirst, let next = lines[place].first(.interactive)?.question {
+      lines[place].waitsSince = next.terms.received
+    }
     leaveIfIdle(place)
     return true
   }

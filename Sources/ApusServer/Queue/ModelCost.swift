@@ -52,6 +52,6 @@ final class ModelCost: Sendable {
   }
 
   private func corrected(_ nanoseconds: Double) -> UInt64 {
-    UInt64(min(nanoseconds, 1e15)) * correction.load(ordering: .relaxed) / Self.one
+    UInt64(min(nanoseconds, 1e14)) * correction.load(ordering: .relaxed) / Self.one
   }
 }
