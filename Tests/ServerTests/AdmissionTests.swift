@@ -43,22 +43,43 @@ import Testing
       queued: 6_000_000, own: 4_000_001, deadline: deadline(10_000_000), at: start)
     #expect(close?.retryAfterNanoseconds == 1_000_000)
     // What is being computed counts, as far as it should last.
-    admission.began(0, expectedNanoseconds: 7_000_000, at: start)
+    admission.began(0, expectedNanoseconds: 7_000_000, goesOn: false, at: start)
     #expect(admission.wait(behind: 0, at: start) == 7_000_000)
     #expect(admission.refusal(queued: 0, own: 4_000_000, deadline: deadline(10_000_000), at: start) != nil)
     let later = start.advanced(by: 2_000_000)
     #expect(admission.wait(behind: 1, at: later) == 5_000_001)
     #expect(admission.wait(behind: 0, at: start.advanced(by: Self.second)) == 0)
-    admission.ended(0)
+    admission.ended(0, at: start.advanced(by: 7_000_000))
     #expect(admission.wait(behind: 0, at: start) == 0)
   }
 
   @Test func threadsShareTheWork() {
     var admission = Admission(threads: 4, mostNanoseconds: Self.second)
     #expect(admission.wait(behind: 4000, at: start) == 1000)
-    admission.began(2, expectedNanoseconds: 4000, at: start)
-    admission.began(3, expectedNanoseconds: 8000, at: start)
+    admission.began(2, expectedNanoseconds: 4000, goesOn: false, at: start)
+    admission.began(3, expectedNanoseconds: 8000, goesOn: false, at: start)
     #expect(admission.wait(behind: 4000, at: start) == 4000)
+  }
+
+  /// A thread that shares its processor computes twice as much as it should for each batch.
+  @Test func whatComesBetweenBatchesCounts() {
+    var admission = Admission(threads: 1, mostNanoseconds: Self.second)
+    var now = start
+    for batch in 0..<500 {
+      admission.began(0, expectedNanoseconds: 1000, goesOn: batch > 0, at: now)
+      now = now.advanced(by: 2000)
+      admission.ended(0, at: now)
+    }
+    #expect(abs(admission.pace - 2) < 0.01)
+    #expect(abs(Int(admission.wait(behind: 1_000_000, at: now)) - 2_000_000) < 20_000)
+    // A break is no work.
+    for _ in 0..<500 {
+      now = now.advanced(by: 1_000_000)
+      admission.began(0, expectedNanoseconds: 1000, goesOn: false, at: now)
+      now = now.advanced(by: 1000)
+      admission.ended(0, at: now)
+    }
+    #expect(abs(admission.pace - 1) < 0.01)
   }
 
   @Test func callsWithoutADeadlineWaitForSoLongAndNoLonger() throws {
@@ -97,7 +118,7 @@ import Testing
     #expect(admission.load(queued: 0, at: start) == 0)
     #expect(admission.load(queued: Self.second, at: start) == 0.5)
     #expect(admission.load(queued: 200 * Self.second, at: start) == 1)
-    admission.began(0, expectedNanoseconds: Self.second / 2, at: start)
+    admission.began(0, expectedNanoseconds: Self.second / 2, goesOn: false, at: start)
     #expect(admission.load(queued: 0, at: start) == 0.25)
     let none = Admission(threads: 1, mostNanoseconds: 0)
     #expect(none.load(queued: 0, at: start) == 0 && none.load(queued: 9, at: start) == 1)

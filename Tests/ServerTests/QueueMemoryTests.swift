@@ -88,7 +88,7 @@ import Testing
   }
 
   @Test func piecesAreEachTakenOnce() throws {
-    let pieces = try #require(AnswerPieces(capacity: 100))
+    let pieces = try #require(Pieces(pieceBytes: 2048, capacity: 100))
     var random = Xorshift(seed: 5)
     var taken: Set<UnsafeMutableRawPointer> = []
     for _ in 0..<3000 {
@@ -108,11 +108,11 @@ import Testing
     while let piece = pieces.take() { places.insert(piece) }
     #expect(places == taken)
     let sorted = places.sorted()
-    for (one, next) in zip(sorted, sorted.dropFirst()) { #expect(next - one >= AnswerPieces.pieceBytes) }
+    for (one, next) in zip(sorted, sorted.dropFirst()) { #expect(next - one >= 2048) }
   }
 
   /// All of it may be written.
   private func memsetPiece(_ piece: UnsafeMutableRawPointer) {
-    piece.initializeMemory(as: UInt8.self, repeating: 1, count: AnswerPieces.pieceBytes)
+    piece.initializeMemory(as: UInt8.self, repeating: 1, count: 2048)
   }
 }
