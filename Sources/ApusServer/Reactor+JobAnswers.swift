@@ -61,13 +61,11 @@ extension Reactor {
   ///
   /// - Returns: false when the connection was closed.
   mutating func answerDone(_ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>) -> Bool {
-    var place = 0
-    while place < connection.pointee.done.count, connection.pointee.backlog == nil {
-      let job = connection.pointee.done[place]
-      place += 1
+    while !connection.pointee.done.isEmpty, connection.pointee.backlog == nil {
+      // Where the connection closes meanwhile, those that are still in the list are ended with it.
+      let job = connection.pointee.done.removeFirst()
       guard write(job, key, connection), flush(key, connection) else { return false }
     }
-    connection.pointee.done.removeFirst(place)
     goOn(key, connection)
     return connections.pointer(to: key) != nil
   }

@@ -171,6 +171,23 @@ import Testing
     #expect(server.terminate() == 0)
   }
 
+  /// Their answers wait for room, and it ends while the server sends one after the other.
+  @Test func clientsThatVanishWhileTheyReadLeaveNothingBehind() throws {
+    let server = try ServerProcess(overTCP: true, arguments: ["--threads", "1"])
+    let rows = [Float](repeating: 0.5, count: 16 * 64)
+    let calls = (UInt64(1)...2000).flatMap { classifyFrame($0, "digits", rows, rows: 16) }
+    for round in 1...40 {
+      let connections = try (0..<3).map { _ in try RawConnection(server.unix) }
+      for connection in connections { connection.send(calls, milliseconds: 50) }
+      for (place, connection) in connections.enumerated() {
+        for _ in 0..<(round * (place + 7)) % 900 { _ = try connection.answer() }
+        connection.close()
+      }
+    }
+    try Self.expectServing(server.unix)
+    #expect(server.terminate() == 0)
+  }
+
   @Test func halfClosedConnectionGetsItsAnswers() throws {
     let server = try ServerProcess(overTCP: true)
     for address in [server.unix, server.tcp] {
