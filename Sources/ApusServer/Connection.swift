@@ -17,6 +17,7 @@ struct PreparedCall {
   var samplesDrift = false
   var wantLabels = false
   var wantDigest = false
+  var batch = BatchTerms()
   /// As the caller asks.
   var priority: CallPriority?
   var trace = TraceParent.none

@@ -274,9 +274,7 @@ extension LocalService {
   private func compute(
     _ call: LocalCall, _ model: LocalModel, _ workspace: inout Workspace
   ) throws(Status) -> LocalAnswer {
-    guard let plan = model.served.plan else {
-      throw Status(.unavailable, "MODEL_FAILED", "the model is not ready")
-    }
+    guard let plan = model.served.plan else { throw .modelNotReady }
     let begun = Instant.now
     if call.timeoutNanoseconds > 0, begun.since(call.begun) >= call.timeoutNanoseconds {
       throw .deadlinePassed
@@ -286,11 +284,10 @@ extension LocalService {
     }
     var answer = try Self.answer(call, plan, workspace.hidden)
     let computed = Instant.now
-    answer.time.receive = call.received.since(call.begun)
-    answer.time.queue = begun.since(call.received)
-    answer.time.compute = computed.since(begun)
-    answer.time.total = computed.since(call.begun)
-    answer.time.batchRows = UInt32(call.rows)
+    answer.time = TimeAccount(
+      CallTimes(
+        firstByte: call.begun, received: call.received, begun: begun, computed: computed, rows: call.rows),
+      written: computed)
     observe(call, model, at: begun, &workspace)
     return answer
   }

@@ -68,14 +68,24 @@ extension Plan {
       if let failure { throw failure }
     } else {
       let input = AlignedBuffer(byteCount: values.count * inputElement.byteCount)
-      for (place, value) in values.enumerated() {
-        guard inputElement.store(value, at: place, of: input.baseAddress) else {
-          throw .notOfType(value, inputElement)
-        }
-      }
+      try store(values, to: input.baseAddress)
       try compute(input.baseAddress)
     }
     return scores
+  }
+
+  /// Writes numbers as elements of the model's type.
+  ///
+  /// Invariant of the unsafe code: `memory` has room for all of them.
+  func store(_ values: [Float], to memory: UnsafeMutableRawPointer) throws(NumbersError) {
+    guard inputElement != .float32 else {
+      return values.withUnsafeBytes { values in
+        if let start = values.baseAddress { memory.copyMemory(from: start, byteCount: values.count) }
+      }
+    }
+    for (place, value) in values.enumerated() {
+      guard inputElement.store(value, at: place, of: memory) else { throw .notOfType(value, inputElement) }
+    }
   }
 }
 

@@ -34,12 +34,11 @@ extension Reactor {
       refuse(first, .deadlinePassed, connection, model: call.modelIndex)
       return 1
     }
-    let batch = catalog.models[call.modelIndex].batchTerms(loaded, limits)
-    let way = way(of: call, loaded, batch)
+    let way = way(of: call, loaded)
     if way != .atOnce {
       do throws(Status) {
         if call.wantLabels { try checkLabels(call) }
-        try wait(first, way, batch, base, key, connection, at: now)
+        try wait(first, way, base, key, connection, at: now)
       } catch { refuse(first, error, connection, model: call.modelIndex) }
       return 1
     }
@@ -59,8 +58,8 @@ extension Reactor {
       }
     }
     let most = min(
-      call.rows == 1 && !call.holdsTexts && call.region == 0 && !model.couplesRows
-        ? min(batch.mostRows, fittingRun(loaded)) : 1,
+      call.rows == 1 && !call.holdsTexts && call.region == 0
+        ? min(call.batch.mostRows, fittingRun(loaded)) : 1,
       (limits.answerBufferBytes - answerBytes) / call.layout.frameBytes)
     let equal = runLength(from: index, of: count, base, most: most)
     let run = admit(run: equal, rowsPerCall: call.rows, connection, at: now)
@@ -175,7 +174,8 @@ extension Reactor {
     _ request: ClassifyRequest, _ choice: Catalog.Choice
   ) throws(Status) -> PreparedCall {
     let model = catalog.models[choice.index]
-    guard let plan = model.plan else { throw Status(.unavailable, "MODEL_FAILED", "the model is not ready") }
+    guard let loaded = model.loaded else { throw .modelNotReady }
+    let plan = loaded.plan
     let input = request.input
     let rows = try catalog.rows(of: input, for: choice.index)
     try model.check(rows: rows, limits)
@@ -185,6 +185,7 @@ extension Reactor {
     call.rows = rows
     call.topK = request.topK == 0 ? 0 : classes
     call.timeoutNanoseconds = request.timeoutNanoseconds
+    call.batch = model.batchTerms(loaded, limits)
     call.priority = request.priority
     call.shadowIndex = choice.shadow
     call.samplesDrift = model.loaded?.drift != nil && call.shadowIndex.map { $0 == choice.index } ?? true
@@ -205,19 +206,11 @@ extension Reactor {
 
   // MARK: Arithmetic
 
-  struct Times {
-    var firstByte: Instant
-    var received: Instant
-    var begun: Instant
-    var computed: Instant
-    var rows: Int
-  }
-
   /// Fills the bodies of `run` answers, a frame apart from `output` on.
   mutating func compute(
     _ first: Pending, run: Int, _ call: PreparedCall, _ plan: Plan, _ base: UnsafeRawPointer,
     _ output: UnsafeMutableRawPointer, _ connection: UnsafeMutablePointer<Connection>, at now: Instant
-  ) throws(Status) -> Times {
+  ) throws(Status) -> CallTimes {
     var copy: MappedBuffer?
     let input = try input(of: call, first, base, plan, connection, copy: &copy)
     let isFramed = call.rows == 1 && call.region == 0
@@ -234,7 +227,7 @@ extension Reactor {
       let row = call.holdsTexts ? UnsafeRawPointer(buffers.texts.floats) : input
       sampleDrift(row, call.modelIndex, at: begun)
     }
-    return Times(
+    return CallTimes(
       firstByte: min(connection.pointee.oldest, now), received: now, begun: begun, computed: .now, rows: rows)
   }
 

@@ -8,7 +8,7 @@ import ApusWire
 extension Reactor {
   /// Writes header, metadata and padding around the bodies of a run, and the account of where the time went.
   mutating func finishAnswers(
-    _ index: Int, _ run: Int, _ call: PreparedCall, _ output: UnsafeMutableRawPointer, _ times: Times,
+    _ index: Int, _ run: Int, _ call: PreparedCall, _ output: UnsafeMutableRawPointer, _ times: CallTimes,
     _ prefix: UnsafeMutableRawBufferPointer, _ connection: UnsafeMutablePointer<Connection>
   ) {
     let prefix = UnsafeRawPointer(prefix.baseAddress.unsafelyUnwrapped)
@@ -48,16 +48,9 @@ extension Reactor {
   }
 
   /// Where the time went up to now.
-  mutating func account(of times: Times) -> TimeAccount {
-    var account = TimeAccount()
+  mutating func account(of times: CallTimes) -> TimeAccount {
     clock = .now
-    account.receive = times.received.since(times.firstByte)
-    account.queue = times.begun.since(times.received)
-    account.compute = times.computed.since(times.begun)
-    account.encode = clock.since(times.computed)
-    account.total = clock.since(times.firstByte)
-    account.batchRows = UInt32(times.rows)
-    return account
+    return TimeAccount(times, written: clock)
   }
 
   /// Counts and logs answered calls that differ in their request ids alone.
@@ -76,13 +69,7 @@ extension Reactor {
   }
 
   /// Of the work that may wait here, how much does: 0 idle, 1 saturated.
-  var load: Float {
-    max(fleet.pool.load, ownQueue.isEmpty ? 0 : ownLoad)
-  }
-
-  private var ownLoad: Float {
-    ownAdmission.load(queued: ownQueue.nanoseconds(before: .batch), at: clock)
-  }
+  var load: Float { ownQueue.isEmpty ? fleet.pool.load : max(fleet.pool.load, ownQueue.load(at: clock)) }
 
   private func zeroBetweenParts(_ body: UnsafeMutableRawPointer, _ form: AnswerForm) {
     guard form.hasIndices || form.hasScores else { return }
@@ -104,7 +91,7 @@ extension Reactor {
         connection, model: call.modelIndex)
       return 1
     }
-    let times: Times
+    let times: CallTimes
     do throws(Status) {
       times = try compute(frame, run: 1, call, plan, base, memory.baseAddress, connection, at: now)
     } catch {
@@ -150,7 +137,7 @@ extension Reactor {
   /// Makes the answer around a body, with the labels of its classes.
   mutating func appendLabelled(
     _ body: UnsafeMutableRawPointer, _ call: PreparedCall, _ catalog: Catalog, requestID: UInt64,
-    _ times: Times, isBatch: Bool, requestBytes: Int, _ connection: UnsafeMutablePointer<Connection>
+    _ times: CallTimes, isBatch: Bool, requestBytes: Int, _ connection: UnsafeMutablePointer<Connection>
   ) throws(Status) {
     let count = call.form.rows * call.form.classes
     fillLabels(call, catalog, body)

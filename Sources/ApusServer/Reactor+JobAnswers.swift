@@ -141,8 +141,8 @@ extension Reactor {
 }
 
 extension Job {
-  fileprivate var times: Reactor.Times {
-    Reactor.Times(
+  fileprivate var times: CallTimes {
+    CallTimes(
       firstByte: request.firstByte, received: request.received, begun: outcome.begun,
       computed: outcome.computed, rows: outcome.batchRows)
   }

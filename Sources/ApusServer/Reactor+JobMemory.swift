@@ -17,7 +17,9 @@ extension Reactor {
       job.request.call.layout = FrameLayout(metadataBytes: 0, bodyBytes: call.form.bodyBytes)
     }
     let layout = job.request.call.layout
-    let (output, outputOwner) = try answerMemory(layout.frameBytes, for: job, connection)
+    let (output, outputOwner, piece) = try memory(layout.frameBytes, connection)
+    job.request.frame = output
+    job.request.answerPiece = piece
     if !call.wantLabels {
       beginAnswer(
         output, call, requestID: frame.header.requestID,
@@ -36,18 +38,6 @@ extension Reactor {
       samplesDrift: call.samplesDrift, terms: terms)
   }
 
-  private mutating func answerMemory(
-    _ byteCount: Int, for job: Job, _ connection: UnsafeMutablePointer<Connection>
-  ) throws(Status) -> (UnsafeMutableRawPointer, AnyObject) {
-    if let (piece, pieces) = pieceMemory.take(byteCount) {
-      (job.request.frame, job.request.pieces) = (piece, pieces)
-      return (piece, pieces)
-    }
-    let slab = try slab(byteCount, connection)
-    job.request.frame = slab.baseAddress
-    return (slab.baseAddress, slab)
-  }
-
   /// Where the input of a call that waits lies: in the region or the large frame that it came in, or copied
   /// out of the receive ring behind the rows that came before it.
   private mutating func inputMemory(
@@ -56,21 +46,15 @@ extension Reactor {
   ) throws(Status) -> (UnsafeRawPointer, AnyObject) {
     let body = base + frame.offset + frame.layout.bodyOffset + call.inputOffset
     if call.holdsTexts { return try copyTexts(body, call, for: job, connection) }
-    if call.region > 0, plan.inputMayChange, let region = connection.pointee.regions[call.region],
-      let start = region.bytes.baseAddress
-    {
-      return (start + call.inputOffset, region)
-    }
-    if call.region == 0, let slab = slabAtHand { return (body, slab) }
-    var copy: MappedBuffer?
-    let source = try input(of: call, frame, base, plan, connection, copy: &copy)
-    if let copy {
-      guard let lease = MemoryLease(copy.bytes.count, of: fleet.memory, for: connection.pointee.account)
-      else {
-        throw .memoryExhausted
+    var source = body
+    if call.region > 0 {
+      guard let region = connection.pointee.regions[call.region], let start = region.bytes.baseAddress else {
+        throw .regionUnknown(call.region)
       }
-      let slab = Slab(copy, lease)
-      return (UnsafeRawPointer(slab.baseAddress), slab)
+      source = start + call.inputOffset
+      if plan.inputMayChange { return (source, region) }
+    } else if let slab = slabAtHand {
+      return (body, slab)
     }
     let byteCount = call.rows * plan.inputs * plan.inputElement.byteCount
     recorder.add(.tensorCopies)
@@ -80,20 +64,17 @@ extension Reactor {
       ring.address(of: place).copyMemory(from: source, byteCount: byteCount)
       return (UnsafeRawPointer(ring.address(of: place)), ring)
     }
-    let (memory, owner) = try inputPiece(byteCount, for: job, connection)
+    let (memory, owner) = try inputMemory(byteCount, for: job, connection)
     memory.copyMemory(from: source, byteCount: byteCount)
     return (UnsafeRawPointer(memory), owner)
   }
 
-  private func inputPiece(
+  private func inputMemory(
     _ byteCount: Int, for job: Job, _ connection: UnsafeMutablePointer<Connection>
   ) throws(Status) -> (UnsafeMutableRawPointer, AnyObject) {
-    if let (piece, pieces) = pieceMemory.take(byteCount) {
-      job.request.input = (piece, pieces)
-      return (piece, pieces)
-    }
-    let slab = try slab(byteCount, connection)
-    return (slab.baseAddress, slab)
+    let (start, owner, piece) = try memory(byteCount, connection)
+    job.request.inputPiece = piece
+    return (start, owner)
   }
 
   /// Where the texts end, and behind that the texts.
@@ -103,20 +84,22 @@ extension Reactor {
   ) throws(Status) -> (UnsafeRawPointer, AnyObject) {
     let endsBytes = 4 * call.rows
     let textBytes = Int(buffers.texts.ends[call.rows - 1])
-    let (memory, owner) = try inputPiece(roundedUpTo64(endsBytes) + textBytes, for: job, connection)
+    let (memory, owner) = try inputMemory(roundedUpTo64(endsBytes) + textBytes, for: job, connection)
     memory.copyMemory(from: buffers.texts.ends, byteCount: endsBytes)
     (memory + roundedUpTo64(endsBytes)).copyMemory(from: body, byteCount: textBytes)
     return (UnsafeRawPointer(memory), owner)
   }
 
-  /// Memory that counts as what the connection holds.
-  private func slab(
+  /// A piece, or memory that counts as what the connection holds.
+  private func memory(
     _ byteCount: Int, _ connection: UnsafeMutablePointer<Connection>
-  ) throws(Status) -> Slab {
+  ) throws(Status) -> (UnsafeMutableRawPointer, AnyObject, Piece?) {
+    if let piece = pieceMemory.take(byteCount) { return (piece.start, piece.owner, piece) }
     guard let lease = MemoryLease(byteCount, of: fleet.memory, for: connection.pointee.account),
       let memory = MappedBuffer(byteCount: byteCount)
     else { throw .memoryExhausted }
-    return Slab(memory, lease)
+    let slab = Slab(memory, lease)
+    return (slab.baseAddress, slab, nil)
   }
 
   private mutating func rowRing(for model: Int, _ plan: Plan) -> RowRing? {

@@ -25,26 +25,30 @@ extension Reactor {
   /// Waiting for others gains nothing where a call takes less than what waiting costs.
   static let leastGathered: UInt64 = 4_000
 
+  private var turnBudgetNanoseconds: UInt64 {
+    connections.count == 1 ? Self.budgetAloneNanoseconds : Self.budgetNanoseconds
+  }
+
   /// The way of a call.
-  func way(of call: PreparedCall, _ model: LoadedModel, _ terms: BatchTerms) -> Way {
+  func way(of call: PreparedCall, _ model: LoadedModel) -> Way {
     let cost = model.cost.nanoseconds(rows: call.rows)
-    let budget = connections.count == 1 ? Self.budgetAloneNanoseconds : Self.budgetNanoseconds
+    let budget = turnBudgetNanoseconds
     if cost > budget { return .byWorker }
-    if terms.mostDelayNanoseconds > 0, call.rows < terms.mostRows { return .together }
+    if call.batch.mostDelayNanoseconds > 0, call.rows < call.batch.mostRows { return .together }
     let gains = cost > Self.leastGathered
     // Nobody overtakes those that found no room in a turn.
     if gains, model.overflowing.load(ordering: .relaxed) > 0 { return .byWorker }
     guard ownQueue.isEmpty, turnNanoseconds + cost <= budget else {
       // What does not fit into a turn makes larger batches elsewhere, unless the way there costs more.
-      let waits = turnNanoseconds + ownQueue.nanoseconds(before: .batch) + cost > budget
+      let waits = turnNanoseconds + ownQueue.nanoseconds + cost > budget
       return gains && waits ? .byWorker : .together
     }
-    return readyConnections > 1 && gains && terms.mostRows > 1 ? .together : .atOnce
+    return readyConnections > 1 && gains && call.batch.mostRows > 1 ? .together : .atOnce
   }
 
   /// Most calls of a run that the reactor may compute now.
   func fittingRun(_ model: LoadedModel) -> Int {
-    let budget = connections.count == 1 ? Self.budgetAloneNanoseconds : Self.budgetNanoseconds
+    let budget = turnBudgetNanoseconds
     return model.cost.rows(in: budget > turnNanoseconds ? budget - turnNanoseconds : 0)
   }
 
@@ -55,15 +59,14 @@ extension Reactor {
   /// - Throws: RESOURCE_EXHAUSTED or DEADLINE_EXCEEDED for one that would come too late, with the time after
   ///   which to try again.
   mutating func wait(
-    _ frame: Pending, _ way: Way, _ batch: BatchTerms, _ base: UnsafeRawPointer, _ key: SlotKey,
+    _ frame: Pending, _ way: Way, _ base: UnsafeRawPointer, _ key: SlotKey,
     _ connection: UnsafeMutablePointer<Connection>, at now: Instant
   ) throws(Status) {
     let call = connection.pointee.prepared
     guard let model = catalog.models[call.modelIndex].loaded else { return }
     let firstByte = min(connection.pointee.oldest, now)
-    let priority =
-      connection.pointee.standing?.grants.limits.priority(asked: call.priority) ?? call.priority
-      ?? .interactive
+    let ofCaller = connection.pointee.standing?.grants.limits ?? .none
+    let priority = ofCaller.priority(asked: call.priority)
     let deadline = call.timeoutNanoseconds > 0 ? firstByte.advanced(by: call.timeoutNanoseconds) : .never
     // As many as there are places left for others (Choudhury and Hahne, 1998), so that some always are.
     guard connection.pointee.jobs.count < limits.queuedCalls - jobsWaiting else { throw .queueFull }
@@ -71,8 +74,7 @@ extension Reactor {
     let refusal =
       way == .byWorker
       ? fleet.pool.refusal(of: priority, taking: own, deadline: deadline, at: now)
-      : ownAdmission.refusal(
-        queued: ownQueue.nanoseconds(before: priority), own: own, deadline: deadline, at: now)
+      : ownQueue.refusal(of: priority, taking: own, deadline: deadline, at: now)
     if let refusal {
       refusesForLoad = true
       throw refusal
@@ -81,8 +83,8 @@ extension Reactor {
     do throws(Status) {
       let terms = Job.Terms(
         priority: priority, deadline: deadline, received: now,
-        mostRows: mostRows(of: call, model, batch, way), mostDelayNanoseconds: batch.mostDelayNanoseconds,
-        concurrency: batch.concurrency)
+        mostRows: mostRows(of: call, model, way), mostDelayNanoseconds: call.batch.mostDelayNanoseconds,
+        concurrency: call.batch.concurrency)
       try fill(job, frame, call, model, terms, base, connection)
     } catch {
       release(job)
@@ -129,12 +131,10 @@ extension Reactor {
     heldCalls += 1
   }
 
-  private func mostRows(
-    of call: PreparedCall, _ model: LoadedModel, _ batch: BatchTerms, _ way: Way
-  ) -> Int {
-    guard !call.holdsTexts, !model.plan.couplesRows, call.rows < batch.mostRows else { return call.rows }
-    guard way != .byWorker else { return batch.mostRows }
-    return max(call.rows, min(batch.mostRows, model.cost.rows(in: Self.budgetNanoseconds)))
+  private func mostRows(of call: PreparedCall, _ model: LoadedModel, _ way: Way) -> Int {
+    let most = call.holdsTexts ? call.rows : call.batch.mostRows(with: call.rows)
+    guard way != .byWorker, most > call.rows else { return most }
+    return max(call.rows, min(most, model.cost.rows(in: Self.budgetNanoseconds)))
   }
 
   // MARK: Going
@@ -142,21 +142,15 @@ extension Reactor {
   /// The reactor's own batch of this turn, if there is one.
   mutating func computeOwnBatch(at now: Instant) {
     guard !ownQueue.isEmpty else { return }
-    switch ownQueue.take(&jobsAtHand, at: now, all: draining) {
+    switch ownQueue.take(&jobsAtHand, by: 0, goesOn: ownQueueGoesOn, at: now, all: draining) {
     case .nothing(let time): nextOwnBatch = time
     case .batch:
       nextOwnBatch = Instant(nanoseconds: 0)
       guard let model = jobsAtHand[0].question?.model else { return }
-      var rows = 0
-      for place in 0..<jobsAtHand.count { rows += jobsAtHand[place].rows }
-      ownAdmission.began(
-        0, expectedNanoseconds: model.cost.nanoseconds(rows: rows), goesOn: ownQueueGoesOn, at: now)
       let isLate = buffers.compute(jobsAtHand, fleet.administration?.observer)
       clock = .now
-      ownAdmission.ended(0, at: clock)
+      ownQueue.ended(model, by: 0, areLate: isLate, at: clock)
       ownQueueGoesOn = !ownQueue.isEmpty
-      ownAdmission.answered(areLate: isLate, at: clock)
-      ownQueue.ended(model)
       answerJobs()
     }
   }
@@ -248,8 +242,8 @@ extension Reactor {
     if let ring = job.request.ring, let input = job.question?.input {
       ring.give(back: input, rows: job.rows)
     }
-    if let input = job.request.input { input.pieces.give(back: input.piece) }
-    if let frame = job.request.frame { job.request.pieces?.give(back: frame) }
+    job.request.inputPiece?.giveBack()
+    job.request.answerPiece?.giveBack()
     if job.request.isOverflowing { job.question?.model.overflowing.subtract(1, ordering: .relaxed) }
     job.question = nil
     job.outcome = Job.Outcome()

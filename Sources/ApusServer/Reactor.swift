@@ -57,9 +57,8 @@ struct Reactor: ~Copyable {
   let accessRing: AccessRing
   var named = NamedCall()
   var connectionsAdopted: UInt64 = 0
-  /// Calls that wait for the end of the turn, to be computed by the reactor itself, and who may join them.
-  var ownQueue = JobQueue()
-  var ownAdmission: Admission
+  /// Calls that wait for the end of the turn, to be computed by the reactor itself.
+  var ownQueue: AdmittedQueue
   /// Whether more waited when the last batch ended.
   var ownQueueGoesOn = false
   /// When the queue's next batch is ready, if nothing else comes.
@@ -145,7 +144,7 @@ struct Reactor: ~Copyable {
     labelled = AlignedBuffer(byteCount: fleet.limits.answerBufferBytes / 4 + fleet.limits.metadataBytes)
     labels = .allocate(capacity: Self.labelCapacity)
     accessRing = fleet.accessLog?.newRing() ?? .disabled
-    ownAdmission = Admission(threads: 1, mostNanoseconds: limits.queueNanoseconds)
+    ownQueue = AdmittedQueue(threads: 1, limits)
     let returns = fleet.returns[index]
     self.returns = returns
     handBack = { returns.add($0) }

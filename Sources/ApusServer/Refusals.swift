@@ -25,6 +25,8 @@ extension Status {
     .resourceExhausted, "MEMORY_EXHAUSTED", "too many large calls are under way; try again",
     retryAfterNanoseconds: 100_000_000)
 
+  static let modelNotReady = Status(.unavailable, "MODEL_FAILED", "the model is not ready")
+
   static let deadlinePassed = Status(
     .deadlineExceeded, "DEADLINE_EXCEEDED", "the call's time was over before it began")
 

@@ -110,20 +110,11 @@ extension LocalService {
     let form = AnswerForm(
       rows: call.rows, classes: classes, allClasses: model.classes, hasIndices: call.topK > 0,
       hasScores: call.wantsScores, version: model.served.version)
-    let element = loaded.plan.inputElement
-    let bodyOffset = roundedUpTo64(call.values.count * element.byteCount)
+    let bodyOffset = roundedUpTo64(call.values.count * loaded.plan.inputElement.byteCount)
     let memory = try memory(bodyOffset + form.bodyBytes)
     let input = memory.baseAddress
-    if element == .float32 {
-      call.values.withUnsafeBytes { values in
-        if let start = values.baseAddress { input.copyMemory(from: start, byteCount: values.count) }
-      }
-    } else {
-      for (place, value) in call.values.enumerated() {
-        guard element.store(value, at: place, of: input) else {
-          throw .inputRefused(NumbersError.notOfType(value, element).description)
-        }
-      }
+    do throws(NumbersError) { try loaded.plan.store(call.values, to: input) } catch {
+      throw .inputRefused(error.description)
     }
     return Job.Question(
       model: loaded, rows: call.rows, form: form, input: UnsafeRawPointer(input), inputOwner: memory,
@@ -139,16 +130,14 @@ extension LocalService {
     let deadline = call.timeoutNanoseconds > 0 ? call.begun.advanced(by: call.timeoutNanoseconds) : .never
     guard now < deadline else { throw .deadlinePassed }
     guard callsWaiting < fleet.limits.queuedCalls else { throw .queueFull }
-    let priority =
-      caller.standing?.grants.limits.priority(asked: call.priority) ?? call.priority ?? .interactive
+    let priority = (caller.standing?.grants.limits ?? .none).priority(asked: call.priority)
     let refusal = fleet.pool.refusal(
       of: priority, taking: loaded.cost.nanoseconds(rows: call.rows), deadline: deadline, at: now)
     if let refusal { throw refusal }
     let batch = model.served.batchTerms(loaded, fleet.limits)
-    let isAlone = loaded.plan.couplesRows || call.rows >= batch.mostRows
     return Job.Terms(
       priority: priority, deadline: deadline, received: call.received,
-      mostRows: isAlone ? call.rows : batch.mostRows, mostDelayNanoseconds: batch.mostDelayNanoseconds,
+      mostRows: batch.mostRows(with: call.rows), mostDelayNanoseconds: batch.mostDelayNanoseconds,
       concurrency: batch.concurrency)
   }
 
@@ -181,12 +170,11 @@ extension LocalService {
     }
     var answer = LocalAnswer(question)
     let now = Instant.now
-    answer.time.receive = call.received.since(call.begun)
-    answer.time.queue = outcome.begun.since(call.received)
-    answer.time.compute = outcome.computed.since(outcome.begun)
-    answer.time.encode = now.since(outcome.computed)
-    answer.time.total = now.since(call.begun)
-    answer.time.batchRows = UInt32(outcome.batchRows)
+    answer.time = TimeAccount(
+      CallTimes(
+        firstByte: call.begun, received: call.received, begun: outcome.begun, computed: outcome.computed,
+        rows: outcome.batchRows),
+      written: now)
     count(
       answer.time, of: call, model, waiting.caller, batchRows: outcome.opensBatch ? outcome.batchRows : 0)
     return answer

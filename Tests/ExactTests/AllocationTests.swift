@@ -157,7 +157,8 @@ import Testing
   /// Both reactors inside BLAS at once need a packing buffer each, which must be there before the first call.
   @Test func reactorsTakeNoMemoryTogether() throws {
     let interposer = try Interposer()
-    let models = try wideModel()
+    // One layer too wide for the memory on the stack that OpenBLAS uses for small ones.
+    let models = try oneLayerRepository("wide", inputs: 1024, outputs: 1024)
     defer { try? FileManager.default.removeItem(atPath: models) }
     let server = try ServedRepository(
       ["--threads", "2"], models: models, environment: interposer.environment)
@@ -184,26 +185,6 @@ import Testing
       if grown.isEmpty { break }
     }
     #expect(grown == [:])
-  }
-
-  /// A folder with one layer too wide for the memory on the stack that OpenBLAS uses for small ones; its
-  /// weights are 0.
-  private func wideModel() throws -> String {
-    let folder = FileManager.default.temporaryDirectory.appendingPathComponent(
-      "apus-\(UUID().uuidString.prefix(8))")
-    let version = folder.appendingPathComponent("wide/1")
-    try FileManager.default.createDirectory(at: version, withIntermediateDirectories: true)
-    let weightBytes = 1024 * 1024 * 4
-    let dataBytes = weightBytes + 1024 * 4
-    let header =
-      #"{"0.weight":{"dtype":"F32","shape":[1024,1024],"data_offsets":[0,\#(weightBytes)]},"#
-      + #""0.bias":{"dtype":"F32","shape":[1024],"data_offsets":[\#(weightBytes),\#(dataBytes)]}}"#
-    var file = Data()
-    withUnsafeBytes(of: UInt64(header.utf8.count).littleEndian) { file.append(contentsOf: $0) }
-    file.append(contentsOf: header.utf8)
-    file.append(Data(count: dataBytes))
-    try file.write(to: version.appendingPathComponent("model.safetensors"))
-    return folder.path
   }
 
   @Test(arguments: [("digits", "64"), ("textclassifier", "100")])

@@ -13,7 +13,7 @@ import Testing
 
   @Test(arguments: Way.allCases, [false, true])
   func largeBodiesAreHeldOnce(_ way: Way, isAsynchronous: Bool) throws {
-    let models = try Self.models(inputs: 262_144, outputs: 2)
+    let models = try oneLayerRepository("digwide", inputs: 262_144, outputs: 2)
     defer { try? FileManager.default.removeItem(atPath: models) }
     try expectOnce(
       way, models: models, input: "64x262144", isAsynchronous, bodyBytes: Self.largeBytes, answerBytes: 0)
@@ -21,7 +21,7 @@ import Testing
 
   @Test(arguments: Way.allCases, [false, true])
   func largeAnswersAreHeldOnce(_ way: Way, isAsynchronous: Bool) throws {
-    let models = try Self.models(inputs: 1, outputs: 262_144)
+    let models = try oneLayerRepository("digwide", inputs: 1, outputs: 262_144)
     defer { try? FileManager.default.removeItem(atPath: models) }
     try expectOnce(
       way, models: models, input: "64x1", isAsynchronous, bodyBytes: 0, answerBytes: Self.largeBytes)
@@ -65,25 +65,6 @@ import Testing
     #expect(clientAfter - clientBefore < answerBytes + Self.slackBytes)
     try probe.goOn()
     withExtendedLifetime(encryption) {}
-  }
-
-  /// A folder with one model of one layer, whose weights are 0.
-  private static func models(inputs: Int, outputs: Int) throws -> String {
-    let folder = FileManager.default.temporaryDirectory.appendingPathComponent(
-      "apus-\(UUID().uuidString.prefix(8))")
-    let version = folder.appendingPathComponent("digwide/1")
-    try FileManager.default.createDirectory(at: version, withIntermediateDirectories: true)
-    let weightBytes = inputs * outputs * 4
-    let dataBytes = weightBytes + outputs * 4
-    let header =
-      #"{"0.weight":{"dtype":"F32","shape":[\#(outputs),\#(inputs)],"data_offsets":[0,\#(weightBytes)]},"#
-      + #""0.bias":{"dtype":"F32","shape":[\#(outputs)],"data_offsets":[\#(weightBytes),\#(dataBytes)]}}"#
-    var file = Data()
-    withUnsafeBytes(of: UInt64(header.utf8.count).littleEndian) { file.append(contentsOf: $0) }
-    file.append(contentsOf: header.utf8)
-    file.append(Data(count: dataBytes))
-    try file.write(to: version.appendingPathComponent("model.safetensors"))
-    return folder.path
   }
 }
 

@@ -100,6 +100,15 @@ final class Pieces: @unchecked Sendable {
   }
 }
 
+/// One of them.
+struct Piece {
+  let start: UnsafeMutableRawPointer
+  let owner: Pieces
+
+  /// Once, when nobody uses it any more.
+  func giveBack() { owner.give(back: start) }
+}
+
 /// Pieces of three sizes, for nearly all of them.
 struct PieceMemory {
   private let small: Pieces
@@ -115,11 +124,11 @@ struct PieceMemory {
     (self.small, self.medium, self.large) = (small, medium, large)
   }
 
-  /// - Returns: a piece, and whose it is; nil where there is none so large, or none left.
-  func take(_ byteCount: Int) -> (UnsafeMutableRawPointer, Pieces)? {
+  /// - Returns: nil where there is none so large, or none left.
+  func take(_ byteCount: Int) -> Piece? {
     let pieces =
       byteCount <= small.pieceBytes ? small : byteCount <= medium.pieceBytes ? medium : large
-    guard byteCount <= pieces.pieceBytes, let piece = pieces.take() else { return nil }
-    return (piece, pieces)
+    guard byteCount <= pieces.pieceBytes, let start = pieces.take() else { return nil }
+    return Piece(start: start, owner: pieces)
   }
 }

@@ -24,9 +24,9 @@ struct WaitingRequest {
   var isPooled = false
   /// Where its rows lie, if they do not lie in memory of their own.
   var ring: RowRing?
-  /// The whole answer but for its times: a piece of these, or a slab.
+  /// The whole answer but for its times.
   var frame: UnsafeMutableRawPointer?
-  var pieces: Pieces?
-  /// The input's memory, if it is a piece.
-  var input: (piece: UnsafeMutableRawPointer, pieces: Pieces)?
+  /// The memory of answer and input, where it is a piece.
+  var answerPiece: Piece?
+  var inputPiece: Piece?
 }

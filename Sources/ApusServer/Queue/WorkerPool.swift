@@ -7,8 +7,7 @@ import Synchronization
 /// such call.
 final class WorkerPool: Sendable {
   private struct State {
-    var queue = JobQueue()
-    var admission: Admission
+    var queue: AdmittedQueue
     /// Threads that run.
     var alive = 0
     var isEnding = false
@@ -31,8 +30,7 @@ final class WorkerPool: Sendable {
     self.workers = max(1, workers)
     self.limits = limits
     self.observer = observer
-    state = Monitor(
-      State(admission: Admission(threads: max(1, workers), mostNanoseconds: limits.queueNanoseconds)))
+    state = Monitor(State(queue: AdmittedQueue(threads: max(1, workers), limits)))
   }
 
   /// 0 idle, 1 saturated.
@@ -44,10 +42,7 @@ final class WorkerPool: Sendable {
   func refusal(
     of priority: CallPriority, taking own: UInt64, deadline: Instant, at now: Instant
   ) -> Status? {
-    state.withLock { state in
-      state.admission.refusal(
-        queued: state.queue.nanoseconds(before: priority), own: own, deadline: deadline, at: now)
-    }
+    state.withLock { $0.queue.refusal(of: priority, taking: own, deadline: deadline, at: now) }
   }
 
   /// Gives a job to the threads; it is handed back by one of them.
@@ -76,8 +71,7 @@ final class WorkerPool: Sendable {
   }
 
   private func publish(_ state: State, at now: Instant) {
-    let load = state.admission.load(queued: state.queue.nanoseconds(before: .batch), at: now)
-    loadBits.store(load.bitPattern, ordering: .relaxed)
+    loadBits.store(state.queue.load(at: now).bitPattern, ordering: .relaxed)
     waitingCount.store(state.queue.count, ordering: .relaxed)
   }
 
@@ -109,10 +103,8 @@ final class WorkerPool: Sendable {
       guard let model = jobs[0].question?.model else { continue }
       let isLate = buffers.compute(jobs, observer)
       state.withLock { state in
-        state.queue.ended(model)
         let now = Instant.now
-        state.admission.ended(worker, at: now)
-        state.admission.answered(areLate: isLate, at: now)
+        state.queue.ended(model, by: worker, areLate: isLate, at: now)
         publish(state, at: now)
       }
       for place in 0..<jobs.count { jobs[place].handBack?(jobs[place]) }
@@ -127,19 +119,15 @@ final class WorkerPool: Sendable {
     var goesOn = true
     return state.waiting { state in
       let now = Instant.now
-      switch state.queue.take(&jobs, at: now, all: state.isEnding) {
+      switch state.queue.take(&jobs, by: worker, goesOn: goesOn, at: now, all: state.isEnding) {
       case .nothing where state.isEnding: return .done(false)
       case .nothing(let time):
         goesOn = false
         return .sleep(until: time)
-      case .batch: break
+      case .batch:
+        publish(state, at: now)
+        return .done(true)
       }
-      var rows = 0
-      for place in 0..<jobs.count { rows += jobs[place].rows }
-      let expected = jobs[0].question?.model.cost.nanoseconds(rows: rows) ?? 0
-      state.admission.began(worker, expectedNanoseconds: expected, goesOn: goesOn, at: now)
-      publish(state, at: now)
-      return .done(true)
     }
   }
 
