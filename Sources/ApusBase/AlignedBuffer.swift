@@ -6,8 +6,8 @@ import Glibc
 /// Invariant of the unsafe code here: `bytes` is valid from `init` to `deinit` and no one else frees it; it
 /// is a mapping of its own exactly when it is of `mappedFrom` bytes or more. A pointer taken from it must not
 /// outlive the owner.
-package struct AlignedBuffer: ~Copyable, @unchecked Sendable {
-  package let bytes: UnsafeMutableRawBufferPointer
+public struct AlignedBuffer: ~Copyable, @unchecked Sendable {
+  public let bytes: UnsafeMutableRawBufferPointer
   private static let mappedFrom = 64 << 10
 
   /// - Parameter byteCount: capacity; 0 gives a valid empty buffer.
@@ -35,10 +35,10 @@ package struct AlignedBuffer: ~Copyable, @unchecked Sendable {
     if bytes.count >= Self.mappedFrom { munmap(bytes.baseAddress, bytes.count) } else { bytes.deallocate() }
   }
 
-  @inlinable package var baseAddress: UnsafeMutableRawPointer { bytes.baseAddress.unsafelyUnwrapped }
+  @inlinable public var baseAddress: UnsafeMutableRawPointer { bytes.baseAddress.unsafelyUnwrapped }
 
   /// The memory as 32-bit floats.
-  @inlinable package var floats: UnsafeMutablePointer<Float> {
+  @inlinable public var floats: UnsafeMutablePointer<Float> {
     baseAddress.assumingMemoryBound(to: Float.self)
   }
 }

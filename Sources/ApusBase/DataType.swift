@@ -1,5 +1,5 @@
 /// The type of one element of a tensor; the raw values are those of `apus.v1.DataType`.
-package enum DataType: UInt32, Sendable, CaseIterable {
+public enum DataType: UInt32, Sendable, CaseIterable {
   case float32 = 1
   case float64 = 2
   case float16 = 3
@@ -14,7 +14,7 @@ package enum DataType: UInt32, Sendable, CaseIterable {
   case bytes = 12
 
   /// Bytes of one element; 0 for texts and byte strings, whose lengths differ.
-  @inlinable package var byteCount: Int {
+  @inlinable public var byteCount: Int {
     switch self {
     case .float64, .int64: 8
     case .float32, .int32, .uint32: 4

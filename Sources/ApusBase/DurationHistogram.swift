@@ -7,19 +7,19 @@ public import Synchronization
 ///
 /// Invariant of the unsafe code here: `buckets` points to `wordCount` zero-initialised atomic words that live
 /// longer than this view.
-package struct DurationHistogram: @unchecked Sendable {
-  private static let subBits = 5
-  private static let octaves = 36
-  static let bucketCount = (octaves - subBits + 1) << subBits
+public struct DurationHistogram: @unchecked Sendable {
+  @inlinable static var subBits: Int { 5 }
+  @inlinable static var octaves: Int { 36 }
+  @inlinable public static var bucketCount: Int { (octaves - subBits + 1) << subBits }
   /// Words of memory that one histogram takes: the buckets, the maximum and the sum.
-  package static let wordCount = bucketCount + 2
+  @inlinable public static var wordCount: Int { bucketCount + 2 }
 
-  private let buckets: UnsafeMutablePointer<Atomic<UInt64>>
+  @usableFromInline let buckets: UnsafeMutablePointer<Atomic<UInt64>>
 
-  package init(memory: UnsafeMutablePointer<Atomic<UInt64>>) { buckets = memory }
+  @inlinable public init(memory: UnsafeMutablePointer<Atomic<UInt64>>) { buckets = memory }
 
   /// Adds `count` events of the same duration.
-  package func record(nanoseconds: UInt64, count: UInt64 = 1) {
+  @inlinable public func record(nanoseconds: UInt64, count: UInt64 = 1) {
     buckets[Self.index(nanoseconds)].addFromOneThread(count)
     let maximum = Self.bucketCount
     buckets[maximum + 1].addFromOneThread(nanoseconds &* count)
@@ -28,7 +28,7 @@ package struct DurationHistogram: @unchecked Sendable {
     }
   }
 
-  static func index(_ nanoseconds: UInt64) -> Int {
+  @inlinable static func index(_ nanoseconds: UInt64) -> Int {
     let value = min(nanoseconds, 1 << UInt64(octaves) - 1)
     if value < 1 << UInt64(subBits) { return Int(value) }
     let exponent = 63 - value.leadingZeroBitCount
@@ -48,7 +48,7 @@ package struct DurationHistogram: @unchecked Sendable {
 extension Atomic where Value == UInt64 {
   /// Adds where only one thread writes: a plain load, add and store, which other threads may read at any
   /// time.
-  @inlinable package func addFromOneThread(_ value: UInt64) {
+  @inlinable public func addFromOneThread(_ value: UInt64) {
     store(load(ordering: .relaxed) &+ value, ordering: .relaxed)
   }
 }

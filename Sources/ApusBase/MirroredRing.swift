@@ -9,12 +9,12 @@ import CLinux
 /// Invariant of the unsafe code here: `base` spans `2 × capacity` bytes of which byte `i` and byte `capacity
 /// + i` are the same memory, `0 ≤ start < capacity` and `0 ≤ count ≤ capacity`; so `[start, start + count)`
 /// and the free space behind it are always inside the mapping.
-package struct MirroredRing: ~Copyable {
+public struct MirroredRing: ~Copyable {
   @usableFromInline let base: UnsafeMutableRawPointer
-  package let capacity: Int
+  public let capacity: Int
   @usableFromInline var start = 0
   /// Bytes received and not consumed.
-  package private(set) var count = 0
+  @usableFromInline package internal(set) var count = 0
 
   /// - Parameter capacity: in bytes, a multiple of the page size.
   /// - Returns: nil when the kernel gives no memory or no mapping.
@@ -27,23 +27,23 @@ package struct MirroredRing: ~Copyable {
   deinit { clinux_mirror_unmap(base, capacity) }
 
   /// The bytes received and not consumed, in one piece. Valid until `consume` or the ring's end.
-  package var readable: UnsafeMutableRawBufferPointer {
+  @inlinable public var readable: UnsafeMutableRawBufferPointer {
     UnsafeMutableRawBufferPointer(start: base + start, count: count)
   }
 
   /// The free space, in one piece.
-  package var writable: UnsafeMutableRawBufferPointer {
+  @inlinable public var writable: UnsafeMutableRawBufferPointer {
     UnsafeMutableRawBufferPointer(start: base + start + count, count: capacity - count)
   }
 
   /// Says that `byteCount` bytes were written to the front of `writable`.
-  package mutating func received(_ byteCount: Int) {
+  @inlinable public mutating func received(_ byteCount: Int) {
     precondition(byteCount >= 0 && byteCount <= capacity - count)
     count += byteCount
   }
 
   /// Gives the first `byteCount` readable bytes back.
-  package mutating func consume(_ byteCount: Int) {
+  @inlinable public mutating func consume(_ byteCount: Int) {
     precondition(byteCount >= 0 && byteCount <= count)
     count -= byteCount
     start += byteCount

@@ -1,15 +1,15 @@
 /// A name for a slot that stays distinct when the slot is used again: an index and a generation in one word,
 /// so that it can ride in an epoll event and a late event finds nobody.
-package struct SlotKey: Equatable, Sendable {
-  package let rawValue: UInt64
+public struct SlotKey: Equatable, Sendable {
+  public let rawValue: UInt64
 
-  @inlinable package init(rawValue: UInt64) { self.rawValue = rawValue }
-  @inlinable package init(index: Int, generation: UInt32) {
+  @inlinable public init(rawValue: UInt64) { self.rawValue = rawValue }
+  @inlinable public init(index: Int, generation: UInt32) {
     rawValue = UInt64(generation) << 32 | UInt64(UInt32(truncatingIfNeeded: index))
   }
 
-  @inlinable package var index: Int { Int(UInt32(truncatingIfNeeded: rawValue)) }
-  @inlinable package var generation: UInt32 { UInt32(truncatingIfNeeded: rawValue >> 32) }
+  @inlinable public var index: Int { Int(UInt32(truncatingIfNeeded: rawValue)) }
+  @inlinable public var generation: UInt32 { UInt32(truncatingIfNeeded: rawValue >> 32) }
 }
 
 /// A fixed number of places for values that cannot be copied. Address space is taken once; a place's memory
@@ -17,13 +17,13 @@ package struct SlotKey: Equatable, Sendable {
 ///
 /// Invariant of the unsafe code here: `generations[i]` is initialised for `i < touched`, and `elements[i]`
 /// exactly while that generation is odd. `free` holds the `freeCount` places below `touched` that are free.
-package struct SlotTable<Element: ~Copyable>: ~Copyable {
-  private let elements: UnsafeMutablePointer<Element>
-  private let generations: UnsafeMutablePointer<UInt32>
+public struct SlotTable<Element: ~Copyable>: ~Copyable {
+  @usableFromInline let elements: UnsafeMutablePointer<Element>
+  @usableFromInline let generations: UnsafeMutablePointer<UInt32>
   private let free: UnsafeMutablePointer<UInt32>
   private var freeCount = 0
   /// Places that have ever been used: the first ones.
-  private var touched = 0
+  @usableFromInline private(set) var touched = 0
   package let capacity: Int
 
   package init(capacity: Int) {
@@ -64,7 +64,7 @@ package struct SlotTable<Element: ~Copyable>: ~Copyable {
   }
 
   /// The value's place, or nil when it has gone. Valid until it is removed.
-  package func pointer(to key: SlotKey) -> UnsafeMutablePointer<Element>? {
+  @inlinable public func pointer(to key: SlotKey) -> UnsafeMutablePointer<Element>? {
     let index = key.index
     guard index < touched, generations[index] == key.generation, key.generation & 1 == 1 else { return nil }
     return elements + index
@@ -89,7 +89,7 @@ package struct SlotTable<Element: ~Copyable>: ~Copyable {
   }
 
   /// The key of the value at `index`, or nil when that place is free: for walking over all values.
-  package func key(at index: Int) -> SlotKey? {
+  @inlinable public func key(at index: Int) -> SlotKey? {
     index < touched && generations[index] & 1 == 1
       ? SlotKey(index: index, generation: generations[index]) : nil
   }

@@ -1,9 +1,9 @@
 /// The trace that a call belongs to: `traceparent` of W3C Trace Context (w3.org/TR/trace-context, section
 /// 3.2).
-package struct TraceParent: Equatable, Sendable {
+public struct TraceParent: Equatable, Sendable {
   /// The 16 bytes of the trace id, read as two big-endian numbers; both 0: there is none.
-  package let traceHigh: UInt64
-  package let traceLow: UInt64
+  public let traceHigh: UInt64
+  public let traceLow: UInt64
   /// The span of whoever calls.
   package let parent: UInt64
   /// `trace-flags`; bit 0: the caller records this trace.
@@ -12,7 +12,7 @@ package struct TraceParent: Equatable, Sendable {
   /// No trace.
   package static let none = TraceParent()
 
-  @inlinable package var isNone: Bool { traceHigh | traceLow == 0 }
+  @inlinable public var isNone: Bool { traceHigh | traceLow == 0 }
 
   private init() { (traceHigh, traceLow, parent, flags) = (0, 0, 0, 0) }
 

@@ -1,5 +1,5 @@
 /// What a receive or a send came to.
-package enum Transfer: Equatable, Sendable {
+public enum Transfer: Equatable, Sendable {
   case bytes(Int)
   /// The kernel has nothing now, or no room.
   case wouldBlock

@@ -37,7 +37,10 @@ extension ClientConnection {
   private mutating func lookAtLane() throws(ClientError) -> AnswerView? {
     guard stream.isLane else { return nil }
     for _ in 0..<Self.looksWithoutClock {
-      guard stream.hasBuffered else { continue }
+      guard stream.hasBuffered else {
+        pauseProcessor()
+        continue
+      }
       if try receiveSome(), let answer = try nextAnswer() {
         polling.succeeded()
         return answer

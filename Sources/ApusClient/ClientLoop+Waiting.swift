@@ -31,9 +31,12 @@ extension ClientLoop {
     guard let window = connection?.pollingNanoseconds, window > 0 else { return false }
     let end = min(next, .now.advanced(by: window))
     repeat {
-      for _ in 0..<Self.looksWithoutClock where core.hasNews || connection?.stream.hasBuffered ?? false {
-        connection?.polling.succeeded()
-        return true
+      for _ in 0..<Self.looksWithoutClock {
+        if core.hasNews || connection?.stream.hasBuffered ?? false {
+          connection?.polling.succeeded()
+          return true
+        }
+        pauseProcessor()
       }
     } while Instant.now < end
     connection?.polling.failed()

@@ -2,14 +2,19 @@ import CLinux
 import Glibc
 
 /// What happened on a descriptor.
-package struct Readiness: OptionSet, Sendable {
-  package let rawValue: UInt32
-  package init(rawValue: UInt32) { self.rawValue = rawValue }
+public struct Readiness: OptionSet, Sendable {
+  public let rawValue: UInt32
+  @inlinable public init(rawValue: UInt32) { self.rawValue = rawValue }
 
   package static let readable = Readiness(rawValue: UInt32(CLINUX_EPOLLIN))
   package static let writable = Readiness(rawValue: UInt32(CLINUX_EPOLLOUT))
   /// The peer is gone or the socket is broken: always reported.
   package static let failed = Readiness(rawValue: UInt32(CLINUX_EPOLLERR | CLINUX_EPOLLHUP))
+
+  // The standard library's is generic.
+  @inlinable public func contains(_ other: Readiness) -> Bool {
+    rawValue & other.rawValue == other.rawValue
+  }
 }
 
 /// An epoll instance. Each descriptor carries a word of the caller's, a slot's key and never a pointer.

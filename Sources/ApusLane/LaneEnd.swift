@@ -1,4 +1,4 @@
-package import ApusBase
+public import ApusBase
 package import ApusIO
 package import ApusWire
 import Glibc
@@ -6,14 +6,14 @@ import Synchronization
 
 /// One side of a lane: a ring to read, a ring to write, and whether a bell is owed to the peer. The bell is a
 /// byte on the socket: unlike an eventfd, whose flags both processes share, it can never block who rings it.
-package struct LaneEnd: ~Copyable, @unchecked Sendable {
+public struct LaneEnd: ~Copyable, @unchecked Sendable {
   package enum Side: Sendable { case server, client }
 
   private let memory: SharedMemory
-  package var reader: RingReader
-  package var writer: RingWriter
+  public var reader: RingReader
+  public var writer: RingWriter
   /// The peer has asked for a bell, which has not been rung.
-  package var owesBell = false
+  public var owesBell = false
   /// This side has asked for a bell for the next bytes.
   package private(set) var isArmed = false
   /// The socket may hold bells, or the peer's end.
@@ -24,7 +24,7 @@ package struct LaneEnd: ~Copyable, @unchecked Sendable {
   package private(set) var awaitsDescriptor = false
   private var passed: Descriptor?
   /// Bells that this side has rung and not counted.
-  package var bells: UInt64 = 0
+  public var bells: UInt64 = 0
 
   /// - Throws: EPROTO for a layout that does not lie in the memory.
   package init(
@@ -47,23 +47,23 @@ package struct LaneEnd: ~Copyable, @unchecked Sendable {
 
   /// Whether there is something to receive.
   @inlinable @inline(__always)
-  package var hasArrived: Bool { reader.hasArrived }
+  public var hasArrived: Bool { reader.hasArrived }
 
   /// Copies what has come; EPROTO where the peer's words make no sense. `space` is not empty.
   @inlinable @inline(__always)
-  package mutating func receive(into space: UnsafeMutableRawBufferPointer) -> Transfer {
+  public mutating func receive(into space: UnsafeMutableRawBufferPointer) -> Transfer {
     reader.receive(into: space, writerWaits: &owesBell)
   }
 
   /// Copies what there is room for. After `wouldBlock` a bell will tell of room.
   @inlinable @inline(__always)
-  package mutating func send(_ bytes: UnsafeRawBufferPointer) -> Transfer {
+  public mutating func send(_ bytes: UnsafeRawBufferPointer) -> Transfer {
     writer.send(bytes, readerSleeps: &owesBell)
   }
 
   /// Whether the peer is to be told now, once.
   @inlinable @inline(__always)
-  package mutating func takeOwedBell() -> Bool {
+  public mutating func takeOwedBell() -> Bool {
     guard owesBell else { return false }
     owesBell = false
     bells += 1
@@ -72,7 +72,7 @@ package struct LaneEnd: ~Copyable, @unchecked Sendable {
 
   /// Bells that were rung since the last time.
   @inlinable @inline(__always)
-  package mutating func takeBellCount() -> UInt64 {
+  public mutating func takeBellCount() -> UInt64 {
     guard bells > 0 else { return 0 }
     defer { bells = 0 }
     return bells

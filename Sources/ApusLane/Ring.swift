@@ -1,30 +1,30 @@
-package import ApusBase
+public import ApusBase
 import ApusWire
-import Glibc
-package import Synchronization
+public import Glibc
+public import Synchronization
 
 /// What both sides of a ring share beside its bytes. Each word has cache lines of its own, two of them, as
 /// processors fetch lines in pairs: a side that writes one word does not take the others from its peer.
 ///
 /// Invariant of the unsafe code here: `base` is aligned to 64 and covers `LaneLayout.controlBytes` that stay
 /// mapped for as long as a reader or writer uses them.
-package struct RingWords {
-  package let base: UnsafeMutableRawPointer
+public struct RingWords {
+  public let base: UnsafeMutableRawPointer
 
   package init(base: UnsafeMutableRawPointer) { self.base = base }
 
-  @inlinable package func word<Value>(_ offset: Int, _: Value.Type) -> UnsafeMutablePointer<Atomic<Value>> {
+  @inlinable public func word<Value>(_ offset: Int, _: Value.Type) -> UnsafeMutablePointer<Atomic<Value>> {
     (base + offset).assumingMemoryBound(to: Atomic<Value>.self)
   }
 
   /// Bytes that were ever written.
-  @inlinable package var written: UnsafeMutablePointer<Atomic<UInt64>> { word(0, UInt64.self) }
+  @inlinable public var written: UnsafeMutablePointer<Atomic<UInt64>> { word(0, UInt64.self) }
   /// Bytes that were ever read.
-  @inlinable package var read: UnsafeMutablePointer<Atomic<UInt64>> { word(128, UInt64.self) }
+  @inlinable public var read: UnsafeMutablePointer<Atomic<UInt64>> { word(128, UInt64.self) }
   /// 1: the reader wants a bell for the next bytes.
-  @inlinable package var readerSleeps: UnsafeMutablePointer<Atomic<UInt32>> { word(256, UInt32.self) }
+  @inlinable public var readerSleeps: UnsafeMutablePointer<Atomic<UInt32>> { word(256, UInt32.self) }
   /// 1: the writer wants a bell for the next room.
-  @inlinable package var writerWaits: UnsafeMutablePointer<Atomic<UInt32>> { word(384, UInt32.self) }
+  @inlinable public var writerWaits: UnsafeMutablePointer<Atomic<UInt32>> { word(384, UInt32.self) }
 }
 
 /// The side of a ring that takes bytes out. What it has read it keeps to itself: the word that says so is for
@@ -33,21 +33,21 @@ package struct RingWords {
 /// Invariant of the unsafe code in this file: `data` covers `byteCount` bytes, a power of two, that stay
 /// mapped for as long as the value is used; the other side may change them at any time, so they are copied
 /// once and used from the copy.
-package struct RingReader {
-  package let words: RingWords
-  package let data: UnsafeRawPointer
-  package let byteCount: Int
-  package var position: UInt64 = 0
+public struct RingReader {
+  public let words: RingWords
+  public let data: UnsafeRawPointer
+  public let byteCount: Int
+  public var position: UInt64 = 0
 
   /// Whether there is something, or a lie about it.
   @inlinable @inline(__always)
-  package var hasArrived: Bool { words.written.pointee.load(ordering: .relaxed) != position }
+  public var hasArrived: Bool { words.written.pointee.load(ordering: .relaxed) != position }
 
   /// Copies what has come.
   ///
   /// - Parameter writerWaits: set where the writer waits for the room that this makes.
   @inlinable @inline(__always)
-  package mutating func receive(
+  public mutating func receive(
     into space: UnsafeMutableRawBufferPointer, writerWaits: inout Bool
   ) -> Transfer {
     let arrived = words.written.pointee.load(ordering: .acquiring) &- position
@@ -70,19 +70,19 @@ package struct RingReader {
 }
 
 /// The side of a ring that puts bytes in.
-package struct RingWriter {
-  package let words: RingWords
-  package let data: UnsafeMutableRawPointer
-  package let byteCount: Int
-  package var position: UInt64 = 0
+public struct RingWriter {
+  public let words: RingWords
+  public let data: UnsafeMutableRawPointer
+  public let byteCount: Int
+  public var position: UInt64 = 0
   /// The reader's position as it was seen last.
-  package var readPosition: UInt64 = 0
+  public var readPosition: UInt64 = 0
 
   /// Copies what there is room for; `wouldBlock` where there is none: a bell tells of the next room.
   ///
   /// - Parameter readerSleeps: set where the reader wants a bell.
   @inlinable @inline(__always)
-  package mutating func send(_ bytes: UnsafeRawBufferPointer, readerSleeps: inout Bool) -> Transfer {
+  public mutating func send(_ bytes: UnsafeRawBufferPointer, readerSleeps: inout Bool) -> Transfer {
     guard let source = bytes.baseAddress, bytes.count > 0 else { return .bytes(0) }
     if room < bytes.count { look() }
     if room == 0 { waitForRoom() }
@@ -104,15 +104,15 @@ package struct RingWriter {
 
   /// Free bytes, as far as is known; negative where the reader lies.
   @inlinable @inline(__always)
-  package var room: Int {
+  public var room: Int {
     let unread = position &- readPosition
     return unread <= UInt64(byteCount) ? byteCount - Int(unread) : -1
   }
 
-  @inlinable package mutating func look() { readPosition = words.read.pointee.load(ordering: .acquiring) }
+  @inlinable public mutating func look() { readPosition = words.read.pointee.load(ordering: .acquiring) }
 
   /// Asks for a bell, and looks once more: the room may have come before the wish was seen.
-  package mutating func waitForRoom() {
+  @usableFromInline mutating func waitForRoom() {
     words.writerWaits.pointee.store(1, ordering: .sequentiallyConsistent)
     readPosition = words.read.pointee.load(ordering: .sequentiallyConsistent)
     if room > 0 { words.writerWaits.pointee.store(0, ordering: .relaxed) }

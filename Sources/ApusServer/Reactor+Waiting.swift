@@ -81,6 +81,7 @@ extension Reactor {
         guard looksAtLanesAlone && now >= nextAsked else { continue }
       } else if looksAtLanesAlone, looks % Self.looksWithoutClock != 0 {
         // A look at lanes takes less than one at the clock.
+        pauseProcessor()
         continue
       }
       if looksAtLanesAlone ? now >= nextAsked : !isDirect || hot == nil {

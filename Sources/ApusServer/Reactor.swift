@@ -5,6 +5,7 @@ import ApusLog
 import ApusStream
 import ApusWire
 import Glibc
+import Synchronization
 
 /// A request in the receive ring, found but not yet answered.
 struct Pending {
@@ -105,6 +106,10 @@ struct Reactor: ~Copyable {
 
   /// Requests of all turns before the last.
   var requestsBefore: UInt64 = 0
+
+  /// With an atomic in it the reactor is passed by its address. Without, each call of a method that changes
+  /// nothing copies all of it, many times in a Classify.
+  private let address = Atomic<Bool>(false)
 
   /// Break between two looks for more, for each call of the last turn over `callsWithoutBreak`: who makes
   /// many calls at a time takes longer for the next ones, and a look is a system call.

@@ -60,8 +60,11 @@ final class Recorder: Sendable {
   static let maximumSlots = chunkCount * chunkSlots
   private static let serverWords = firstChunk + chunkCount
   /// Whole pages, so that a slot's memory can be given back.
-  private static let modelWords =
-    (2 + codeCount + batchSizes + Stage.allCases.count * DurationHistogram.wordCount + 511) & ~511
+  private static var modelWords: Int {
+    (firstHistogram + stageCount * DurationHistogram.wordCount + 511) & ~511
+  }
+  private static let stageCount = 5
+  private static let firstHistogram = 2 + codeCount + batchSizes
 
   private let memory: MappedBuffer
   private let chunks = Locked<[Chunk]>([])
@@ -163,13 +166,13 @@ final class Recorder: Sendable {
     model[0].addFromOneThread(UInt64(calls))
     model[1].addFromOneThread(UInt64(rows))
     model[2].addFromOneThread(UInt64(calls))
+    answered(.ok, count: calls)
     let calls = UInt64(calls)
-    histogram(index, .total).record(nanoseconds: times.total, count: calls)
-    histogram(index, .queue).record(nanoseconds: times.queue, count: calls)
-    histogram(index, .compute).record(nanoseconds: times.compute, count: calls)
-    histogram(index, .receive).record(nanoseconds: times.receive, count: calls)
-    histogram(index, .encode).record(nanoseconds: times.encode, count: calls)
-    answered(.ok, count: Int(calls))
+    Self.histogram(model, .total).record(nanoseconds: times.total, count: calls)
+    Self.histogram(model, .queue).record(nanoseconds: times.queue, count: calls)
+    Self.histogram(model, .compute).record(nanoseconds: times.compute, count: calls)
+    Self.histogram(model, .receive).record(nanoseconds: times.receive, count: calls)
+    Self.histogram(model, .encode).record(nanoseconds: times.encode, count: calls)
   }
 
   /// Rows that were computed together.
@@ -185,10 +188,12 @@ final class Recorder: Sendable {
     model[2 + Int(code.rawValue)].addFromOneThread(1)
   }
 
-  func histogram(_ index: Int, _ stage: Stage) -> DurationHistogram {
-    let first = 2 + Self.codeCount + Self.batchSizes
-    return DurationHistogram(
-      memory: model(index) + first + stage.rawValue * DurationHistogram.wordCount)
+  func histogram(_ index: Int, _ stage: Stage) -> DurationHistogram { Self.histogram(model(index), stage) }
+
+  private static func histogram(
+    _ model: UnsafeMutablePointer<Atomic<UInt64>>, _ stage: Stage
+  ) -> DurationHistogram {
+    DurationHistogram(memory: model + firstHistogram + stage.rawValue * DurationHistogram.wordCount)
   }
 
   func requests(model index: Int) -> UInt64 { model(index)[0].load(ordering: .relaxed) }

@@ -6,14 +6,6 @@ import Glibc
 /// A stream whose frames go through a lane. The socket beside it carries bells, bytes that mean nothing, and
 /// ends when the peer does.
 extension ByteStream {
-  @inlinable @inline(__always)
-  package var hasArrivedInLane: Bool {
-    switch lane {
-    case .some(let lane): lane.hasArrived
-    case .none: false
-    }
-  }
-
   @inline(__always)
   mutating func receiveFromLane(into space: UnsafeMutableRawBufferPointer) -> Transfer {
     if lane?.isArmed ?? false { lane!.disarm() }

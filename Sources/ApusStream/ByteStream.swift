@@ -1,15 +1,15 @@
 package import ApusBase
 package import ApusIO
-package import ApusLane
+public import ApusLane
 package import ApusTLS
 
 /// A connected socket, encrypted or not, or a lane beside one: what server and client send frames over.
-package struct ByteStream: ~Copyable, Sendable {
+public struct ByteStream: ~Copyable, Sendable {
   package let descriptor: Descriptor
   /// nil: the bytes are not encrypted.
   package var session: TLSSession?
   /// nil: frames go over the socket.
-  package var lane: LaneEnd?
+  public var lane: LaneEnd?
 
   package init(_ descriptor: consuming Descriptor, session: consuming TLSSession? = nil) {
     self.descriptor = descriptor
@@ -23,8 +23,8 @@ package struct ByteStream: ~Copyable, Sendable {
     }
   }
 
-  @inline(__always)
-  package var isLane: Bool {
+  @inlinable @inline(__always)
+  public var isLane: Bool {
     switch lane {
     case .some: true
     case .none: false
@@ -62,10 +62,17 @@ package struct ByteStream: ~Copyable, Sendable {
   }
 
   /// Whether there are received bytes that a poller does not know of.
-  package var hasBuffered: Bool {
+  @inlinable public var hasBuffered: Bool {
+    switch lane {
+    case .some(let lane): lane.hasArrived
+    case .none: hasDecrypted
+    }
+  }
+
+  @usableFromInline var hasDecrypted: Bool {
     switch session {
     case .some(let session): session.hasBuffered
-    case .none: hasArrivedInLane
+    case .none: false
     }
   }
 

@@ -1,14 +1,14 @@
 /// What stands at the end of every Classify answer's metadata and changes from one to the next: the fields
 /// `load` and `time` of `ClassifyResponse`. It has the same length whatever its numbers are, so an answer's
 /// size is known before them, and it can be read alone when everything before it is as in the last answer.
-package struct AnswerTail: Equatable, Sendable {
+public struct AnswerTail: Equatable, Sendable {
   /// How busy the server is: 0 idle, 1 saturated.
   package let load: Float
   package let time: TimeAccount
 
-  package static let encodedBytes = loadBytes + TimeAccount.encodedBytes
+  @inlinable public static var encodedBytes: Int { loadBytes + TimeAccount.encodedBytes }
   /// A tag and a binary32.
-  private static let loadBytes = 5
+  @inlinable static var loadBytes: Int { 5 }
   private static let loadTag: UInt8 = 9 << 3 | 5
 
   package init(load: Float, time: TimeAccount) {

@@ -1,5 +1,5 @@
 /// What a frame is; the numbers are those on the wire.
-package enum FrameKind: UInt8, Sendable {
+public enum FrameKind: UInt8, Sendable {
   /// Fills the end of a shared-memory ring; refused on a socket.
   case skip = 0
   case request = 1
@@ -9,16 +9,16 @@ package enum FrameKind: UInt8, Sendable {
 }
 
 /// The header's flag bits.
-package struct FrameFlags: OptionSet, Sendable {
-  package let rawValue: UInt32
-  @inlinable package init(rawValue: UInt32) { self.rawValue = rawValue }
+public struct FrameFlags: OptionSet, Sendable {
+  public let rawValue: UInt32
+  @inlinable public init(rawValue: UInt32) { self.rawValue = rawValue }
 
   /// A part lies in a shared region.
-  package static let sharedRegion = FrameFlags(rawValue: 1)
+  @inlinable public static var sharedRegion: Self { Self(rawValue: 1) }
   /// The metadata is a `Status`.
-  package static let status = FrameFlags(rawValue: 2)
+  @inlinable public static var status: Self { Self(rawValue: 2) }
   /// More answers to the same request follow.
-  package static let more = FrameFlags(rawValue: 4)
+  @inlinable public static var more: Self { Self(rawValue: 4) }
 }
 
 /// What a request asks for; the numbers are those of `apus.v1.Method`.
@@ -54,25 +54,26 @@ package enum Method: UInt16, Sendable {
 /// The first 32 bytes of a frame, little-endian: magic `APUS` (4), protocol version (1), kind (1), method
 /// (2), request id (8), metadata length (4), flags (4), body length (8). Bytes 0 to 15 mean the same in every
 /// version.
-package struct FrameHeader: Equatable, Sendable {
-  package static let byteCount = 32
+public struct FrameHeader: Equatable, Sendable {
+  @inlinable public static var byteCount: Int { 32 }
   /// `APUS` read as a little-endian number.
-  package static let magic: UInt32 = 0x5355_5041
+  @inlinable public static var magic: UInt32 { 0x5355_5041 }
   /// The one version that this code speaks.
-  package static let protocolVersion: UInt8 = 1
+  @inlinable public static var protocolVersion: UInt8 { 1 }
 
-  package var version: UInt8 = protocolVersion
-  package var kind: UInt8
-  package var method: UInt16
-  package var requestID: UInt64
-  package var metadataBytes: UInt32
-  package var flags: UInt32
-  package var bodyBytes: UInt64
+  public var version: UInt8
+  public var kind: UInt8
+  public var method: UInt16
+  public var requestID: UInt64
+  public var metadataBytes: UInt32
+  public var flags: UInt32
+  public var bodyBytes: UInt64
 
-  @inlinable package init(
+  @inlinable public init(
     kind: FrameKind, method: UInt16, requestID: UInt64, metadataBytes: Int = 0, flags: FrameFlags = [],
     bodyBytes: Int = 0
   ) {
+    version = Self.protocolVersion
     self.kind = kind.rawValue
     self.method = method
     self.requestID = requestID
@@ -82,7 +83,7 @@ package struct FrameHeader: Equatable, Sendable {
   }
 
   /// Reads a header whose magic has been checked. `bytes` holds at least 32.
-  @inlinable package init(reading bytes: UnsafeRawPointer) {
+  @inlinable public init(reading bytes: UnsafeRawPointer) {
     version = bytes.load(fromByteOffset: 4, as: UInt8.self)
     kind = bytes.load(fromByteOffset: 5, as: UInt8.self)
     method = UInt16(littleEndian: bytes.loadUnaligned(fromByteOffset: 6, as: UInt16.self))
@@ -93,7 +94,7 @@ package struct FrameHeader: Equatable, Sendable {
   }
 
   /// Writes the 32 bytes.
-  @inlinable package func write(to bytes: UnsafeMutableRawPointer) {
+  @inlinable public func write(to bytes: UnsafeMutableRawPointer) {
     bytes.storeBytes(of: Self.magic.littleEndian, as: UInt32.self)
     bytes.storeBytes(of: version, toByteOffset: 4, as: UInt8.self)
     bytes.storeBytes(of: kind, toByteOffset: 5, as: UInt8.self)
@@ -107,15 +108,15 @@ package struct FrameHeader: Equatable, Sendable {
 
 /// Where the pieces of a frame lie, in bytes from its start: the body begins and the frame ends on a multiple
 /// of 64.
-package struct FrameLayout: Equatable, Sendable {
-  package let metadataBytes: Int
-  package let bodyBytes: Int
+public struct FrameLayout: Equatable, Sendable {
+  public let metadataBytes: Int
+  public let bodyBytes: Int
 
-  @inlinable package init(metadataBytes: Int, bodyBytes: Int) {
+  @inlinable public init(metadataBytes: Int, bodyBytes: Int) {
     self.metadataBytes = metadataBytes
     self.bodyBytes = bodyBytes
   }
 
-  @inlinable package var bodyOffset: Int { (FrameHeader.byteCount + metadataBytes + 63) & ~63 }
-  @inlinable package var frameBytes: Int { (bodyOffset + bodyBytes + 63) & ~63 }
+  @inlinable public var bodyOffset: Int { (FrameHeader.byteCount + metadataBytes + 63) & ~63 }
+  @inlinable public var frameBytes: Int { (bodyOffset + bodyBytes + 63) & ~63 }
 }

@@ -1,5 +1,5 @@
 /// Where a call's time went in the server, in nanoseconds.
-package struct TimeAccount: Equatable, Sendable {
+public struct TimeAccount: Equatable, Sendable {
   package var receive: UInt64 = 0
   package var queue: UInt64 = 0
   package var compute: UInt64 = 0
@@ -15,7 +15,7 @@ package struct TimeAccount: Equatable, Sendable {
 /// its arithmetic. It is the last field of `ClassifyResponse`: see `AnswerTail`.
 extension TimeAccount {
   /// Bytes of the whole field: tag, length, and six fields of a tag and six bytes.
-  package static let encodedBytes = 2 + 6 * 7
+  @inlinable public static var encodedBytes: Int { 2 + 6 * 7 }
   private static let fieldTag: UInt8 = 10 << 3 | 2
   private static let largest: UInt64 = 1 << 42 - 1
 
