@@ -8,8 +8,9 @@ package struct Readiness: OptionSet, Sendable {
 
   package static let readable = Readiness(rawValue: UInt32(CLINUX_EPOLLIN))
   package static let writable = Readiness(rawValue: UInt32(CLINUX_EPOLLOUT))
-  /// The peer is gone or the socket is broken: always reported.
-  package static let failed = Readiness(rawValue: UInt32(CLINUX_EPOLLERR | CLINUX_EPOLLHUP))
+  private static let failed = Readiness(rawValue: UInt32(CLINUX_EPOLLERR | CLINUX_EPOLLHUP))
+  /// The peer is gone or the socket is broken: always reported, by one bit or both.
+  package var hasFailed: Bool { !isDisjoint(with: .failed) }
 }
 
 /// An epoll instance. Each descriptor carries a word of the caller's, a slot's key and never a pointer.
