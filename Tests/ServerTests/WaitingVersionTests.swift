@@ -37,7 +37,7 @@ import Testing
     for (place, connection) in zip(1..., connections) {
       let answer = try #require(try connection.answer(within: 60))
       #expect(answer.probabilities == GatedModel.row(Float(place)))
-      #expect(try version(answer) == 1)
+      #expect(try answer.version() == 1)
     }
     #expect(later.holds(1))
     #expect(later.runs == [[4]] && Set(gate.runs.joined()) == [1, 2, 3])
@@ -45,7 +45,7 @@ import Testing
     #expect(waitUntil(seconds: 60) { old == nil }, "nobody holds what nobody calls")
     later.open()
     let answer = try #require(try other.answer(within: 60))
-    #expect(try answer.probabilities == GatedModel.row(4) && version(answer) == 2)
+    #expect(try answer.probabilities == GatedModel.row(4) && answer.version() == 2)
   }
 
   /// Calls that will never be answered hold their version no longer either.
@@ -76,11 +76,14 @@ import Testing
     #expect(waitUntil(seconds: 60) { old == nil })
     #expect(gate.runs == [[1]])
   }
+}
 
-  private func version(_ answer: RawConnection.Answer) throws -> UInt64 {
-    try answer.metadata.withUnsafeBytes {
+extension RawConnection.Answer {
+  /// The version that answered.
+  func version() throws -> UInt64 {
+    try metadata.withUnsafeBytes {
       try ClassifyResponse(
-        decoding: $0, bodyBytes: answer.body.count, arena: MetadataArena(byteCount: 64 << 10)
+        decoding: $0, bodyBytes: body.count, arena: MetadataArena(byteCount: 64 << 10)
       ).version
     }
   }
