@@ -8,8 +8,9 @@ public struct Readiness: OptionSet, Sendable {
 
   package static let readable = Readiness(rawValue: UInt32(CLINUX_EPOLLIN))
   package static let writable = Readiness(rawValue: UInt32(CLINUX_EPOLLOUT))
-  /// The peer is gone or the socket is broken: always reported.
-  package static let failed = Readiness(rawValue: UInt32(CLINUX_EPOLLERR | CLINUX_EPOLLHUP))
+  private static let failed = Readiness(rawValue: UInt32(CLINUX_EPOLLERR | CLINUX_EPOLLHUP))
+  /// The peer is gone or the socket is broken: always reported, by one bit or both.
+  package var hasFailed: Bool { rawValue & Self.failed.rawValue != 0 }
 
   // The standard library's is generic.
   @inlinable public func contains(_ other: Readiness) -> Bool {

@@ -93,11 +93,17 @@ final class Fleet: Sendable {
 
   /// Whether Health says already that the server ends, while calls are still answered.
   var isDrainAnnounced: Bool { announced.load(ordering: .relaxed) }
-  func announceDrain() { announced.store(true, ordering: .relaxed) }
+  func announceDrain() {
+    announced.store(true, ordering: .relaxed)
+    pool.beginDrain()
+  }
 
   /// Whether the server has begun to end, in either way.
   var isDraining: Bool { isDrainAnnounced || draining.load(ordering: .relaxed) }
-  func beginDrain() { draining.store(true, ordering: .relaxed) }
+  func beginDrain() {
+    draining.store(true, ordering: .relaxed)
+    pool.beginDrain()
+  }
 
   /// The reactor with the fewest connections.
   func leastLoaded() -> Int {

@@ -18,11 +18,11 @@ extension Reactor {
       guard connections.pointer(to: key) != nil else { return }
       if connection.pointee.stream.hasBuffered { unread.append(key) }
     }
-    guard readiness.contains(.readable) || readiness.contains(.failed) else { return }
+    guard readiness.contains(.readable) || readiness.hasFailed else { return }
     switch connection.pointee.phase {
     case .open where connection.pointee.backlog == nil && !connection.pointee.isFull:
       read(key, connection, at: now)
-    case .open, .finishing: if readiness.contains(.failed) { close(key) }
+    case .open, .finishing: if readiness.hasFailed { close(key) }
     case .lingering: discard(key, connection)
     }
   }

@@ -9,6 +9,10 @@ import Testing
 @Suite struct GraphCallTests {
   /// A table of three rows, of which the input's number picks one.
   static func lookup(_ element: ElementType) throws -> ServedModel {
+    try MetricsServer.model("table", classifier(element))
+  }
+
+  static func classifier(_ element: ElementType) throws -> Classifier {
     var values = [Graph.Value(name: "x"), Graph.Value(name: "index"), Graph.Value(name: "table")]
     values[2].constant = try Tensor([1, 2, 3, 4, 5, 6] as [Float], [3, 2])
     values += [Graph.Value(name: "y"), Graph.Value(name: "z")]
@@ -27,7 +31,7 @@ import Testing
     let graph = try Graph(
       values: values, inputs: [Graph.Input(value: 0, element: element, shape: [nil, 1])], outputs: [4],
       nodes: nodes)
-    return try MetricsServer.model("table", Classifier(graph, head: OutputActivation.none))
+    return try Classifier(graph, head: OutputActivation.none)
   }
 
   @Test func numbersThatAModelDoesNotAllowAreRefusedAlone() throws {

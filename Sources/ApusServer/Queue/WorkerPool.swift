@@ -10,6 +10,8 @@ final class WorkerPool: Sendable {
     var queue: AdmittedQueue
     /// Threads that run.
     var alive = 0
+    /// No batch waits for others any more.
+    var isDraining = false
     var isEnding = false
   }
 
@@ -119,7 +121,7 @@ final class WorkerPool: Sendable {
     var goesOn = true
     return state.waiting { state in
       let now = Instant.now
-      switch state.queue.take(&jobs, by: worker, goesOn: goesOn, at: now, all: state.isEnding) {
+      switch state.queue.take(&jobs, by: worker, goesOn: goesOn, at: now, all: state.isDraining) {
       case .nothing where state.isEnding: return .done(false)
       case .nothing(let time):
         goesOn = false
@@ -131,10 +133,16 @@ final class WorkerPool: Sendable {
     }
   }
 
+  /// From here on batches are computed as they are: callers wait for their answers with the whole server.
+  func beginDrain() {
+    state.withLock { $0.isDraining = true }
+    state.notifyAll()
+  }
+
   /// Ends the threads when what waits is computed. One that does not come back in time is left behind: the
   /// process ends without it, and what it writes to stays until then.
   func stop() {
-    state.withLock { $0.isEnding = true }
+    state.withLock { ($0.isDraining, $0.isEnding) = (true, true) }
     state.notifyAll()
     let deadline = Instant.deadline(after: Self.endNanoseconds)
     let haveEnded = state.waiting { state in

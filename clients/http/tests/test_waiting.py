@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pytest
 
+import apus
 from serving import DIGIT, MODELS, Server, head, is_problem, wait_until
 
 SLOW = "/v1/models/slow:classify"
@@ -61,7 +62,8 @@ def served(tmp_path_factory):
     description = ("architecture: {type: mlp, activation: relu}\noutput: softmax\n"
                    f"input: {{kind: tensor, shape: [{INPUTS}], dtype: float32}}\n")
     # Calls of `patient` wait for others for so long.
-    for name, batch in (("slow", ""), ("patient", "batch: {max: 64, max_delay_us: 3000000}\n")):
+    for name, batch in (("slow", ""), ("patient", "batch: {max: 64, max_delay_us: 3000000}\n"),
+                        ("paired", "batch: {max: 16, max_delay_us: 10000000}\n")):
         (models / name / "1").mkdir(parents=True)
         (models / name / "1/model.safetensors").write_bytes(safetensors(WEIGHTS))
         (models / name / "1/model.yaml").write_text(description + batch)
@@ -201,6 +203,24 @@ def test_stats_and_metrics_tell_what_waits(served):
         raw.request("GET", "/metrics")
         text = raw.answer("GET").body
     assert b"\napus_queued_calls 0\n" in text and b"\napus_load 0" in text, text
+
+
+def test_calls_of_http_and_rpc_are_one_batch(served):
+    rows = ROWS_OF_ALL[:16]
+    wanted = expected(rows)
+    # A reactor with one client alone would compute more by itself.
+    with served.connect() as raw, apus.Client(served.rpc) as client, apus.Client(served.rpc) as idle:
+        idle.health()
+        raw.request("POST", "/v1/models/paired:classify", body(rows[:8]))
+        wait_until(lambda: served.stats()["server"]["queued_calls"] == 1, "the first call waits for others")
+        by_rpc = client.classify("paired", rows[8:]).probabilities
+        by_http = raw.answer().json()["results"]
+    assert np.abs(np.asarray(by_rpc).reshape(8, CLASSES) - wanted[8:]).max() < 1e-4
+    for row, result in enumerate(by_http):
+        found = {entry["index"]: entry["probability"] for entry in result["classes"]}
+        assert max(abs(found[index] - wanted[row][index]) for index in range(CLASSES)) < 1e-4
+    paired = next(model for model in served.stats()["models"] if model["model"] == "paired")
+    assert paired["batches"] == [{"rows": 16, "count": 1}], paired
 
 
 def test_an_overloaded_server_says_when_to_try_again(tmp_path, served):
