@@ -51,17 +51,18 @@ public struct ClassifyResult: Equatable, Sendable {
   ///
   /// - Parameter releasesPages: `body` has a mapping of its own, whose pages go as they are read.
   mutating func fill(_ response: ClassifyResponse, body: UnsafeRawBufferPointer, releasesPages: Bool) {
-    rows = response.rows
-    classes = response.classes
+    let form = response.form
+    rows = form.rows
+    classes = form.classes
     let body = ReadBody(bytes: body, releasesPages: releasesPages)
-    body.copy(from: response.probabilitiesOffset, rows * classes, into: &probabilities, zero: 0)
-    body.copy(from: response.indicesOffset, rows * classes, into: &indices, zero: 0)
-    body.copy(from: response.scoresOffset, rows * response.allClasses, into: &scores, zero: 0)
-    labels = response.labels
-    version = response.version
-    digest = response.digest
+    body.copy(from: form.probabilitiesOffset, rows * classes, into: &probabilities, zero: 0)
+    body.copy(from: form.indicesOffset, rows * classes, into: &indices, zero: 0)
+    body.copy(from: form.scoresOffset, rows * form.allClasses, into: &scores, zero: 0)
+    labels = form.labels
+    version = form.version
+    digest = form.digest
     load = response.load
-    deprecated = response.deprecated
+    deprecated = form.deprecated
     time = ServerTime(response.time)
   }
 }

@@ -109,6 +109,7 @@ extension ClientConnection {
     while true {
       giveBack()
       let bytes = input.readable
+      if bytes.isEmpty { return nil }
       switch decoder.next(bytes) {
       case .needMore(let frameBytes):
         input.expect(frameBytes: frameBytes)

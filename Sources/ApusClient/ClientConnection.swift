@@ -144,7 +144,7 @@ extension ClientConnection {
   /// - Returns: the id that its answer will have; ids ascend from 1. Nil, and the call is not taken, when the
   ///   server does not read what was submitted before or has as many calls as it allows: take answers first.
   package mutating func submit(
-    _ call: borrowing ClassifyCall, _ input: UnsafeRawBufferPointer, region: UInt32 = 0, offset: Int = 0
+    _ call: ClassifyCall, _ input: UnsafeRawBufferPointer, region: UInt32 = 0, offset: Int = 0
   ) throws(ClientError) -> UInt64? {
     guard input.count <= bodyLimit else {
       throw .invalidInput(
@@ -167,7 +167,7 @@ extension ClientConnection {
   ///   - owner: kept so long; nil: the caller sees to it.
   /// - Returns: as the other `submit`; one such input is on its way at a time.
   mutating func submit(
-    _ call: borrowing ClassifyCall, lending input: UnsafeRawBufferPointer, of owner: CallInput?
+    _ call: ClassifyCall, lending input: UnsafeRawBufferPointer, of owner: CallInput?
   ) throws(ClientError) -> UInt64? {
     guard input.count >= lentBytes, input.count <= bodyLimit else { return try submit(call, input) }
     let place = InputPlace(byteCount: input.count)
@@ -184,7 +184,7 @@ extension ClientConnection {
 
   /// The same of memory that the caller keeps.
   package mutating func submit(
-    _ call: borrowing ClassifyCall, lending input: UnsafeRawBufferPointer
+    _ call: ClassifyCall, lending input: UnsafeRawBufferPointer
   ) throws(ClientError) -> UInt64? {
     try submit(call, lending: input, of: nil)
   }

@@ -36,9 +36,9 @@ struct RequestTemplate: ~Copyable {
     call = nil
   }
 
-  func matches(_ other: borrowing ClassifyCall, _ otherPlace: InputPlace) -> Bool {
+  func matches(_ other: ClassifyCall, _ otherPlace: InputPlace) -> Bool {
     guard place == otherPlace, let call else { return false }
-    return call == copy other
+    return call == other
   }
 
   private var metadata: UnsafeMutableRawBufferPointer {
@@ -46,9 +46,8 @@ struct RequestTemplate: ~Copyable {
   }
 
   mutating func make(
-    _ call: borrowing ClassifyCall, _ place: InputPlace, arena: borrowing MetadataArena
+    _ call: ClassifyCall, _ place: InputPlace, arena: borrowing MetadataArena
   ) throws(ClientError) {
-    let call = copy call
     self.call = nil
     guard call.version == 0 || call.alias.isEmpty else {
       throw .invalidInput("name a version or an alias, not both")

@@ -206,18 +206,19 @@ private struct Load: ~Copyable {
 
   /// Puts the probabilities at the place of their call, which may be answered after a later one.
   private mutating func keep(_ response: ClassifyResponse, _ answer: AnswerView) throws(ClientError) {
-    let count = response.rows * response.classes
-    guard outcome.classes == 0 || outcome.classes == response.classes, response.rows == input.shape[0] else {
+    let form = response.form
+    let count = form.rows * form.classes
+    guard outcome.classes == 0 || outcome.classes == form.classes, form.rows == input.shape[0] else {
       throw .protocolBroken("answers to equal calls have different shapes")
     }
-    outcome.classes = response.classes
+    outcome.classes = form.classes
     let (end, overflow) = Int(answer.requestID).multipliedReportingOverflow(by: count)
     guard !overflow, end <= Self.recordedNumbers else {
       throw .invalidInput(
         "over \(Self.recordedNumbers) probabilities were recorded; measure for a shorter --duration")
     }
     makeRoom(forNumbers: end)
-    let start = response.probabilitiesOffset
+    let start = form.probabilitiesOffset
     outcome.probabilities.withUnsafeMutableBytes {
       let source = UnsafeRawBufferPointer(rebasing: answer.body[start..<start + count * 4])
       UnsafeMutableRawBufferPointer(rebasing: $0[((end - count) * 4)..<(end * 4)]).copyMemory(from: source)

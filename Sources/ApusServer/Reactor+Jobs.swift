@@ -76,7 +76,7 @@ extension Reactor {
       ? fleet.pool.refusal(of: priority, taking: own, deadline: deadline, at: now)
       : ownQueue.refusal(of: priority, taking: own, deadline: deadline, at: now)
     if let refusal {
-      refusesForLoad = true
+      if refusal.code == .resourceExhausted { refusesForLoad = true }
       throw refusal
     }
     let job = spareJob()

@@ -75,6 +75,25 @@ package struct ClassifyOptions: Equatable, Sendable {
 /// A decoded and checked `ClassifyResponse`: every part lies inside the body, on a multiple of 64, and has
 /// the bytes that its shape takes.
 package struct ClassifyResponse: Equatable, Sendable {
+  package let form: ClassifyForm
+  package var load: Float
+  package var time: TimeAccount
+
+  /// - Throws: `Status`, INTERNAL, when the bytes are no `ClassifyResponse` or name parts that the body
+  ///   cannot hold.
+  package init(
+    decoding metadata: UnsafeRawBufferPointer, bodyBytes: Int, arena: borrowing MetadataArena
+  ) throws(Status) {
+    let message: UnsafeMutablePointer<Apus__V1__ClassifyResponse> = try unpack(
+      metadata, arena, apus__v1__classify_response__unpack)
+    form = try ClassifyForm(message.pointee, bodyBytes: bodyBytes)
+    load = message.pointee.load
+    time = TimeAccount(message.pointee.time)
+  }
+}
+
+/// What is the same in all answers of one form. A class: answers share it, and one is not copied for each.
+package final class ClassifyForm: Sendable {
   package let rows: Int
   /// Per row, after top-k.
   package let classes: Int
@@ -91,19 +110,10 @@ package struct ClassifyResponse: Equatable, Sendable {
   package let version: UInt64
   /// SHA-256, 32 bytes, or none.
   package let digest: [UInt8]
-  package var load: Float
   /// Why callers should leave the version that answered; empty: it is current.
   package let deprecated: String
-  package var time: TimeAccount
 
-  /// - Throws: `Status`, INTERNAL, when the bytes are no `ClassifyResponse` or name parts that the body
-  ///   cannot hold.
-  package init(
-    decoding metadata: UnsafeRawBufferPointer, bodyBytes: Int, arena: borrowing MetadataArena
-  ) throws(Status) {
-    let message: UnsafeMutablePointer<Apus__V1__ClassifyResponse> = try unpack(
-      metadata, arena, apus__v1__classify_response__unpack)
-    let response = message.pointee
+  fileprivate init(_ response: Apus__V1__ClassifyResponse, bodyBytes: Int) throws(Status) {
     rows = Int(response.rows)
     classes = Int(response.classes)
     guard let probabilities = response.probabilities else {
@@ -133,9 +143,19 @@ package struct ClassifyResponse: Equatable, Sendable {
     labels = texts(response.labels, response.n_labels)
     version = response.version
     digest = array(response.digest)
-    load = response.load
     deprecated = text(response.deprecated)
-    time = TimeAccount(response.time)
+  }
+}
+
+extension ClassifyForm: Equatable {
+  package static func == (left: ClassifyForm, right: ClassifyForm) -> Bool {
+    left === right
+      || left.rows == right.rows && left.classes == right.classes
+        && left.probabilitiesOffset == right.probabilitiesOffset
+        && left.indicesOffset == right.indicesOffset && left.scoresOffset == right.scoresOffset
+        && left.allClasses == right.allClasses && left.labels == right.labels
+        && left.version == right.version && left.digest == right.digest
+        && left.deprecated == right.deprecated
   }
 }
 

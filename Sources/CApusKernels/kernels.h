@@ -131,6 +131,8 @@ typedef void map_function(ptrdiff_t count, const float *x, float *y);
 struct kernels {
   apus_level level;
   void (*linear)(const struct linear *);
+  void (*dot_products)(
+    ptrdiff_t inputs, ptrdiff_t outputs, const float *x, const float *weights, const float *bias, float *y);
   /// See `pack.inc.h`.
   void (*pack)(
     ptrdiff_t outputs, ptrdiff_t inputs, const float *weights, bool is_transposed, float *packed);

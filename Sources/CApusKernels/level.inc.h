@@ -5,6 +5,7 @@
 #include "linear_tile.inc.h"
 #include "pack.inc.h"
 #include "linear.inc.h"
+#include "dot_products.inc.h"
 #include "integer.inc.h"
 #include "conv_tile.inc.h"
 #include "conv_columns.inc.h"
@@ -21,6 +22,7 @@
 const struct kernels TABLE = {
   .level = LEVEL,
   .linear = linear,
+  .dot_products = dot_products,
   .pack = pack,
   .conv = conv,
   .winograd = winograd,

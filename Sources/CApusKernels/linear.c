@@ -29,3 +29,8 @@ void apus_linear(
   };
   kernels()->linear(&product);
 }
+
+void apus_dot_products(
+  ptrdiff_t inputs, ptrdiff_t outputs, const float *x, const float *weights, const float *bias, float *y) {
+  kernels()->dot_products(inputs, outputs, x, weights, bias, y);
+}

@@ -47,7 +47,7 @@ struct ConnectionTests {
       let answer = try #require(next)
       #expect(answer.requestID == id)
       let response = try connection.classifyResponse(answer)
-      #expect(response.classes == 500_000)
+      #expect(response.form.classes == 500_000)
     }
   }
 

@@ -43,13 +43,13 @@ import Testing
     let read = try read(
       answer(form, labels: ["a", "b", "c", "d", "e", "zwölf"], digest: Array(0..<32)),
       bodyBytes: form.bodyBytes)
-    #expect(read.rows == 3 && read.classes == 2 && read.version == 9)
-    #expect(read.probabilitiesOffset == 0)
-    #expect(read.indicesOffset == (hasIndices ? form.indicesOffset : nil))
-    #expect(read.scoresOffset == (hasScores ? form.scoresOffset : nil))
-    #expect(read.allClasses == (hasScores ? 20 : 0))
-    #expect(read.labels == ["a", "b", "c", "d", "e", "zwölf"])
-    #expect(read.digest == Array(0..<32))
+    #expect(read.form.rows == 3 && read.form.classes == 2 && read.form.version == 9)
+    #expect(read.form.probabilitiesOffset == 0)
+    #expect(read.form.indicesOffset == (hasIndices ? form.indicesOffset : nil))
+    #expect(read.form.scoresOffset == (hasScores ? form.scoresOffset : nil))
+    #expect(read.form.allClasses == (hasScores ? 20 : 0))
+    #expect(read.form.labels == ["a", "b", "c", "d", "e", "zwölf"])
+    #expect(read.form.digest == Array(0..<32))
     #expect(read.time.total == 1234 && read.load == 0.25)
     #expect(throws: Status.self) { try self.read(answer(form), bodyBytes: form.bodyBytes - 1) }
   }
@@ -58,9 +58,9 @@ import Testing
     let form = AnswerForm(rows: 1, classes: 1, allClasses: 1, hasIndices: false, hasScores: false, version: 9)
     let current = answer(form)
     let deprecated = answer(form, deprecated: "use zwölf")
-    #expect(try read(current, bodyBytes: form.bodyBytes).deprecated == "")
+    #expect(try read(current, bodyBytes: form.bodyBytes).form.deprecated == "")
     let read = try read(deprecated, bodyBytes: form.bodyBytes)
-    #expect(read.deprecated == "use zwölf" && read.version == 9 && read.time.total == 1234)
+    #expect(read.form.deprecated == "use zwölf" && read.form.version == 9 && read.time.total == 1234)
     #expect(deprecated.count == current.count + 2 + "use zwölf".utf8.count)
   }
 
@@ -92,8 +92,8 @@ import Testing
   }
 
   @Test func answersThatLieAreRefused() throws {
-    #expect(try read(message(), bodyBytes: 152).allClasses == 3)
-    #expect(try read(message(labels: 4), bodyBytes: 152).labels.count == 4)
+    #expect(try read(message(), bodyBytes: 152).form.allClasses == 3)
+    #expect(try read(message(labels: 4), bodyBytes: 152).form.labels.count == 4)
     let lies: [[UInt8]] = [
       message(rows: 3), message(classes: 3), message(rows: UInt64(UInt32.max), classes: UInt64(UInt32.max)),
       message(probabilities: nil), message(probabilities: part(dtype: 2, shape: [2, 2], length: 32)),

@@ -101,13 +101,13 @@ import Testing
       let metadata = UnsafeRawBufferPointer(rebasing: raw[32..<32 + frame.layout.metadataBytes])
       let answer = try ClassifyResponse(
         decoding: metadata, bodyBytes: frame.layout.bodyBytes, arena: arena)
-      #expect(answer.rows == 1 && answer.classes == 1 && answer.version == 1)
+      #expect(answer.form.rows == 1 && answer.form.classes == 1 && answer.form.version == 1)
       #expect(answer.time.batchRows == 1 && answer.time.total > answer.time.compute)
       let body = frame.layout.bodyOffset
       let probability = raw.loadUnaligned(
-        fromByteOffset: body + answer.probabilitiesOffset, as: Float.self)
+        fromByteOffset: body + answer.form.probabilitiesOffset, as: Float.self)
       #expect(abs(probability - 0.8) < 0.005)
-      let indices = try #require(answer.indicesOffset)
+      let indices = try #require(answer.form.indicesOffset)
       #expect(raw.loadUnaligned(fromByteOffset: body + indices, as: UInt32.self) == 0)
     }
   }

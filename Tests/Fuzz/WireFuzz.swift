@@ -202,7 +202,7 @@ private func decodeClassify(_ metadata: UnsafeRawBufferPointer, bodyBytes: Int) 
     precondition(request.input.region <= 1, "a region that is registered")
     check(request.input, bodyBytes: request.input.region == 0 ? bodyBytes : regionBytes)
   }
-  if let answer = try? ClassifyResponse(decoding: metadata, bodyBytes: bodyBytes, arena: arena) {
+  if let answer = try? ClassifyResponse(decoding: metadata, bodyBytes: bodyBytes, arena: arena).form {
     let partBytes = answer.rows * answer.classes * 4
     precondition(answer.probabilitiesOffset + partBytes <= bodyBytes, "probabilities inside the body")
     precondition((answer.indicesOffset ?? 0) + partBytes <= bodyBytes, "indices inside the body")

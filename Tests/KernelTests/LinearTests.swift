@@ -21,15 +21,17 @@ private struct Layer {
     apus_activation_sigmoid, apus_activation_tanh, apus_activation_gelu, apus_activation_gelu_tanh,
   ]
 
-  init(rows: Int, inputs: Int, outputs: Int, _ random: inout Random) {
+  init(
+    rows: Int, inputs: Int, outputs: Int, activation: apus_activation? = nil, _ random: inout Random
+  ) {
     self.rows = rows
     self.inputs = inputs
     self.outputs = outputs
     x = GuardedRows(random.floats(rows * inputs), rows: rows, stride: inputs + random.integer(0...4))
     weights = random.floats(outputs * inputs)
     bias = random.flag() ? random.floats(outputs) : nil
-    activation = Self.activations.randomElement(using: &random) ?? apus_activation_none
-    alpha = activation == apus_activation_clip ? -0.25 : 0.125
+    self.activation = activation ?? Self.activations.randomElement(using: &random) ?? apus_activation_none
+    alpha = self.activation == apus_activation_clip ? -0.25 : 0.125
     outputStride = outputs + random.integer(0...4)
   }
 
@@ -118,6 +120,22 @@ extension KernelTests {
           let layer = Layer(rows: rows, inputs: inputs, outputs: outputs, &random)
           expectCorrect(layer, level, "\(rows) × \(inputs) × \(outputs), \(layer.activation)")
         }
+      }
+    }
+
+    @Test(arguments: TestedLevel.available)
+    func dotProductsAgreeWithTheReference(level: TestedLevel) {
+      var random = Random(seed: 7)
+      for inputs in Array(0...70) + [127, 128, 129, 1000] {
+        let outputs = inputs % 9
+        let layer = Layer(
+          rows: 1, inputs: inputs, outputs: outputs, activation: apus_activation_none, &random)
+        let weights = GuardedRows(layer.weights)
+        let y = GuardedRows(columns: outputs)
+        level.run {
+          apus_dot_products(inputs, outputs, layer.x.start, weights.start, layer.bias, y.start)
+        }
+        #expect(layer.error(of: y) < 10 && y.guardsAreWhole, "\(inputs) × \(outputs)")
       }
     }
 

@@ -32,16 +32,19 @@ import Testing
   @Test func callsThatWouldBeLateAreRefusedWithATimeToTryAgain() throws {
     var admission = Admission(threads: 1, mostNanoseconds: Self.second)
     #expect(
-      admission.refusal(queued: 6_000_000, own: 4_000_000, deadline: deadline(10_000_000), at: start) == nil)
+      admission.refusal(queued: 6_000_000, own: 4_000_000, deadline: deadline(12_500_000), at: start) == nil)
     let refused = try #require(
-      admission.refusal(queued: 8_000_000, own: 5_000_000, deadline: deadline(10_000_000), at: start))
+      admission.refusal(queued: 8_000_000, own: 5_000_000, deadline: deadline(12_500_000), at: start))
     #expect(refused.code == .resourceExhausted && refused.reason == "OVERLOADED")
     #expect(refused.retryAfterNanoseconds == 3_000_000)
     #expect(refused.message == "the call would wait too long behind others; try again")
     // A millisecond at least: who asks again at once is refused again.
     let close = admission.refusal(
-      queued: 6_000_000, own: 4_000_001, deadline: deadline(10_000_000), at: start)
+      queued: 6_000_000, own: 4_000_001, deadline: deadline(12_500_000), at: start)
     #expect(close?.retryAfterNanoseconds == 1_000_000)
+    // Who waits for nobody may fill all of the time.
+    #expect(
+      admission.refusal(queued: 0, own: 12_500_000, deadline: deadline(12_500_000), at: start) == nil)
     // What is being computed counts, as far as it should last.
     admission.began(0, expectedNanoseconds: 7_000_000, goesOn: false, at: start)
     #expect(admission.wait(behind: 0, at: start) == 7_000_000)

@@ -94,7 +94,7 @@ import Testing
       let asked = waiting.removeValue(forKey: view.requestID)
       let row = try #require(asked, "\(context): an answer that nobody waits for")
       let response = try connection.classifyResponse(view)
-      let found = view.body.floats(at: response.probabilitiesOffset, count: golden.classes)
+      let found = view.body.floats(at: response.form.probabilitiesOffset, count: golden.classes)
       result.worst = max(
         result.worst, worstError(found, expected[row * golden.classes..<(row + 1) * golden.classes]))
       result.largestBatch = max(result.largestBatch, response.time.batchRows)

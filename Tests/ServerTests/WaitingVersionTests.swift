@@ -84,7 +84,7 @@ extension RawConnection.Answer {
     try metadata.withUnsafeBytes {
       try ClassifyResponse(
         decoding: $0, bodyBytes: body.count, arena: MetadataArena(byteCount: 64 << 10)
-      ).version
+      ).form.version
     }
   }
 }

@@ -121,11 +121,21 @@ struct LinearWeights: @unchecked Sendable {
     }
   }
 
+  /// Up to so many outputs a row's dot products are our own: for those, calling BLAS costs more than they do.
+  private static let fewOutputs = 8
+
   /// The bias is laid down first and BLAS adds to it: that costs what its own clearing of the output would.
   private func multiplyByBLAS(
     _ kernel: Kernel, _ rows: Int, _ input: UnsafePointer<Float>, _ inputStride: Int,
     _ bias: UnsafePointer<Float>?, _ output: UnsafeMutablePointer<Float>, _ outputStride: Int
   ) {
+    if kernel == .sgemv, outputs <= Self.fewOutputs, let byOutput {
+      for row in 0..<rows {
+        apus_dot_products(
+          inputs, outputs, input + row * inputStride, byOutput, bias, output + row * outputStride)
+      }
+      return
+    }
     for row in 0..<rows {
       if let bias {
         (output + row * outputStride).update(from: bias, count: outputs)

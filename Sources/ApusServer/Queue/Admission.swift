@@ -33,6 +33,8 @@ struct Admission {
   private static let mostPace = 64.0
   private static let leastShare = 0.25
   private static let decrease = 0.9
+  /// Of that, what a call that waits may fill: an answer needs time for its way back, and predictions err.
+  private static let filled = 0.8
   private static let increase = 0.001
   private static let betweenDecreases: UInt64 = 10_000_000
 
@@ -76,7 +78,9 @@ struct Admission {
     }
     let left = UInt64(Double(deadline.since(now)) * share)
     if own > left { return .deadlineTooShort(needed: own) }
-    return wait + own <= left ? nil : .overloaded(retryAfter: wait + own - left)
+    if wait == 0 { return nil }
+    let most = UInt64(Double(left) * Self.filled)
+    return wait + own <= most ? nil : .overloaded(retryAfter: wait + own - most)
   }
 
   /// Calls were answered, some of them perhaps after their deadline.

@@ -40,3 +40,8 @@ void apus_linear_pack(
 void apus_linear(
   ptrdiff_t rows, ptrdiff_t inputs, ptrdiff_t outputs, const float *x, ptrdiff_t x_stride,
   const float *packed, const float *bias, apus_activation activation, float alpha, float beta, float *y, ptrdiff_t y_stride);
+
+/// y = x Wᵀ + bias for one row x, made for few outputs. `weights` is [outputs, inputs], row by row; `bias` is
+/// [outputs] or null. y overlaps nothing else.
+void apus_dot_products(
+  ptrdiff_t inputs, ptrdiff_t outputs, const float *x, const float *weights, const float *bias, float *y);
