@@ -114,6 +114,11 @@ def digits(path):
   mlp(path, [64, 128, 64, 10], 4)
 
 
+def textclassifier(path):
+  """The one layer of this repository's model of that name."""
+  mlp(path, [100, 2], 5)
+
+
 def quantise(path, to):
   """The same with weights of 8 bits and inputs quantised as they come, by ONNX Runtime's own tool."""
   from onnxruntime.quantization import QuantType, quantize_dynamic
@@ -123,7 +128,7 @@ def quantise(path, to):
 if __name__ == "__main__":
   folder = pathlib.Path(sys.argv[1])
   folder.mkdir(parents=True, exist_ok=True)
-  for make in [lenet, resnet18, mlp1024, digits, trees]:
+  for make in [lenet, resnet18, mlp1024, digits, textclassifier, trees]:
     make(folder / f"{make.__name__}.onnx")
   for name in ["mlp1024", "digits"]:
     quantise(folder / f"{name}.onnx", folder / f"{name}-int8.onnx")

@@ -26,6 +26,7 @@ MAGIKA_MODEL = "magika/models/standard_v3_3/model.onnx"
 ROWS = {
   "mlp1024": ([1, 2, 4, 8, 16, 32, 64, 128], [1.03] * 8),
   "digits": ([1, 16, 128], [0.2, 0.7, 0.95]),
+  "textclassifier": ([1], [None]),
   "lenet": ([1, 16], [1.0, 1.0]),
   "resnet18": ([1, 16], [1.25, 1.25]),
   "magika": ([1, 10], [1.0, 1.0]),
