@@ -35,6 +35,8 @@ final class RowRing: @unchecked Sendable {
   private var head = 0
   private var tail = 0
   private var isFree: ContiguousArray<Bool>
+  /// Calls that have rows and are not whole.
+  var bodiesUnderWay = 0
 
   private static let mostBytes = 8 << 20
   private static let mostRows = 4096
@@ -57,6 +59,14 @@ final class RowRing: @unchecked Sendable {
     for index in 0..<skipped { isFree[place + index] = true }
     head += skipped + rows
     return (head - rows) % capacity
+  }
+
+  /// The same for a call that is not whole. Half of the rows are kept for those that are: nobody knows when
+  /// these go on.
+  func takeForBody(rows: Int) -> Int? {
+    guard head - tail + rows <= capacity / 2, let place = take(rows: rows) else { return nil }
+    bodiesUnderWay += 1
+    return place
   }
 
   func address(of place: Int) -> UnsafeMutableRawPointer { memory.baseAddress + place * rowBytes }
