@@ -16,11 +16,10 @@ final class Slab: @unchecked Sendable {
     self.lease = consume lease
   }
 
-  /// Gives the memory away, when nobody else uses it any more.
-  func take() -> MappedBuffer? {
-    lease = nil
-    return memory.take()
-  }
+  /// Gives the memory away, when nobody else uses it any more; its lease is to be taken, too.
+  func take() -> MappedBuffer? { memory.take() }
+
+  func takeLease() -> MemoryLease? { lease.take() }
 }
 
 /// Rows of calls of one version that wait, one behind the other in the order they came, so that those of a
