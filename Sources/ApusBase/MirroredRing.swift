@@ -42,6 +42,12 @@ public struct MirroredRing: ~Copyable {
     count += byteCount
   }
 
+  /// Takes the last `byteCount` readable bytes back, as if they had not been received. Some are left.
+  package mutating func takeBack(_ byteCount: Int) {
+    precondition(byteCount >= 0 && byteCount < count)
+    count -= byteCount
+  }
+
   /// Gives the first `byteCount` readable bytes back.
   @inlinable public mutating func consume(_ byteCount: Int) {
     precondition(byteCount >= 0 && byteCount <= count)

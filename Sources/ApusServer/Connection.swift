@@ -126,6 +126,8 @@ struct Connection: ~Copyable {
   var phase = Phase.open
   var backlog: Backlog?
   var large: LargeFrame?
+  /// A body that is received where it will be computed.
+  var reception: RowReception?
   /// Memory that its calls and answers hold beside the ring.
   let account: MemoryAccount
   /// Bytes that have come in.

@@ -34,7 +34,9 @@ extension Reactor {
       refuse(first, .deadlinePassed, connection, model: call.modelIndex)
       return 1
     }
-    let way = way(of: call, loaded)
+    var way = way(of: call, loaded)
+    // Its numbers do not lie behind its metadata.
+    if way == .atOnce, connection.pointee.reception != nil { way = .together }
     if way != .atOnce {
       do throws(Status) {
         if call.wantLabels { try checkLabels(call) }
@@ -117,11 +119,7 @@ extension Reactor {
   ) throws(Status) {
     let metadata = UnsafeRawBufferPointer(
       start: base + frame.offset + FrameHeader.byteCount, count: frame.layout.metadataBytes)
-    if connection.pointee.memory.requestBytes == metadata.count,
-      connection.pointee.memory.bodyBytes == frame.layout.bodyBytes,
-      connection.pointee.memory.generation == catalog.generation,
-      equal(connection.pointee.memory.request, metadata.baseAddress.unsafelyUnwrapped, metadata.count)
-    {
+    if isPrepared(metadata.baseAddress.unsafelyUnwrapped, frame.layout, connection) {
       named = NamedCall(connection.pointee.prepared, catalog)
       return
     }
@@ -157,6 +155,17 @@ extension Reactor {
     connection.pointee.prepared.layout = FrameLayout(
       metadataBytes: prefix + AnswerTail.encodedBytes, bodyBytes: connection.pointee.prepared.form.bodyBytes)
     if choice.isFixed, !connection.pointee.prepared.holdsTexts { remember(metadata, frame, connection) }
+  }
+
+  /// Whether a request's metadata is the last one's, so that nothing of it needs decoding.
+  @inline(__always)
+  func isPrepared(
+    _ metadata: UnsafeRawPointer, _ layout: FrameLayout, _ connection: UnsafeMutablePointer<Connection>
+  ) -> Bool {
+    connection.pointee.memory.requestBytes == layout.metadataBytes
+      && connection.pointee.memory.bodyBytes == layout.bodyBytes
+      && connection.pointee.memory.generation == catalog.generation
+      && equal(connection.pointee.memory.request, metadata, layout.metadataBytes)
   }
 
   private func remember(

@@ -79,16 +79,18 @@ extension Reactor {
     }
   }
 
-  /// An answer over the answers' buffer gets memory of its own.
+  /// An answer over the answers' buffer gets memory of its own. Where the server, or the connection, holds as
+  /// much as it may, the call is refused before it is computed.
   mutating func classifyLarge(
     _ index: Int, _ call: PreparedCall, _ plan: Plan, _ base: UnsafeRawPointer, _ key: SlotKey,
     _ connection: UnsafeMutablePointer<Connection>, at now: Instant
   ) -> Int? {
     let frame = pending[index]
-    guard let memory = MappedBuffer(byteCount: call.layout.frameBytes) else {
-      refuse(
-        frame, Status(.resourceExhausted, "MEMORY_EXHAUSTED", "there is no memory for the answer"),
-        connection, model: call.modelIndex)
+    guard
+      let lease = MemoryLease(call.layout.frameBytes, of: fleet.memory, for: connection.pointee.account),
+      let memory = MappedBuffer(byteCount: call.layout.frameBytes)
+    else {
+      refuse(frame, .memoryExhausted, connection, model: call.modelIndex)
       return 1
     }
     let times: CallTimes
@@ -99,7 +101,7 @@ extension Reactor {
       return 1
     }
     finishAnswers(index, 1, call, memory.baseAddress, times, connection.pointee.memory.answer, connection)
-    return send(memory, byteCount: call.layout.frameBytes, key, connection) ? 1 : nil
+    return send(memory, lease, byteCount: call.layout.frameBytes, key, connection) ? 1 : nil
   }
 
   /// Labels depend on the result where there is a top-k, so the metadata is made after the arithmetic and the

@@ -73,6 +73,7 @@ extension Reactor {
         // Told twice: the peer has closed and reads nothing.
         guard !connection.pointee.peerEnded else { return close(key) }
         connection.pointee.peerEnded = true
+        connection.pointee.reception = nil
         guard cancelWatches(key, connection) else { return }
         return connection.pointee.awaitsAnswers
           ? waitForAnswers(key, connection) : finish(key, connection)
@@ -83,9 +84,9 @@ extension Reactor {
     if connection.pointee.stream.hasBuffered { unread.append(key) }
   }
 
-  /// Where the next bytes go: the rest of a large frame, or the ring.
+  /// Where the next bytes go: the rest of a large frame, the rows of a body, or the ring.
   private func receiveSpace(_ connection: UnsafeMutablePointer<Connection>) -> UnsafeMutableRawBufferPointer {
-    if let memory = connection.pointee.largeRest { return memory }
+    if let memory = connection.pointee.largeRest ?? connection.pointee.rowRest { return memory }
     let space = connection.pointee.ring.writable
     let expectsBeginning = connection.pointee.expectsLarge && connection.pointee.ring.count == 0
     return expectsBeginning ? UnsafeMutableRawBufferPointer(rebasing: space.prefix(4096)) : space
@@ -97,6 +98,9 @@ extension Reactor {
     if connection.pointee.large != nil {
       connection.pointee.large?.received += count
       if connection.pointee.largeRest?.isEmpty == true { processLarge(key, connection, at: now) }
+    } else if connection.pointee.rowRest != nil {
+      connection.pointee.reception?.received(count)
+      if connection.pointee.rowRest == nil { processReceived(key, connection, at: now) }
     } else {
       connection.pointee.ring.received(count)
       processReceived(key, connection, at: now)
@@ -113,7 +117,10 @@ extension Reactor {
       if case .closed = ending { return }
       connection.pointee.ring.consume(consumed)
       // What is left began to come with the last receive, so that its time-out and deadline count from now.
-      if consumed > 0, connection.pointee.oldest != .never { connection.pointee.oldest = now }
+      if consumed > 0 {
+        if connection.pointee.oldest != .never { connection.pointee.oldest = now }
+        connection.pointee.reception = nil
+      }
       guard settle(ending, key, connection, at: now), consumed > 0, connection.pointee.ring.count > 0 else {
         return
       }
@@ -151,6 +158,7 @@ extension Reactor {
       if connection.pointee.backlog != nil { return true }
       if frameBytes > limits.receiveRingBytes / 2 { return beginLarge(frameBytes, key, connection) }
       connection.pointee.expectsLarge = false
+      beginRows(frameBytes, connection)
     case .blocked, .closed:
       break
     case .broken:
@@ -218,6 +226,7 @@ extension Reactor {
   /// peer's end.
   mutating func finish(_ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>) {
     connection.pointee.phase = .finishing
+    connection.pointee.reception = nil
     guard connection.pointee.backlog == nil else { return }
     connection.pointee.stream.shutdownWriting()
     if connection.pointee.peerEnded { return close(key) }

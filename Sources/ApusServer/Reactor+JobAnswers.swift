@@ -113,8 +113,10 @@ extension Reactor {
         answerBytes += call.layout.frameBytes
       } else {
         endAnswer(frame, call, catalog, job, connection)
-        guard let memory = (job.question?.bodyOwner as? Slab)?.take() else { throw .memoryExhausted }
-        return send(memory, byteCount: call.layout.frameBytes, key, connection)
+        guard let slab = job.question?.bodyOwner as? Slab, let memory = slab.take(),
+          let lease = slab.takeLease()
+        else { throw .memoryExhausted }
+        return send(memory, lease, byteCount: call.layout.frameBytes, key, connection)
       }
     } catch {
       recorder.refused(model: catalog.slots[call.modelIndex], error.code)

@@ -57,14 +57,17 @@ extension Reactor {
       return (body, slab)
     }
     let byteCount = call.rows * plan.inputs * plan.inputElement.byteCount
+    if let kept = keepRows(byteCount, for: job, call, connection) { return kept }
     recorder.add(.tensorCopies)
     recorder.add(.tensorCopiedBytes, UInt64(byteCount))
-    if let ring = rowRing(for: call.modelIndex, plan), let place = ring.take(rows: call.rows) {
+    if let ring = rowRing(for: call.modelIndex, plan), let place = takeRows(call.rows, of: ring) {
       job.request.ring = ring
+      source = connection.pointee.receivedBody ?? source
       ring.address(of: place).copyMemory(from: source, byteCount: byteCount)
       return (UnsafeRawPointer(ring.address(of: place)), ring)
     }
     let (memory, owner) = try inputMemory(byteCount, for: job, connection)
+    source = connection.pointee.receivedBody ?? source
     memory.copyMemory(from: source, byteCount: byteCount)
     return (UnsafeRawPointer(memory), owner)
   }
@@ -102,7 +105,7 @@ extension Reactor {
     return (slab.baseAddress, slab, nil)
   }
 
-  private mutating func rowRing(for model: Int, _ plan: Plan) -> RowRing? {
+  mutating func rowRing(for model: Int, _ plan: Plan) -> RowRing? {
     let rowBytes = plan.inputs * plan.inputElement.byteCount
     if let ring = rowRings[model] { return ring }
     let ring = RowRing(rowBytes: rowBytes)

@@ -13,7 +13,10 @@ extension Reactor {
     at now: Instant
   ) -> (consumed: Int, ending: Ending) {
     takeCatalog()
-    let (count, end, ending) = findFrames(bytes, connection.pointee.stream.isLane ? laneDecoder : decoder)
+    let (count, end, ending) =
+      connection.pointee.reception == nil
+      ? findFrames(bytes, connection.pointee.stream.isLane ? laneDecoder : decoder)
+      : findReceived(bytes, connection)
     recorder.set(.inFlight, UInt64(count + jobsInUse))
     heldCalls = 0
     let admitted = enter(count, connection, at: now)
@@ -49,7 +52,7 @@ extension Reactor {
     return (end, .whole)
   }
 
-  private enum Search {
+  enum Search {
     case done
     case needMore(Int)
     case failure(FrameError, UInt64)

@@ -41,6 +41,14 @@ extension Reactor {
       appendStatus(.memoryExhausted, method: header.method, requestID: header.requestID, connection)
       return true
     }
+    return send(memory, lease, byteCount: byteCount, key, connection)
+  }
+
+  /// Sends an answer that has memory of its own, which is leased: what the peer does not take stays.
+  mutating func send(
+    _ memory: consuming MappedBuffer, _ lease: consuming MemoryLease, byteCount: Int, _ key: SlotKey,
+    _ connection: UnsafeMutablePointer<Connection>
+  ) -> Bool {
     let bytes = UnsafeRawBufferPointer(start: memory.baseAddress, count: byteCount)
     guard let sent = transmit(bytes, connection) else {
       close(key)

@@ -137,7 +137,8 @@ package struct FrameDecoder: Sendable {
     }
   }
 
-  private func isZero(_ start: UnsafeRawPointer, _ from: Int, _ to: Int) -> Bool {
+  /// Whether padding is as it must be.
+  package func isZero(_ start: UnsafeRawPointer, _ from: Int, _ to: Int) -> Bool {
     var offset = from
     while offset + 8 <= to {
       if start.loadUnaligned(fromByteOffset: offset, as: UInt64.self) != 0 { return false }

@@ -1,4 +1,5 @@
 import ApusBase
+import ApusClient
 import ApusServer
 import ApusWire
 import Foundation
@@ -80,7 +81,7 @@ import Testing
     #expect(holds(server, 0))
   }
 
-  /// An answer for which there is no room is refused, and the connection goes on.
+  /// An answer for which there is no room is refused before it is computed, and the connection goes on.
   @Test func answersOverAConnectionsShareAreRefused() throws {
     let server = try server(frames: 16, ofConnection: 2 << 20)
     let connection = try RawConnection(server.address)
@@ -91,6 +92,8 @@ import Testing
     let next = try #require(try connection.answer())
     #expect(next.id == 2 && next.status == nil)
     #expect(holds(server, 0))
+    let stats = try SynchronousClient(server.address).stats("wide", timeoutNanoseconds: 60_000_000_000)
+    #expect(stats.models.first?.rowsTotal == 1, "the call that was refused has 1000")
   }
 
   /// An answer that is not taken counts while further large calls come over the same connection.

@@ -146,6 +146,31 @@ import Testing
 
   // MARK: Delays
 
+  /// Whose turn is later may have come first.
+  @Test func aDelayCountsFromTheCallThatCameFirst() throws {
+    let model = try QueuedJobs.loaded()
+    var queue = JobQueue()
+    func add(at time: UInt64, before: UInt64) -> Job {
+      let job = QueuedJobs.job(model, mostRows: 4, received: time, delay: 100)
+      _ = queue.add(job, before: before)
+      return job
+    }
+    let first = add(at: 1000, before: 1_000_000)
+    let full = (0..<4).map { _ in add(at: 1010, before: 0) }
+    let second = add(at: 1020, before: 500_000)
+    #expect(same(queue.passing(at: 1020), full))
+    #expect(queue.time(at: 1020) == Instant(nanoseconds: 1100))
+    // The next by its turn goes, and then the one that came first.
+    let third = add(at: 1030, before: 600_000)
+    let isSecondThere = queue.remove(second)
+    #expect(isSecondThere)
+    #expect(queue.time(at: 1030) == Instant(nanoseconds: 1100))
+    let isFirstThere = queue.remove(first)
+    #expect(isFirstThere)
+    #expect(queue.time(at: 1030) == Instant(nanoseconds: 1130))
+    #expect(same(queue.passing(at: 1130), [third]))
+  }
+
   @Test func aBatchIsRipeWhenItIsFullOrHasWaited() throws {
     let model = try QueuedJobs.loaded()
     var queue = JobQueue()

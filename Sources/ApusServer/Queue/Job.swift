@@ -84,6 +84,15 @@ struct JobHeap {
   var isEmpty: Bool { jobs.isEmpty }
   var count: Int { jobs.count }
 
+  /// When the first of all of them came; `never` without any.
+  var firstReceived: Instant {
+    var first = Instant.never
+    for place in 0..<jobs.count {
+      if let received = jobs[place].question?.terms.received { first = min(first, received) }
+    }
+    return first
+  }
+
   mutating func insert(_ job: Job) {
     rows += job.rows
     jobs.append(job)

@@ -16,11 +16,10 @@ final class Slab: @unchecked Sendable {
     self.lease = consume lease
   }
 
-  /// Gives the memory away, when nobody else uses it any more.
-  func take() -> MappedBuffer? {
-    lease = nil
-    return memory.take()
-  }
+  /// Gives the memory away, when nobody else uses it any more; its lease is to be taken, too.
+  func take() -> MappedBuffer? { memory.take() }
+
+  func takeLease() -> MemoryLease? { lease.take() }
 }
 
 /// Rows of calls of one version that wait, one behind the other in the order they came, so that those of a
@@ -35,6 +34,8 @@ final class RowRing: @unchecked Sendable {
   private var head = 0
   private var tail = 0
   private var isFree: ContiguousArray<Bool>
+  /// Calls that have rows and are not whole.
+  var bodiesUnderWay = 0
 
   private static let mostBytes = 8 << 20
   private static let mostRows = 4096
@@ -57,6 +58,14 @@ final class RowRing: @unchecked Sendable {
     for index in 0..<skipped { isFree[place + index] = true }
     head += skipped + rows
     return (head - rows) % capacity
+  }
+
+  /// The same for a call that is not whole. Half of the rows are kept for those that are: nobody knows when
+  /// these go on.
+  func takeForBody(rows: Int) -> Int? {
+    guard head - tail + rows <= capacity / 2, let place = take(rows: rows) else { return nil }
+    bodiesUnderWay += 1
+    return place
   }
 
   func address(of place: Int) -> UnsafeMutableRawPointer { memory.baseAddress + place * rowBytes }

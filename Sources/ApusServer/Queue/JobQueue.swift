@@ -17,7 +17,7 @@ struct JobQueue {
     var batch = JobHeap()
     /// Batches under way.
     var running = 0
-    /// Since when its first call waits for others.
+    /// Since when the one that came first waits for others, whichever is next.
     var waitsSince = Instant(nanoseconds: 0)
 
     var isEmpty: Bool { interactive.isEmpty && batch.isEmpty }
@@ -31,6 +31,12 @@ struct JobQueue {
     /// Where the line's next batch begins.
     func first(_ preferred: CallPriority) -> Job? {
       preferred == .interactive ? interactive.first ?? batch.first : batch.first ?? interactive.first
+    }
+
+    /// Some of its calls have gone. All that are left are looked at, so only where the time is asked for.
+    mutating func waitAnew() {
+      guard let terms = first(.interactive)?.question?.terms, terms.mostDelayNanoseconds > 0 else { return }
+      waitsSince = min(interactive.firstReceived, batch.firstReceived)
     }
 
     /// When its next batch is ready: it is full, or has waited for as long as its model lets it.
@@ -74,12 +80,9 @@ struct JobQueue {
   mutating func remove(_ job: Job) -> Bool {
     guard job.place >= 0, let question = job.question else { return false }
     let place = place(of: question.model)
-    let wasFirst = lines[place].first(.interactive) === job
     lines[place][question.terms.priority].remove(job)
     count -= 1
-    if wasFirst, let next = lines[place].first(.interactive)?.question {
-      lines[place].waitsSince = next.terms.received
-    }
+    if question.terms.received <= lines[place].waitsSince { lines[place].waitAnew() }
     leaveIfIdle(place)
     return true
   }
@@ -150,8 +153,7 @@ struct JobQueue {
     take(isInteractive ? .interactive : .batch, from: place, into: &jobs, &room, terms.mostRows)
     take(isInteractive ? .batch : .interactive, from: place, into: &jobs, &room, terms.mostRows)
     lines[place].running += 1
-    let next = lines[place].first(.interactive)
-    lines[place].waitsSince = next?.question?.terms.received ?? Instant(nanoseconds: 0)
+    lines[place].waitAnew()
   }
 
   private var hasBatchWork: Bool {
