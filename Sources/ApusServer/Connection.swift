@@ -126,6 +126,10 @@ struct Connection: ~Copyable {
   var phase = Phase.open
   var backlog: Backlog?
   var large: LargeFrame?
+  /// A whole large frame whose calls must wait until others are answered.
+  var wholeLarge: Slab?
+  /// A request id that came while it was in use: the connection ends when what came before is answered.
+  var reusedID: UInt64?
   /// A body that is received where it will be computed.
   var reception: RowReception?
   /// Memory that its calls and answers hold beside the ring.

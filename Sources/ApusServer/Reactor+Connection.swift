@@ -111,6 +111,7 @@ extension Reactor {
   mutating func processReceived(
     _ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>, at now: Instant
   ) {
+    if connection.pointee.wholeLarge != nil, !processWholeLarge(key, connection, at: now) { return }
     while connection.pointee.phase == .open, connection.pointee.backlog == nil, !connection.pointee.isFull {
       let bytes = UnsafeRawBufferPointer(connection.pointee.ring.readable)
       let (consumed, ending) = process(bytes, key, connection, at: now)
@@ -132,14 +133,32 @@ extension Reactor {
   ) {
     guard let frame = connection.pointee.large.take() else { return }
     connection.pointee.expectsLarge = true
+    connection.pointee.wholeLarge = frame.keep()
+    processReceived(key, connection, at: now)
+  }
+
+  /// - Returns: false when the frame must wait, or the connection is no longer open.
+  private mutating func processWholeLarge(
+    _ key: SlotKey, _ connection: UnsafeMutablePointer<Connection>, at now: Instant
+  ) -> Bool {
+    guard connection.pointee.phase == .open, connection.pointee.backlog == nil, !connection.pointee.isFull,
+      let slab = connection.pointee.wholeLarge
+    else { return false }
     // Calls of it that wait keep it.
-    let slab = frame.keep()
     slabAtHand = slab
-    defer { recorder.subtract(.largeFrameBytes, UInt64(slab.byteCount)) }
     let bytes = UnsafeRawBufferPointer(start: slab.baseAddress, count: slab.byteCount)
     let (_, ending) = process(bytes, key, connection, at: now)
     slabAtHand = nil
-    _ = settle(ending, key, connection, at: now)
+    switch ending {
+    case .closed, .blocked: return false
+    case .whole, .partial, .broken: dropWholeLarge(connection)
+    }
+    return settle(ending, key, connection, at: now)
+  }
+
+  private func dropWholeLarge(_ connection: UnsafeMutablePointer<Connection>) {
+    guard let slab = connection.pointee.wholeLarge.take() else { return }
+    recorder.subtract(.largeFrameBytes, UInt64(slab.byteCount))
   }
 
   /// Sends what was made and acts on how the frames ended; false when the connection is no longer open.
@@ -287,6 +306,7 @@ extension Reactor {
     if let bytes = connection.pointee.large?.byteCount {
       recorder.subtract(.largeFrameBytes, UInt64(bytes))
     }
+    dropWholeLarge(connection)
     dropBacklog(connection)
     dropJobs(of: connection)
     recorder.subtract(.connectionsOpen)

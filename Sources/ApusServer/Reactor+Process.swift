@@ -28,7 +28,11 @@ extension Reactor {
     }
     var broken: (error: FrameError?, requestID: UInt64)?
     if case .failure(let error, let requestID) = ending { broken = (error, requestID) }
-    if let reused = reusedRequestID(count) ?? watchedRequestID(count, connection) {
+    if let reused = connection.pointee.reusedID ?? reusedRequestID(count)
+      ?? watchedRequestID(count, connection)
+    {
+      // Once what came before is answered, the id may be free again.
+      connection.pointee.reusedID = reused
       broken = (nil, reused)
     } else {
       guard let answered = answerFrames(count, bytes, key, connection, at: now) else { return (0, .closed) }
