@@ -74,7 +74,7 @@ def overload(bench, name, widths, share):
   offered = flood["calls"] / flood["seconds"]
   good = (flood["calls"] - flood["errors"]) / flood["seconds"]
   ratio = good / capacity
-  latest = flood["latency_us"]["p999"] / 1e6
+  latest = flood["server_us"]["total"]["p999"] / 1e6
   recovery = recovered.p50_us / undisturbed.p50_us
   title = f"offered {offered / capacity:.1f} x capacity, {1e6 / capacity:.0f} us a call"
   rounds = [{"apus": flood}]
@@ -83,7 +83,8 @@ def overload(bench, name, widths, share):
              ratio >= share, rounds=rounds,
              note=f"capacity before and after: {before.calls_per_second:.0f}, {after.calls_per_second:.0f}"),
       Figure("the same: p99.9 of what is let in", "ms", 1e3 * latest, required=f"<= {1e3 * DEADLINE_SECONDS:g}",
-             passed=latest <= DEADLINE_SECONDS),
+             passed=latest <= DEADLINE_SECONDS,
+             note=f"in the server; for its client, whose own delays count, {flood['latency_us']['p999'] / 1e3:.1f} ms"),
       Figure("one caller in the second after it", "p50 us", recovered.p50_us, "before it", undisturbed.p50_us,
              recovery, (recovery, recovery),
              note=f"p99 us: {recovered.p99_us:.0f} / {undisturbed.p99_us:.0f}")]

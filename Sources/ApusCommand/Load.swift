@@ -192,6 +192,7 @@ private struct Load: ~Copyable {
       let response = try connection.classifyResponse(answer)
       let latency = now.since(due[Int(answer.requestID % UInt64(due.count))])
       outcome.latency.record(min(latency, Self.longestLatency))
+      outcome.total.record(min(response.time.total, Self.longestLatency))
       outcome.queue.record(min(response.time.queue, Self.longestLatency))
       outcome.compute.record(min(response.time.compute, Self.longestLatency))
       outcome.transport.record(min(latency - min(latency, response.time.compute), Self.longestLatency))

@@ -13,6 +13,8 @@ struct LoadOutcome: Sendable {
   /// What is recorded, a row after another.
   var probabilities: [Float] = []
   var latency = LoadOutcome.histogram()
+  /// In the server, from the first byte that it reads, as deadlines count.
+  var total = LoadOutcome.histogram()
   var queue = LoadOutcome.histogram()
   var compute = LoadOutcome.histogram()
   /// What is left of a call's time without the model's arithmetic.
@@ -29,6 +31,7 @@ struct LoadOutcome: Sendable {
     seconds = max(seconds, other.seconds)
     failure = failure ?? other.failure
     latency.add(other.latency)
+    total.add(other.total)
     queue.add(other.queue)
     compute.add(other.compute)
     transport.add(other.transport)
@@ -54,8 +57,9 @@ struct LoadOutcome: Sendable {
       "calls": .integer(calls), "errors": .integer(errors), "seconds": .number(seconds),
       "calls_per_second": .number(callsPerSecond), "latency_us": .object(latencies),
       "server_us": [
+        "total": ["p50": .number(microseconds(total, 50)), "p999": .number(microseconds(total, 99.9))],
         "queue": ["p50": .number(microseconds(queue, 50))],
-        "compute": ["p50": .number(microseconds(compute, 50))]
+        "compute": ["p50": .number(microseconds(compute, 50))],
       ],
       "transport_p50_us": .number(microseconds(transport, 50)),
     ]
@@ -70,7 +74,8 @@ struct LoadOutcome: Sendable {
       calls       \(calls) in \(formatted(seconds, "%.2f")) s, \
       \(formatted(callsPerSecond, "%.0f")) a second, \(errors) errors
       latency     \(latencies) µs
-      in server   queue p50 \(time(queue, 50)), compute p50 \(time(compute, 50)) µs
+      in server   p50 \(time(total, 50)), p99.9 \(time(total, 99.9)), \
+      queue p50 \(time(queue, 50)), compute p50 \(time(compute, 50)) µs
       the rest    p50 \(time(transport, 50)) µs, round trips without compute
       """
   }
