@@ -2,7 +2,7 @@ import ApusClient
 import ApusWire
 import Testing
 
-@Suite("Async client", .timeLimit(.minutes(1)))
+@Suite("Async client", .timeLimit(.minutes(15)))
 struct ApusClientTests {
   @Test("many tasks share a connection and each gets its own answer")
   func manyTasks() async throws {

@@ -4,7 +4,7 @@ import ApusIO
 import ApusWire
 import Testing
 
-@Suite("Client connection", .timeLimit(.minutes(1)))
+@Suite("Client connection", .timeLimit(.minutes(15)))
 struct ConnectionTests {
   /// The server blocks on each answer until the client has taken the ones before, and reads nothing
   /// meanwhile; requests and answers are each more than buffers and sockets hold.

@@ -22,7 +22,7 @@ private func answer(_ request: ReceivedFrame) -> [Step] {
 
 private let unprocessed = Status(.unavailable, "NOT_PROCESSED", "the server is closing; try another")
 
-@Suite("Health updates", .timeLimit(.minutes(1)))
+@Suite("Health updates", .timeLimit(.minutes(15)))
 struct HealthUpdatesTests {
   @Test("no call is sent on a connection whose watch said that the server serves no more")
   func notServing() async throws {

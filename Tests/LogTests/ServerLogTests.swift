@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 /// The logs of a real server.
-@Suite(.timeLimit(.minutes(2))) struct ServerLogTests {
+@Suite(.timeLimit(.minutes(15))) struct ServerLogTests {
   private static let accessLog = "  access:\n    path: FOLDER/access"
 
   private func calls(_ server: LoggedServer) throws -> [[String: Any]] {

@@ -6,7 +6,7 @@ import Testing
 @testable import ApusServer
 
 /// Whether each call has its line in the access log, as `/metrics` tells it.
-@Suite(.timeLimit(.minutes(2))) struct AccessLogMetricsTests {
+@Suite(.timeLimit(.minutes(15))) struct AccessLogMetricsTests {
   private func lines(_ result: String, _ server: MetricsServer) throws -> UInt64 {
     try #require(try server.metrics().number("apus_access_log_lines_total", ["result": result]))
   }

@@ -8,7 +8,7 @@ import TestCertificates
 import Testing
 
 /// Identities, policy and limits, by calls over real sockets.
-@Suite(.timeLimit(.minutes(1))) struct AccessTests {
+@Suite(.timeLimit(.minutes(15))) struct AccessTests {
   /// The line of a token under `tokens:`.
   private static func line(_ name: String, _ token: String, expires: String? = nil) -> String {
     var token = token

@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 /// The client's public calls of administration against a real server.
-@Suite(.timeLimit(.minutes(2))) struct ClientAdministrationTests {
+@Suite(.timeLimit(.minutes(15))) struct ClientAdministrationTests {
   private static let digits = ServerProcess.root.appending(path: "models/repository/digits/1")
   private let files: ModelFolder
   private let server: ServerProcess

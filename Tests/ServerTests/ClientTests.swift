@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 /// The client as a user's program has it, against a real server.
-@Suite(.timeLimit(.minutes(1))) struct ClientTests {
+@Suite(.timeLimit(.minutes(15))) struct ClientTests {
   private let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
     .deletingLastPathComponent()
 

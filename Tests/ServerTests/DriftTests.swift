@@ -8,7 +8,7 @@ import Testing
 
 /// Versions that ship samples: what they compute is held against them, and what is asked is compared with
 /// them.
-@Suite(.timeLimit(.minutes(2))) struct DriftTests {
+@Suite(.timeLimit(.minutes(15))) struct DriftTests {
   private static let rows = 20
   private static let width = 100
 

@@ -10,7 +10,7 @@ import TestCertificates
 import Testing
 
 /// TLS against a real server.
-@Suite(.timeLimit(.minutes(1))) struct EncryptionTests {
+@Suite(.timeLimit(.minutes(15))) struct EncryptionTests {
   @Test(arguments: [1, 3, 200, 1000])
   func answersAreThoseOfAnUnencryptedConnection(_ rows: Int) throws {
     let server = try SecureServer()

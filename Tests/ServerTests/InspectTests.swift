@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// `apus model inspect`, as a process.
-@Suite(.timeLimit(.minutes(1))) struct InspectTests {
+@Suite(.timeLimit(.minutes(15))) struct InspectTests {
   private static let fixtures = ServerProcess.root.appending(path: "Tests/Fixtures").path
 
   private func inspect(_ path: String, _ options: String...) throws -> CommandRun {

@@ -5,7 +5,7 @@ import Testing
 @testable import ApusServer
 
 /// The text as a whole: its grammar, its size, its documentation.
-@Suite(.timeLimit(.minutes(5))) struct MetricsTextTests {
+@Suite(.timeLimit(.minutes(15))) struct MetricsTextTests {
   private static let root = URL(fileURLWithPath: #filePath)
     .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
 

@@ -5,7 +5,7 @@ import Testing
 @testable import ApusServer
 
 /// No more calls wait than may: the others are told at once, and those that wait are answered.
-@Suite(.timeLimit(.minutes(5))) struct QueueLimitTests {
+@Suite(.timeLimit(.minutes(15))) struct QueueLimitTests {
   @Test func callsBeyondThePlacesAreRefusedAndTheOthersAnswered() throws {
     let gate = Gate()
     let server = try GatedModel.server([GatedModel.model("gated", gate)]) {

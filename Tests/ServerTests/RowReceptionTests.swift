@@ -8,7 +8,7 @@ import Testing
 
 /// Bodies of calls that wait are received where they are computed, when most of them is still to come: the
 /// answers are the same, little is copied, and no rows are lost whatever a client does in mid-body.
-@Suite(.timeLimit(.minutes(5))) struct RowReceptionTests {
+@Suite(.timeLimit(.minutes(15))) struct RowReceptionTests {
   /// 16 KiB. A ring has 4096 such rows, and half of them for bodies under way.
   private static let rows = 1024
   private let gate = Gate()

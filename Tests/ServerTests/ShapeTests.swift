@@ -2,7 +2,7 @@ import ApusWire
 import Testing
 
 /// Inputs that do not fit their model.
-@Suite(.timeLimit(.minutes(2))) struct ShapeTests {
+@Suite(.timeLimit(.minutes(15))) struct ShapeTests {
   private static func models() throws -> MetricsServer {
     try MetricsServer([
       MetricsServer.model("m", inputs: 6), MetricsServer.model("m", version: 2, inputs: 3),

@@ -6,7 +6,7 @@ import Testing
 @testable import ApusCommand
 
 /// What `apus stats` says of drift and of shadows.
-@Suite(.timeLimit(.minutes(2))) struct StatsTests {
+@Suite(.timeLimit(.minutes(15))) struct StatsTests {
   private func model(
     _ version: UInt64, _ drift: Drift? = nil, _ shadow: Shadow? = nil
   ) -> ModelStats {

@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// `apus classify --text` and `apus bench` on a model of texts, as processes.
-@Suite(.timeLimit(.minutes(1))) struct TextCommandTests {
+@Suite(.timeLimit(.minutes(15))) struct TextCommandTests {
   private func classify(
     _ server: ServerProcess, _ arguments: [String], model: String = "sentiment", input: Data? = nil
   ) throws -> CommandRun {

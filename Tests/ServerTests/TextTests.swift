@@ -5,7 +5,7 @@ import Foundation
 import Testing
 
 /// Texts, from the client's call to the answer, against a real server.
-@Suite(.timeLimit(.minutes(1))) struct TextTests {
+@Suite(.timeLimit(.minutes(15))) struct TextTests {
   // MARK: PyTorch's answers
 
   @Test func answersAreThoseOfPyTorch() async throws {

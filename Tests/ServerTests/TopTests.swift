@@ -6,7 +6,7 @@ import Testing
 
 @testable import ApusCommand
 
-@Suite(.timeLimit(.minutes(1))) struct TopTests {
+@Suite(.timeLimit(.minutes(15))) struct TopTests {
   private func model(
     _ name: String, calls: UInt64, errors: UInt64 = 0, rows: UInt64, batches: [BatchCount] = [],
     buckets: [UInt64] = []

@@ -11,7 +11,7 @@ import Testing
 
 /// A version that is published, and another one that is taken out of memory, while calls wait: each call is
 /// answered by the version that it came to, and that one stays for as long.
-@Suite(.timeLimit(.minutes(5))) struct WaitingAdministrationTests {
+@Suite(.timeLimit(.minutes(15))) struct WaitingAdministrationTests {
   private static let patience: UInt64 = 120_000_000_000
   private static let rows = 512
 

@@ -10,7 +10,7 @@ import Testing
 
 /// Calls of several connections that are computed together are answered as each by itself, and counted as
 /// one batch.
-@Suite(.timeLimit(.minutes(5))) struct WaitingBatchTests {
+@Suite(.timeLimit(.minutes(15))) struct WaitingBatchTests {
   private let patience: UInt64 = 60_000_000_000
 
   /// Batches of a model by their rows.

@@ -7,7 +7,7 @@ import Testing
 @testable import ApusServer
 
 /// Calls that wait count among those that a caller may have in flight, until they have ended in whatever way.
-@Suite(.timeLimit(.minutes(5))) struct WaitingCallLimitTests {
+@Suite(.timeLimit(.minutes(15))) struct WaitingCallLimitTests {
   private let gate = Gate()
   private let server: MetricsServer
 

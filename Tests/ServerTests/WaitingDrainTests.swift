@@ -9,7 +9,7 @@ import Testing
 
 /// A server that ends while calls wait: what was sent before is answered within the drain's time, and what
 /// does not come back keeps no server.
-@Suite(.timeLimit(.minutes(5))) struct WaitingDrainTests {
+@Suite(.timeLimit(.minutes(15))) struct WaitingDrainTests {
   /// A drain on a thread of its own.
   private final class Drain: Sendable {
     private let ended = Atomic<Bool>(false)

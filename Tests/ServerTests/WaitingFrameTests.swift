@@ -4,7 +4,7 @@ import ApusWire
 import Testing
 
 /// Frames that must wait until the calls before them are answered are not lost.
-@Suite(.timeLimit(.minutes(5))) struct WaitingFrameTests {
+@Suite(.timeLimit(.minutes(15))) struct WaitingFrameTests {
   /// Over half a ring.
   private static let rows = 16_384
   private let gate = Gate()

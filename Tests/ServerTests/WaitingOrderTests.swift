@@ -8,7 +8,7 @@ import Testing
 @testable import ApusServer
 
 /// Which of the calls that wait goes next, by calls over real sockets.
-@Suite(.timeLimit(.minutes(5))) struct WaitingOrderTests {
+@Suite(.timeLimit(.minutes(15))) struct WaitingOrderTests {
   // MARK: Batches of one version at one time
 
   /// Where a version allows one batch at one time its second call waits though a worker is free, and another

@@ -7,7 +7,7 @@ import Testing
 
 /// A version that is replaced while its calls wait: they are answered by it, and its memory goes with the
 /// last of them.
-@Suite(.timeLimit(.minutes(5))) struct WaitingVersionTests {
+@Suite(.timeLimit(.minutes(15))) struct WaitingVersionTests {
   private func loaded(_ server: MetricsServer) throws -> LoadedModel {
     try #require(server.server.fleet.catalog.models[0].loaded)
   }

@@ -4,7 +4,7 @@ import Glibc
 import Testing
 
 /// Watches as programs have them: the Swift client and the command line, against a real server.
-@Suite(.timeLimit(.minutes(5))) struct WatchClientTests {
+@Suite(.timeLimit(.minutes(15))) struct WatchClientTests {
   @Test func theSequenceEndsWithTheDrain() async throws {
     let server = try ServerProcess()
     let client = try ApusClient(server.unix)

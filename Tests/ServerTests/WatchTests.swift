@@ -33,7 +33,7 @@ extension RawConnection.Answer {
 }
 
 /// Health watches over real sockets: each has one final answer, whatever ends it.
-@Suite(.timeLimit(.minutes(1))) struct WatchTests {
+@Suite(.timeLimit(.minutes(15))) struct WatchTests {
   private static let digits = (0..<64).map { Float($0 % 17) }
 
   private func told(_ connection: RawConnection, _ count: Int) throws -> [String] {

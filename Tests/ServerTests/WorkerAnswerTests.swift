@@ -11,7 +11,7 @@ import Testing
 
 /// What a worker computes is answered as what is computed at once: every form of call and answer, by one
 /// classifier that is served twice.
-@Suite(.timeLimit(.minutes(5))) struct WorkerAnswerTests {
+@Suite(.timeLimit(.minutes(15))) struct WorkerAnswerTests {
   private static let inputs = 64
   private static let features = HashingFeatures(dimensions: inputs)
   private static let labels = (0..<7).map { "class \($0)" }
