@@ -1,5 +1,5 @@
 import ApusBase
-package import Synchronization
+import Synchronization
 
 /// A bounded ring of access records between one thread that serves and the one that writes. Putting a record
 /// in takes no lock, no memory and no system call; into a full ring nothing is put, and that is counted.
@@ -9,17 +9,17 @@ package import Synchronization
 /// mask` on and moves `head`; only the consumer reads places from `tail` to `head` and moves `tail`.
 package final class AccessRing: Sendable {
   private let memory: MappedBuffer
-  @usableFromInline package nonisolated(unsafe) let words: UnsafeMutablePointer<Atomic<UInt64>>
-  @usableFromInline package nonisolated(unsafe) let records: UnsafeMutablePointer<AccessRecord>
-  @usableFromInline package let mask: UInt64
+  private nonisolated(unsafe) let words: UnsafeMutablePointer<Atomic<UInt64>>
+  private nonisolated(unsafe) let records: UnsafeMutablePointer<AccessRecord>
+  private let mask: UInt64
   /// Calls that take at least so long, in nanoseconds, are recorded: 0 means all, `UInt64.max` none.
   package let threshold: UInt64
 
   /// Words on cache lines of their own: the producer's head and count of what was dropped, the consumer's
   /// tail.
-  @usableFromInline package static var head: Int { 0 }
-  @usableFromInline package static var dropped: Int { 1 }
-  @usableFromInline package static var tail: Int { 16 }
+  private static var head: Int { 0 }
+  private static var dropped: Int { 1 }
+  private static var tail: Int { 16 }
   private static let wordBytes = 256
 
   /// - Parameter capacity: records, a power of two.
@@ -41,7 +41,7 @@ package final class AccessRing: Sendable {
 
   /// Puts in `count` records that are alike but for their request ids, or as many as there is room for; the
   /// others are counted as dropped.
-  @inlinable package func append(_ record: AccessRecord, count: Int, requestID: (Int) -> UInt64) {
+  package func append(_ record: AccessRecord, count: Int, requestID: (Int) -> UInt64) {
     let head = words[Self.head].load(ordering: .relaxed)
     let free = Int(mask &+ 1 &- (head &- words[Self.tail].load(ordering: .acquiring)))
     let taken = min(free, count)
@@ -55,7 +55,7 @@ package final class AccessRing: Sendable {
     words[Self.head].store(head &+ UInt64(taken), ordering: .releasing)
   }
 
-  @inlinable package func append(_ record: AccessRecord) {
+  package func append(_ record: AccessRecord) {
     append(record, count: 1) { _ in record.requestID }
   }
 

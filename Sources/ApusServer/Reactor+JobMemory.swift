@@ -48,11 +48,9 @@ extension Reactor {
     if call.holdsTexts { return try copyTexts(body, call, for: job, connection) }
     var source = body
     if call.region > 0 {
-      guard let region = connection.pointee.regions[call.region], let start = region.bytes.baseAddress else {
-        throw .regionUnknown(call.region)
-      }
-      source = start + call.inputOffset
-      if plan.inputMayChange { return (source, region) }
+      let (start, region) = try inputInRegion(call, connection)
+      source = start
+      if plan.inputMayChange { return (start, region) }
     } else if let slab = slabAtHand {
       return (body, slab)
     }
@@ -60,16 +58,22 @@ extension Reactor {
     if let kept = keepRows(byteCount, for: job, call, connection) { return kept }
     recorder.add(.tensorCopies)
     recorder.add(.tensorCopiedBytes, UInt64(byteCount))
-    if let ring = rowRing(for: call.modelIndex, plan), let place = takeRows(call.rows, of: ring) {
-      job.request.ring = ring
-      source = connection.pointee.receivedBody ?? source
-      ring.address(of: place).copyMemory(from: source, byteCount: byteCount)
-      return (UnsafeRawPointer(ring.address(of: place)), ring)
-    }
-    let (memory, owner) = try inputMemory(byteCount, for: job, connection)
-    source = connection.pointee.receivedBody ?? source
-    memory.copyMemory(from: source, byteCount: byteCount)
+    let (memory, owner) = try rows(byteCount, for: job, call, plan, connection)
+    // A body that has rows of another shape may just have moved to make room.
+    memory.copyMemory(from: connection.pointee.receivedBody ?? source, byteCount: byteCount)
     return (UnsafeRawPointer(memory), owner)
+  }
+
+  /// Memory for a call's rows: behind those that came before it, where there is room.
+  private mutating func rows(
+    _ byteCount: Int, for job: Job, _ call: PreparedCall, _ plan: Plan,
+    _ connection: UnsafeMutablePointer<Connection>
+  ) throws(Status) -> (UnsafeMutableRawPointer, AnyObject) {
+    guard let ring = rowRing(for: call.modelIndex, plan), let place = takeRows(call.rows, of: ring) else {
+      return try inputMemory(byteCount, for: job, connection)
+    }
+    job.request.ring = ring
+    return (ring.address(of: place), ring)
   }
 
   private func inputMemory(

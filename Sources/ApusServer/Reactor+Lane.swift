@@ -239,6 +239,16 @@ extension Reactor {
     guard input.byteCount <= longest else { throw .bodyTooLarge(longest) }
   }
 
+  /// Where the numbers of a call lie that are in a region.
+  func inputInRegion(
+    _ call: PreparedCall, _ connection: UnsafeMutablePointer<Connection>
+  ) throws(Status) -> (start: UnsafeRawPointer, region: SharedRegion) {
+    guard let region = connection.pointee.regions[call.region], let start = region.bytes.baseAddress else {
+      throw .regionUnknown(call.region)
+    }
+    return (UnsafeRawPointer(start) + call.inputOffset, region)
+  }
+
   /// Where the numbers of a call lie. Numbers of a region are read there if the model allows that they change
   /// meanwhile, and otherwise from a copy.
   func input(
@@ -246,10 +256,7 @@ extension Reactor {
     _ connection: UnsafeMutablePointer<Connection>, copy: inout MappedBuffer?
   ) throws(Status) -> UnsafeRawPointer {
     guard call.region > 0 else { return base + frame.offset + frame.layout.bodyOffset + call.inputOffset }
-    guard let region = connection.pointee.regions[call.region], let start = region.bytes.baseAddress else {
-      throw .regionUnknown(call.region)
-    }
-    let input = start + call.inputOffset
+    let input = try inputInRegion(call, connection).start
     if plan.inputMayChange { return input }
     let byteCount = call.rows * plan.inputs * plan.inputElement.byteCount
     guard let memory = MappedBuffer(byteCount: byteCount) else { throw .memoryExhausted }

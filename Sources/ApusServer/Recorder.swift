@@ -60,10 +60,10 @@ final class Recorder: Sendable {
   static let maximumSlots = chunkCount * chunkSlots
   private static let serverWords = firstChunk + chunkCount
   /// Whole pages, so that a slot's memory can be given back.
-  private static var modelWords: Int {
-    (firstHistogram + stageCount * DurationHistogram.wordCount + 511) & ~511
-  }
-  private static let stageCount = 5
+  private static let modelWords =
+    (firstHistogram + Stage.allCases.count * DurationHistogram.wordCount + 511) & ~511
+  /// The same, which a call reads without asking whether it has been worked out.
+  private let modelWords = Recorder.modelWords
   private static let firstHistogram = 2 + codeCount + batchSizes
 
   private let memory: MappedBuffer
@@ -157,7 +157,7 @@ final class Recorder: Sendable {
   private func model(_ index: Int) -> UnsafeMutablePointer<Atomic<UInt64>> {
     let chunk = words[Self.firstChunk + index / Self.chunkSlots].load(ordering: .acquiring)
     return UnsafeMutablePointer(bitPattern: UInt(chunk)).unsafelyUnwrapped
-      + index % Self.chunkSlots * Self.modelWords
+      + index % Self.chunkSlots * modelWords
   }
 
   /// Calls of equal form and times that got a result.

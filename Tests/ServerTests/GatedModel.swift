@@ -140,6 +140,16 @@ enum GatedModel {
     classifyFrame(id, model, row(first), configure)
   }
 
+  /// Connections of which each has sent a call to the model `gated`: of the id and first number 1, the next
+  /// of 2, and so on.
+  static func callers(_ count: Int, _ server: MetricsServer) throws -> [RawConnection] {
+    try (1...count).map { place in
+      let connection = try RawConnection(server.address)
+      connection.send(call(UInt64(place), "gated", Float(place)))
+      return connection
+    }
+  }
+
   static func row(_ first: Float) -> [Float] { [first, -first, first / 2, 3] }
 }
 

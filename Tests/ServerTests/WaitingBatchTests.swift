@@ -26,11 +26,7 @@ import Testing
     let holder = try RawConnection(server.address)
     holder.send(GatedModel.call(100, "gated", 100))
     #expect(gate.holds(1))
-    let connections = try (1...12).map { place in
-      let connection = try RawConnection(server.address)
-      connection.send(GatedModel.call(UInt64(place), "gated", Float(place)))
-      return connection
-    }
+    let connections = try GatedModel.callers(12, server)
     #expect(try server.hasQueued(12))
     gate.open()
     for (place, connection) in zip(1..., connections) {
@@ -71,6 +67,30 @@ import Testing
     #expect(gate.runs.map(\.count) == [1, 8, 8, 2, 8])
   }
 
+  /// Asks for each row over a connection of its own.
+  private func answers(
+    alone rows: [[Float]], _ model: String, _ address: String
+  ) throws -> (connections: [RawConnection], answers: [[Float]]) {
+    let connections = try rows.map { row in
+      let connection = try RawConnection(address)
+      connection.send(classifyFrame(1, model, row))
+      return connection
+    }
+    return (connections, try connections.map { try #require(try $0.answer(within: 60)).probabilities })
+  }
+
+  /// Takes the answers to calls of the id 2.
+  private func expect(
+    _ connections: [RawConnection], toAnswer expected: [[Float]], classes: Int, within tolerance: Float
+  ) throws {
+    for (place, connection) in connections.enumerated() {
+      let answer = try #require(try connection.answer(within: 60))
+      let worst = zip(answer.probabilities, expected[place]).map { abs($0 - $1) }.max()
+      #expect(
+        answer.id == 2 && answer.probabilities.count == classes && worst! < tolerance, "call \(place)")
+    }
+  }
+
   /// A batch is computed when it is full, long before its delay is over: by a worker, or by the reactor where
   /// calls are quick.
   @Test(arguments: ["slow", "quick"]) func aDelayFillsABatch(_ name: String) throws {
@@ -87,23 +107,14 @@ import Testing
     let server = try GatedModel.server([patient, GatedModel.served("alone", classifier, plan)])
     var random = Xorshift(seed: 3)
     let rows = (0..<16).map { _ in (0..<32).map { _ in Float(random.next(in: -300...300)) / 100 } }
-    let connections = try rows.map { row in
-      let connection = try RawConnection(server.address)
-      connection.send(classifyFrame(1, "alone", row))
-      return connection
-    }
-    let expected = try connections.map { try #require(try $0.answer(within: 60)).probabilities }
+    let (connections, expected) = try answers(alone: rows, "alone", server.address)
     try #require(Set(expected).count == 16)
     for (row, connection) in zip(rows, connections).dropLast() {
       connection.send(classifyFrame(2, "patient", row))
     }
     #expect(try server.hasQueued(15), "they wait for one more")
     connections[15].send(classifyFrame(2, "patient", rows[15]))
-    for (place, connection) in connections.enumerated() {
-      let answer = try #require(try connection.answer(within: 60))
-      let worst = zip(answer.probabilities, expected[place]).map { abs($0 - $1) }.max()
-      #expect(answer.id == 2 && answer.probabilities.count == 5 && worst! < 1e-6, "call \(place)")
-    }
+    try expect(connections, toAnswer: expected, classes: 5, within: 1e-6)
     #expect(try batches(server.address, "patient") == [BatchCount(rows: 16, count: 1)])
   }
 
@@ -116,18 +127,9 @@ import Testing
     try folder.write("patient/1/model.yaml", Data("batch: {max: 4, max_delay_us: 10000000}\n".utf8))
     let server = try ServerProcess(models: folder.path, arguments: ["--threads", "1"])
     let rows = (0..<4).map { place in (0..<64).map { Float(($0 * (place + 3)) % 17) } }
-    let connections = try rows.map { row in
-      let connection = try RawConnection(server.unix)
-      connection.send(classifyFrame(1, "digits", row))
-      return connection
-    }
-    let expected = try connections.map { try #require(try $0.answer(within: 60)).probabilities }
+    let (connections, expected) = try answers(alone: rows, "digits", server.unix)
     for (row, connection) in zip(rows, connections) { connection.send(classifyFrame(2, "patient", row)) }
-    for (place, connection) in connections.enumerated() {
-      let answer = try #require(try connection.answer(within: 60))
-      let worst = zip(answer.probabilities, expected[place]).map { abs($0 - $1) }.max()
-      #expect(answer.id == 2 && answer.probabilities.count == 10 && worst! < 1e-5, "call \(place)")
-    }
+    try expect(connections, toAnswer: expected, classes: 10, within: 1e-5)
     #expect(try batches(server.unix, "patient") == [BatchCount(rows: 4, count: 1)])
   }
 

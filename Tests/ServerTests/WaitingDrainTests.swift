@@ -34,11 +34,7 @@ import Testing
   @Test func callsThatWaitAreAnsweredBeforeTheServerEnds() throws {
     let gate = Gate()
     let server = try server(drainNanoseconds: 600_000_000_000, gate)
-    let connections = try (1...3).map { place in
-      let connection = try RawConnection(server.address)
-      connection.send(GatedModel.call(UInt64(place), "gated", Float(place)))
-      return connection
-    }
+    let connections = try GatedModel.callers(3, server)
     let idle = try RawConnection(server.address)
     try server.exchange([classifyFrame(1, "quick", [1, 2, 3, 4])], idle)
     #expect(gate.holds(1))

@@ -46,13 +46,18 @@ import Testing
     }
   }
 
-  @Test func aLargeCallWaitsForItsTurn() throws {
+  /// As many calls as may be in flight, and a large one, 3, which waits.
+  private func sendLargeBehindTwo() throws {
     holdCall(1)
     let second = GatedModel.call(2, "gated", 2)
     let large = large(3)
     connection.send(second)
     connection.send(large)
     #expect(try hasReceived(2 * second.count + large.count))
+  }
+
+  @Test func aLargeCallWaitsForItsTurn() throws {
+    try sendLargeBehindTwo()
     connection.send(GatedModel.call(4, "gated", 4))
     gate.open()
     try expectAnswer(1)
@@ -66,12 +71,7 @@ import Testing
 
   /// A client that goes away meanwhile leaves nothing.
   @Test func aLargeCallThatWaitsEndsWithItsConnection() throws {
-    holdCall(1)
-    let second = GatedModel.call(2, "gated", 2)
-    let large = large(3)
-    connection.send(second)
-    connection.send(large)
-    #expect(try hasReceived(2 * second.count + large.count))
+    try sendLargeBehindTwo()
     #expect(server.server.memory.heldBytes > 0)
     connection.close()
     #expect(waitUntil(seconds: 60) { server.server.memory.heldBytes == 0 })

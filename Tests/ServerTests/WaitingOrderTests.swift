@@ -42,11 +42,7 @@ import Testing
   @Test func aVersionWithoutABoundIsComputedByAllWorkers() throws {
     let gate = Gate()
     let server = try GatedModel.server([GatedModel.model("gated", gate)]) { $0.workers = 3 }
-    let connections = try (1...4).map { place in
-      let connection = try RawConnection(server.address)
-      connection.send(GatedModel.call(UInt64(place), "gated", Float(place)))
-      return connection
-    }
+    let connections = try GatedModel.callers(4, server)
     #expect(gate.holds(3))
     #expect(try server.hasQueued(1))
     gate.open()

@@ -18,11 +18,7 @@ import Testing
     let server = try GatedModel.server([GatedModel.model("gated", gate)])
     weak let old = try loaded(server)
     try #require(old != nil)
-    let connections = try (1...3).map { place in
-      let connection = try RawConnection(server.address)
-      connection.send(GatedModel.call(UInt64(place), "gated", Float(place)))
-      return connection
-    }
+    let connections = try GatedModel.callers(3, server)
     #expect(gate.holds(1))
     #expect(try server.hasQueued(2))
 

@@ -115,7 +115,14 @@ struct LinearWeights: @unchecked Sendable {
         rows, inputs, outputs, input, inputStride, packed, bias, function.kind, function.alpha, function.beta,
         output, outputStride)
     } else {
-      multiplyByBLAS(kernel, rows, input, inputStride, bias, output, outputStride)
+      if kernel == .sgemv, outputs <= Self.fewOutputs, let byOutput {
+        for row in 0..<rows {
+          apus_dot_products(
+            inputs, outputs, input + row * inputStride, byOutput, bias, output + row * outputStride)
+        }
+      } else {
+        multiplyByBLAS(kernel, rows, input, inputStride, bias, output, outputStride)
+      }
       guard activation != .none else { return }
       for row in 0..<rows { activation.applyQuickly(output + row * outputStride, outputs) }
     }
@@ -129,13 +136,6 @@ struct LinearWeights: @unchecked Sendable {
     _ kernel: Kernel, _ rows: Int, _ input: UnsafePointer<Float>, _ inputStride: Int,
     _ bias: UnsafePointer<Float>?, _ output: UnsafeMutablePointer<Float>, _ outputStride: Int
   ) {
-    if kernel == .sgemv, outputs <= Self.fewOutputs, let byOutput {
-      for row in 0..<rows {
-        apus_dot_products(
-          inputs, outputs, input + row * inputStride, byOutput, bias, output + row * outputStride)
-      }
-      return
-    }
     for row in 0..<rows {
       if let bias {
         (output + row * outputStride).update(from: bias, count: outputs)
