@@ -34,6 +34,9 @@ struct TopInterval {
   let uptimeNanoseconds: UInt64
   let reactors: UInt32
   let connectionsOpen: UInt64
+  /// Calls that wait now, and of the work that may wait how much does, 0 to 1.
+  let queuedCalls: UInt64
+  let load: Float
   let calls, errors, connections, receivedBytes, sentBytes, polls, sleeps: Double
   /// Of all models together.
   let total, queue, compute: Quantiles?
@@ -56,6 +59,8 @@ struct TopInterval {
     uptimeNanoseconds = server.uptimeNanoseconds
     reactors = server.reactors
     connectionsOpen = server.connectionsOpen
+    queuedCalls = server.queuedCalls
+    load = server.load
     errors = rate(errorCount(server.codes), errorCount(before.codes))
     connections = rate(server.connectionsTotal, before.connectionsTotal)
     receivedBytes = rate(server.receivedBytesTotal, before.receivedBytesTotal)
@@ -113,6 +118,7 @@ extension TopInterval {
     [
       "seconds": .number(seconds), "version": .string(version), "uptime_ns": .integer(uptimeNanoseconds),
       "reactors": .integer(reactors), "connections_open": .integer(connectionsOpen),
+      "queued_calls": .integer(queuedCalls), "load": .number(Double(load)),
       "calls_per_second": .number(calls), "errors_per_second": .number(errors),
       "connections_per_second": .number(connections),
       "received_bytes_per_second": .number(receivedBytes), "sent_bytes_per_second": .number(sentBytes),

@@ -34,6 +34,7 @@ struct TopScreen {
 
   private var rateLine: String {
     "calls \(rate(interval.calls))/s  errors \(rate(interval.errors))/s  "
+      + "waiting \(interval.queuedCalls), load \(formatted(Double(interval.load), "%.2f"))  "
       + "connections \(interval.connectionsOpen), \(rate(interval.connections))/s new  "
       + "in \(bytes(interval.receivedBytes))/s  out \(bytes(interval.sentBytes))/s"
   }
@@ -92,7 +93,8 @@ struct TopScreen {
     }
     let wanted = max(5, models.map { printable($0.name).count }.max() ?? 0)
     while min(wanted, Self.shortestName) + widths.reduce(0, { $0 + $1 + 2 }) > width,
-      let last = columns.map(\.goes).max(), last > 0 {
+      let last = columns.map(\.goes).max(), last > 0
+    {
       let kept = columns.indices.filter { columns[$0].goes != last }
       columns = kept.map { columns[$0] }
       widths = kept.map { widths[$0] }

@@ -39,7 +39,7 @@ import Testing
         model("quiet", calls: 5, rows: 5, buckets: [7, 5]),
         model("busy", calls: 100, rows: 100, batches: [BatchCount(rows: 1, count: 100)], buckets: [10, 100]),
       ])
-    let second = answer(
+    var second = answer(
       12, errors: 7,
       [
         model("quiet", calls: 5, rows: 5, buckets: [7, 5]),
@@ -49,6 +49,8 @@ import Testing
           buckets: [10, 100, 9, 200]),
         model("new", calls: 20, rows: 20, buckets: [0, 20]),
       ])
+    second.server?.queuedCalls = 3
+    second.server?.load = 0.25
     return TopInterval(second, since: first)
   }
 
@@ -83,7 +85,7 @@ import Testing
     #expect(
       lines == [
         "unix:/s  apus/test  up 12.0 s  1 reactor  over 2.0 s",
-        "calls 110/s  errors 2.0/s  connections 0, 0/s new  in 1.0 KiB/s  out 0 B/s",
+        "calls 110/s  errors 2.0/s  waiting 3, load 0.25  connections 0, 0/s new  in 1.0 KiB/s  out 0 B/s",
         "p50/p99  total 20 ns/20 ns  queue -  compute -  polls 0/s  sleeps 0/s",
         "",
         "MODEL  VERSION  CALLS/S  ERRORS/S    P50    P99  QUEUE P50  P99  COMPUTE P50  P99  ROWS/BATCH",
