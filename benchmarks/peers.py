@@ -220,11 +220,12 @@ class Apus:
     report = parse(run(pinned(command, cpu), timeout=60 + 4 * seconds)[0], command[0])
     return {"seconds": seconds, **report}
 
-  def saturate(self, seconds, model, rows, cpu):
-    """Keeps the server busy with calls of many rows."""
-    command = [self.path, "bench", "--to", self.address, "--model", model, "--rows", str(rows), "--concurrency", "2",
-               "--spin-us", "0", "--duration", f"{seconds:g}", "--json"]
-    run(pinned(command, cpu), timeout=60 + 4 * seconds)
+  def saturate(self, seconds, model, rows, cpu, concurrency=2):
+    """Keeps the server busy with calls of many rows; gives the median of a call in seconds."""
+    command = [self.path, "bench", "--to", self.address, "--model", model, "--rows", str(rows), "--concurrency",
+               str(concurrency), "--spin-us", "0", "--duration", f"{seconds:g}", "--json"]
+    report = parse(run(pinned(command, cpu), timeout=60 + 4 * seconds)[0], command[0])
+    return report["latency_us"]["p50"] / 1e6
 
   def traced(self, seconds, concurrency, client_cpu, server_cpu):
     """A run under strace: its Sample, and all system calls of the server; None where strace may not."""

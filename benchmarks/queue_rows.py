@@ -17,8 +17,8 @@ SLOW_MODEL, SLOW_WIDTHS = "slow", (1024, 1024, 1024, 1024, 1024, 1024, 1024, 10)
 QUICK_MODEL, QUICK_WIDTHS = "quick", (512, 512, 256, 10)
 DEADLINE_SECONDS = 0.05
 OVERLOAD_SECONDS = 60
-# As many rows of the network take about 50 ms.
-SATURATING_ROWS = 512
+# What a call of a slow model takes, and how many rows tell how many of the network take as long.
+SATURATING_SECONDS, PROBE_ROWS = 0.05, 256
 
 
 def unbatched(bench, name, widths):
@@ -106,6 +106,9 @@ def beside_slow(bench):
   if not os.path.isdir(models):
     shutil.copytree(repository(bench, NETWORK_MODEL, NETWORK_WIDTHS), models)
     shutil.copytree(os.path.join(bench.apus.models, TEXT_MODEL), os.path.join(models, TEXT_MODEL))
+  with bench.apus.serving(["--threads", "1"], second, models=models):
+    probe = bench.apus.saturate(1, NETWORK_MODEL, PROBE_ROWS, first, concurrency=1)
+  rows = max(1, round(PROBE_ROWS * SATURATING_SECONDS / probe))
 
   def measure(saturated):
     with bench.apus.serving(["--threads", "1"], second, models=models) as server:
@@ -113,7 +116,7 @@ def beside_slow(bench):
       if not saturated:
         return bench.apus.bench(server, seconds, 1, 1, [], second, model=TEXT_MODEL)
       flood = threading.Thread(
-          target=bench.apus.saturate, args=(seconds + 2, NETWORK_MODEL, SATURATING_ROWS, first))
+          target=bench.apus.saturate, args=(seconds + 2, NETWORK_MODEL, rows, first))
       flood.start()
       try:
         threading.Event().wait(1)
@@ -125,7 +128,8 @@ def beside_slow(bench):
   samples = bench.alternate("beside-slow", alone=lambda: measure(False), beside=lambda: measure(True))
   figure = compare("small model beside calls of about 50 ms", "p99 us", "p99_us", samples["beside"],
                    samples["alone"], "alone", 2)
-  figure.note = f"p50 us: {median(samples['beside'], 'p50_us'):.1f} / {median(samples['alone'], 'p50_us'):.1f}"
+  figure.note = (f"p50 us: {median(samples['beside'], 'p50_us'):.1f} / {median(samples['alone'], 'p50_us'):.1f}; "
+                 f"the slow calls have {rows} rows")
   return [figure]
 
 

@@ -84,9 +84,14 @@ extension Reactor {
     if connection.pointee.stream.hasBuffered { unread.append(key) }
   }
 
+  /// Bytes of a large body that are received at a time: others wait meanwhile.
+  private static let mostReceived = 32 << 10
+
   /// Where the next bytes go: the rest of a large frame, the rows of a body, or the ring.
   private func receiveSpace(_ connection: UnsafeMutablePointer<Connection>) -> UnsafeMutableRawBufferPointer {
-    if let memory = connection.pointee.largeRest ?? connection.pointee.rowRest { return memory }
+    if let memory = connection.pointee.largeRest ?? connection.pointee.rowRest {
+      return UnsafeMutableRawBufferPointer(rebasing: memory.prefix(Self.mostReceived))
+    }
     let space = connection.pointee.ring.writable
     let expectsBeginning = connection.pointee.expectsLarge && connection.pointee.ring.count == 0
     return expectsBeginning ? UnsafeMutableRawBufferPointer(rebasing: space.prefix(4096)) : space
