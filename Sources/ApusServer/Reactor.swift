@@ -79,7 +79,7 @@ struct Reactor: ~Copyable {
   /// A call of this turn was refused because too many wait. Who sends too much sends more at once: then a
   /// look at what has come takes little of the time that those who were let in need.
   var refusesForLoad = false
-  static let pauseMicroseconds: UInt32 = 300
+  static let pauseMicroseconds: UInt32 = 1000
   /// When the first call that waits has waited for too long.
   var nextJobDeadline = Instant.never
   let pieceMemory: PieceMemory
