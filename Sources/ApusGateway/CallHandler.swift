@@ -41,8 +41,8 @@ final class CallHandler: ChannelDuplexHandler, RemovableChannelHandler {
   private var needsFlush = false
   /// Ends a call that waits when its time is over.
   private var expiry: Scheduled<Void>?
-  /// Where the work of this connection's calls ends, as the workers' queue counts it.
-  private var work: UInt64 = 0
+  /// This connection's calls in the workers' queue.
+  private let flow = Flow()
   /// Parts of requests that wait until what came before has been answered, or the peer has read.
   private var waiting = CircularBuffer<HTTPRequestPart>()
   private var wantsRead = false
@@ -128,7 +128,7 @@ final class CallHandler: ChannelDuplexHandler, RemovableChannelHandler {
   }
 
   private func answer(_ context: ChannelHandlerContext) {
-    let progress = call?.begin(after: &work, in: loop.bodies) {
+    let progress = call?.begin(of: flow, in: loop.bodies) {
       let eventLoop = context.eventLoop
       let bound = NIOLoopBound((handler: self, context: context), eventLoop: eventLoop)
       return { eventLoop.execute { bound.value.handler.takeAwaited(bound.value.context) } }

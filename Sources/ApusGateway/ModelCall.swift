@@ -131,10 +131,10 @@ extension ModelCall {
   /// Answers the call, whose body is whole, or lets it wait for a worker.
   ///
   /// - Parameters:
-  ///   - work: where the connection's earlier work ends, as the workers' queue counts it.
+  ///   - flow: the connection's calls in the workers' queue.
   ///   - whenComputed: makes what tells this thread that the answer is there.
   mutating func begin(
-    after work: inout UInt64, in bodies: BodyBudget, whenComputed: () -> @Sendable () -> Void
+    of flow: Flow, in bodies: BodyBudget, whenComputed: () -> @Sendable () -> Void
   ) -> Progress {
     call.received = .now
     call.requestBytes = body.readableBytes
@@ -150,7 +150,7 @@ extension ModelCall {
     releaseBody(to: bodies)
     do throws(Status) {
       let progress = try service.begin(
-        question.call, with: model, by: caller, after: &work, whenComputed: whenComputed)
+        question.call, with: model, by: caller, of: flow, whenComputed: whenComputed)
       switch progress {
       case .answered(let answer): return .answered(question.answer(answer).telling(of: model))
       case .waiting(let waiting):

@@ -158,7 +158,7 @@ let openAPIComponents = #"""
      "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     },
     "Late": {
-     "description": "The call's time was over before it began.",
+     "description": "The call's time was over before there could be an answer.",
      "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     }
    },

@@ -165,9 +165,9 @@ struct Connection: ~Copyable {
   var done: ContiguousArray<Job> = []
   /// The highest id that any of them has had.
   var newestJobID: UInt64 = 0
-  /// Where its work ends in the reactor's queue and in the workers', as `JobQueue` counts it.
-  var ownWork: UInt64 = 0
-  var pooledWork: UInt64 = 0
+  /// Its calls in the reactor's queue and in the workers'.
+  let ownFlow = Flow()
+  let pooledFlow = Flow()
   /// It has as many calls in flight as it may: nothing more is read.
   var isFull = false
   /// Of a lane.

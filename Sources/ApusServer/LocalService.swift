@@ -224,7 +224,7 @@ extension LocalService {
   /// Classifies on this thread.
   ///
   /// - Throws: INVALID_ARGUMENT for too many rows, RESOURCE_EXHAUSTED over a limit of the caller's,
-  ///   DEADLINE_EXCEEDED when the call's time was over before it began.
+  ///   DEADLINE_EXCEEDED when the call's time was over before it was computed.
   package func classify(
     _ call: LocalCall, with model: LocalModel, by caller: LocalCaller
   ) throws(Status) -> LocalAnswer {

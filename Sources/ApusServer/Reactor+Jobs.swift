@@ -73,10 +73,12 @@ extension Reactor {
     let own = model.cost.nanoseconds(rows: call.rows)
     let refusal =
       way == .byWorker
-      ? fleet.pool.refusal(of: priority, taking: own, deadline: deadline, at: now)
-      : ownQueue.refusal(of: priority, taking: own, deadline: deadline, at: now)
+      ? fleet.pool.refusal(
+        of: priority, connection.pointee.pooledFlow, taking: own, deadline: deadline, at: now)
+      : ownQueue.refusal(
+        of: priority, connection.pointee.ownFlow, taking: own, deadline: deadline, at: now)
     if let refusal {
-      if refusal.code == .resourceExhausted { refusesForLoad = true }
+      if refusal.code == .resourceExhausted { refusesForLoad = true } else { model.cost.doubted() }
       throw refusal
     }
     let job = spareJob()
@@ -109,9 +111,9 @@ extension Reactor {
         model.overflowing.add(1, ordering: .relaxed)
       }
       job.handBack = handBack
-      connection.pointee.pooledWork = fleet.pool.submit(job, before: connection.pointee.pooledWork)
+      fleet.pool.submit(job, of: connection.pointee.pooledFlow)
     } else {
-      connection.pointee.ownWork = ownQueue.add(job, before: connection.pointee.ownWork)
+      ownQueue.add(job, of: connection.pointee.ownFlow)
       nextOwnBatch = Instant(nanoseconds: 0)
     }
   }
@@ -147,7 +149,7 @@ extension Reactor {
     case .batch:
       nextOwnBatch = Instant(nanoseconds: 0)
       guard let model = jobsAtHand[0].question?.model else { return }
-      let isLate = buffers.compute(jobsAtHand, fleet.administration?.observer)
+      let isLate = buffers.compute(&jobsAtHand, fleet.administration?.observer)
       clock = .now
       ownQueue.ended(model, by: 0, areLate: isLate, at: clock)
       ownQueueGoesOn = !ownQueue.isEmpty

@@ -28,7 +28,7 @@ extension Status {
   static let modelNotReady = Status(.unavailable, "MODEL_FAILED", "the model is not ready")
 
   static let deadlinePassed = Status(
-    .deadlineExceeded, "DEADLINE_EXCEEDED", "the call's time was over before it began")
+    .deadlineExceeded, "DEADLINE_EXCEEDED", "the call's time was over before there could be an answer")
 
   /// - Parameter needed: what the call takes by itself, in nanoseconds.
   static func deadlineTooShort(needed: UInt64) -> Status {

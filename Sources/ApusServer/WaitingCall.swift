@@ -73,13 +73,13 @@ extension LocalService {
   /// calls nor health wait behind it.
   ///
   /// - Parameters:
-  ///   - work: where the connection's earlier work ends, as the workers' queue counts it.
+  ///   - flow: the connection's calls in the workers' queue.
   ///   - whenComputed: makes what tells this thread, from another one, that the call can be ended. It is made
   ///     for a call that waits alone.
   /// - Throws: what `classify` does, and RESOURCE_EXHAUSTED or DEADLINE_EXCEEDED for a call that would come
   ///   too late, with the time after which to try again.
   package func begin(
-    _ call: LocalCall, with model: LocalModel, by caller: LocalCaller, after work: inout UInt64,
+    _ call: LocalCall, with model: LocalModel, by caller: LocalCaller, of flow: Flow,
     whenComputed: () -> @Sendable () -> Void
   ) throws(Status) -> Progress {
     guard let loaded = model.served.loaded,
@@ -88,13 +88,13 @@ extension LocalService {
     do throws(Status) {
       try check(call, model, caller)
       let job = Job()
-      job.question = try question(call, loaded, model, caller)
+      job.question = try question(call, loaded, model, caller, flow)
       try enter(caller, rows: call.rows)
       let waiting = WaitingCall(job, call, model, caller)
       let tell = whenComputed()
       job.handBack = { _ in waiting.isBack(tell) }
       countWaiting(1)
-      work = fleet.pool.submit(job, before: work)
+      fleet.pool.submit(job, of: flow)
       return .waiting(waiting)
     } catch {
       refuse(call, error, model, by: caller)
@@ -103,9 +103,9 @@ extension LocalService {
   }
 
   private func question(
-    _ call: LocalCall, _ loaded: LoadedModel, _ model: LocalModel, _ caller: LocalCaller
+    _ call: LocalCall, _ loaded: LoadedModel, _ model: LocalModel, _ caller: LocalCaller, _ flow: Flow
   ) throws(Status) -> Job.Question {
-    let terms = try terms(of: call, loaded, model, caller)
+    let terms = try terms(of: call, loaded, model, caller, flow)
     let classes = call.topK > 0 ? min(call.topK, model.classes) : model.classes
     let form = AnswerForm(
       rows: call.rows, classes: classes, allClasses: model.classes, hasIndices: call.topK > 0,
@@ -124,7 +124,7 @@ extension LocalService {
 
   /// - Throws: why it may not wait.
   private func terms(
-    of call: LocalCall, _ loaded: LoadedModel, _ model: LocalModel, _ caller: LocalCaller
+    of call: LocalCall, _ loaded: LoadedModel, _ model: LocalModel, _ caller: LocalCaller, _ flow: Flow
   ) throws(Status) -> Job.Terms {
     let now = Instant.now
     let deadline = call.timeoutNanoseconds > 0 ? call.begun.advanced(by: call.timeoutNanoseconds) : .never
@@ -132,8 +132,11 @@ extension LocalService {
     guard callsWaiting < fleet.limits.queuedCalls else { throw .queueFull }
     let priority = (caller.standing?.grants.limits ?? .none).priority(asked: call.priority)
     let refusal = fleet.pool.refusal(
-      of: priority, taking: loaded.cost.nanoseconds(rows: call.rows), deadline: deadline, at: now)
-    if let refusal { throw refusal }
+      of: priority, flow, taking: loaded.cost.nanoseconds(rows: call.rows), deadline: deadline, at: now)
+    if let refusal {
+      if refusal.code == .deadlineExceeded { loaded.cost.doubted() }
+      throw refusal
+    }
     let batch = model.served.batchTerms(loaded, fleet.limits)
     return Job.Terms(
       priority: priority, deadline: deadline, received: call.received,
@@ -158,7 +161,7 @@ extension LocalService {
   /// The answer of a call that is back.
   ///
   /// - Throws: INVALID_ARGUMENT for numbers that the model does not allow, DEADLINE_EXCEEDED when the call's
-  ///   time was over before it began.
+  ///   time was over before it was computed.
   package func end(_ waiting: WaitingCall) throws(Status) -> LocalAnswer {
     countWaiting(-1)
     defer { waiting.end() }

@@ -68,21 +68,32 @@ import Testing
   @Test func whatComesBetweenBatchesCounts() {
     var admission = Admission(threads: 1, mostNanoseconds: Self.second)
     var now = start
-    for batch in 0..<500 {
-      admission.began(0, expectedNanoseconds: 1000, goesOn: batch > 0, at: now)
-      now = now.advanced(by: 2000)
+    for batch in 0..<2000 {
+      admission.began(0, expectedNanoseconds: 300_000, goesOn: batch > 0, at: now)
+      now = now.advanced(by: 600_000)
       admission.ended(0, at: now)
     }
     #expect(abs(admission.pace - 2) < 0.01)
     #expect(abs(Int(admission.wait(behind: 1_000_000, at: now)) - 2_000_000) < 20_000)
+    // Of many short ones, a few that are interrupted count for as long as they are.
+    for batch in 0..<50_000 {
+      admission.began(0, expectedNanoseconds: 20_000, goesOn: true, at: now)
+      now = now.advanced(by: batch % 100 == 0 ? 2_020_000 : 20_000)
+      admission.ended(0, at: now)
+    }
+    #expect(abs(admission.pace - 2) < 0.1, "\(admission.pace)")
     // A break is no work.
-    for _ in 0..<500 {
+    for _ in 0..<2000 {
       now = now.advanced(by: 1_000_000)
-      admission.began(0, expectedNanoseconds: 1000, goesOn: false, at: now)
-      now = now.advanced(by: 1000)
+      admission.began(0, expectedNanoseconds: 300_000, goesOn: false, at: now)
+      now = now.advanced(by: 300_000)
       admission.ended(0, at: now)
     }
     #expect(abs(admission.pace - 1) < 0.01)
+    // A machine that stood still for a second.
+    admission.began(0, expectedNanoseconds: 20_000, goesOn: true, at: now)
+    admission.ended(0, at: now.advanced(by: Self.second))
+    #expect(admission.pace < 1.25)
   }
 
   @Test func callsWithoutADeadlineWaitForSoLongAndNoLonger() throws {
@@ -101,8 +112,10 @@ import Testing
     // Those that were let in together are late together: once in a while is enough.
     admission.answered(areLate: true, at: start.advanced(by: 9_999_999))
     #expect(admission.share == 0.9)
-    #expect(admission.refusal(queued: 0, own: 950, deadline: deadline(1000), at: start) != nil)
-    #expect(admission.refusal(queued: 0, own: 890, deadline: deadline(1000), at: start) == nil)
+    // Nine tenths of four fifths, unless it waits for nobody.
+    #expect(admission.refusal(queued: 700, own: 30, deadline: deadline(1000), at: start) != nil)
+    #expect(admission.refusal(queued: 700, own: 20, deadline: deadline(1000), at: start) == nil)
+    #expect(admission.refusal(queued: 0, own: 1000, deadline: deadline(1000), at: start) == nil)
     for step in 1...30 {
       admission.answered(areLate: true, at: start.advanced(by: 10_000_000 * UInt64(step)))
     }
@@ -164,6 +177,26 @@ import Testing
       let after = Double(cost.nanoseconds(rows: 4))
       #expect(abs(after / before - 1) <= 0.2, "\(outlier): \(before) to \(after)")
     }
+  }
+
+  /// Nothing is measured where all calls are refused for what was measured once.
+  @Test func whatWasMeasuredIsDoubtedWhereItRefusesAll() {
+    let cost = cost(100_000, 100_000)
+    for _ in 0..<50 { cost.measured(rows: 1, nanoseconds: 1_000_000) }
+    #expect(cost.nanoseconds(rows: 1) > 900_000)
+    var refused = 0
+    while cost.nanoseconds(rows: 1) > 150_000, refused < 1000 {
+      cost.doubted()
+      refused += 1
+    }
+    #expect(refused > 50 && refused < 300)
+    for _ in 0..<2000 { cost.doubted() }
+    #expect(cost.nanoseconds(rows: 1) == 100_000)
+    // Calls that are quicker than planned are not thought slower for it.
+    for _ in 0..<50 { cost.measured(rows: 1, nanoseconds: 50_000) }
+    let quick = cost.nanoseconds(rows: 1)
+    cost.doubted()
+    #expect(cost.nanoseconds(rows: 1) == quick)
   }
 
   @Test func rowsAreAtLeastOneAndFillTheTime() {

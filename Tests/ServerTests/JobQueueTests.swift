@@ -5,10 +5,6 @@ import Testing
 
 /// Whose turn it is among calls that wait.
 @Suite struct JobQueueTests {
-  private func same(_ jobs: [Job], _ expected: [Job]) -> Bool {
-    jobs.count == expected.count && zip(jobs, expected).allSatisfy { $0 === $1 }
-  }
-
   // MARK: Between connections
 
   @Test(arguments: [true, false]) func aFloodWaitsBehindTheFewCallsOfAnother(areOfOneModel: Bool) throws {

@@ -68,4 +68,35 @@ import Testing
     }
     #expect(try server.refusals("QUEUE_FULL") == 4)
   }
+
+  /// A flood that fills the time for which calls may wait does so for itself: another connection's call is
+  /// let in, and is next.
+  @Test func aFloodKeepsNobodyElseOut() throws {
+    let gate = Gate()
+    // A call is thought to take 100 ms.
+    let server = try GatedModel.server([GatedModel.model("gated", gate)]) {
+      $0.limits.queueNanoseconds = 1_000_000_000
+    }
+    let flood = try RawConnection(server.address)
+    flood.send((1...40).flatMap { GatedModel.call(UInt64($0), "gated", Float($0)) })
+    #expect(gate.holds(1))
+    #expect(try waitUntil(seconds: 60) { try server.inFlight() + server.refusals("OVERLOADED") == 40 })
+    let waiting = try server.queued()
+    #expect(waiting >= 8 && waiting <= 11)
+    let other = try RawConnection(server.address)
+    other.send(GatedModel.call(1, "gated", 100))
+    #expect(try server.hasQueued(waiting + 1))
+    flood.send(GatedModel.call(41, "gated", 41))
+    var refused: [UInt64] = []
+    while refused.last != 41 {
+      let answer = try #require(try flood.answer(within: 60))
+      #expect(answer.status?.reason == "OVERLOADED" && answer.status?.retryAfterNanoseconds ?? 0 > 0)
+      refused.append(answer.id)
+    }
+    #expect(refused.count == 40 - Int(waiting))
+    gate.open()
+    #expect(try other.answer(within: 60)?.probabilities == GatedModel.row(100))
+    for _ in 0...waiting { #expect(try flood.answer(within: 60)?.status == nil) }
+    #expect(gate.runs.count == Int(waiting) + 2 && gate.runs[1] == [100])
+  }
 }

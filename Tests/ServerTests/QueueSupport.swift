@@ -38,7 +38,23 @@ enum QueuedJobs {
   }
 }
 
+/// Whether these are the same jobs in the same order.
+func same(_ jobs: [Job], _ expected: [Job]) -> Bool {
+  jobs.count == expected.count && zip(jobs, expected).allSatisfy { $0 === $1 }
+}
+
 extension JobQueue {
+  /// Adds a call of a connection whose earlier work ends there, in virtual time.
+  ///
+  /// - Returns: where it ends with this.
+  mutating func add(_ job: Job, before: UInt64) -> UInt64 {
+    let flow = Flow()
+    let priority = job.question?.terms.priority ?? .interactive
+    flow[priority].end = before
+    add(job, of: flow)
+    return flow[priority].end
+  }
+
   /// The next batch; empty when none is ready.
   mutating func next(at nanoseconds: UInt64 = 0, all: Bool = false) -> [Job] {
     var jobs = ContiguousArray<Job>()

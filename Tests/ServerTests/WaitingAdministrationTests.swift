@@ -38,10 +38,9 @@ import Testing
       let gated = LocalModel(
         served: try GatedModel.model("gated", gate), slot: 0, nameNumber: -1, shadow: nil)
       let service = try #require(server.localServices.first)
-      var work: UInt64 = 0
       let progress = try service.begin(
         LocalCall(values: GatedModel.row(1), rows: 1, begun: .now, received: .now), with: gated,
-        by: service.identify(token: nil), after: &work
+        by: service.identify(token: nil), of: Flow()
       ) { {} }
       guard case .waiting(let waiting) = progress else { throw RawConnection.TimedOut() }
       held = waiting

@@ -145,8 +145,7 @@ import Testing
     let caller = try service.identify(token: nil)
     let call = LocalCall(values: GatedModel.row(1), rows: 1, begun: .now, received: .now)
     let isBack = Monitor(false)
-    var work: UInt64 = 0
-    let progress = try service.begin(call, with: service.find("gated"), by: caller, after: &work) {
+    let progress = try service.begin(call, with: service.find("gated"), by: caller, of: Flow()) {
       {
         isBack.withLock { $0 = true }
         isBack.notifyAll()

@@ -20,16 +20,22 @@ struct Admission {
   }
 
   private var threads: ContiguousArray<Work>
-  /// What batches take with all that comes between them, of what their arithmetic should: threads have other
-  /// work, too, and share processors.
-  private(set) var pace = 1.0
+  /// What the last batches should have taken, and what they took with all that came between them, in
+  /// nanoseconds: threads have other work, too, and share processors.
+  private var expected = Self.firstNanoseconds
+  private var spent = Self.firstNanoseconds
   /// Of the time that calls have, the share that a prediction may fill.
   private(set) var share = 1.0
   private var nextDecrease = Instant(nanoseconds: 0)
   /// The longest wait of a call without a deadline.
   private let mostNanoseconds: UInt64
 
-  private static let paceWeight = 1.0 / 32
+  /// Before anything is known, batches take what they should.
+  private static let firstNanoseconds = 10e6
+  /// How far back `expected` and `spent` look: half as far after so much.
+  private static let pastNanoseconds = 100e6
+  /// A machine that stood still once tells nothing of what follows.
+  private static let longestGap = 10e6
   private static let mostPace = 64.0
   private static let leastShare = 0.25
   private static let decrease = 0.9
@@ -51,13 +57,16 @@ struct Admission {
   }
 
   mutating func ended(_ thread: Int, at now: Instant) {
-    let expected = Double(max(threads[thread].expectedNanoseconds, 1))
-    let ratio = Double(now.since(threads[thread].since)) / expected
-    pace += Self.paceWeight * (min(max(ratio, 1), 4 * pace) - pace)
-    pace = min(pace, Self.mostPace)
+    let own = Double(max(threads[thread].expectedNanoseconds, 1))
+    expected += own
+    spent += min(Double(now.since(threads[thread].since)), own * pace + Self.longestGap)
+    if expected > Self.pastNanoseconds { (expected, spent) = (expected / 2, spent / 2) }
     threads[thread].expectedEnd = Instant(nanoseconds: 0)
     threads[thread].lastEnd = now
   }
+
+  /// What batches take of what their arithmetic should.
+  var pace: Double { min(max(spent / expected, 1), Self.mostPace) }
 
   /// How long a call waits, as predicted, behind so much queued work.
   func wait(behind queued: UInt64, at now: Instant) -> UInt64 {
@@ -76,10 +85,10 @@ struct Admission {
     guard deadline != .never else {
       return wait <= mostNanoseconds ? nil : .overloaded(retryAfter: wait - mostNanoseconds)
     }
-    let left = UInt64(Double(deadline.since(now)) * share)
+    let left = deadline.since(now)
     if own > left { return .deadlineTooShort(needed: own) }
     if wait == 0 { return nil }
-    let most = UInt64(Double(left) * Self.filled)
+    let most = UInt64(Double(left) * share * Self.filled)
     return wait + own <= most ? nil : .overloaded(retryAfter: wait + own - most)
   }
 

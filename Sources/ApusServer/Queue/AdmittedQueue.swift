@@ -21,13 +21,15 @@ struct AdmittedQueue {
 
   /// Why a call may not wait; nil: it may.
   func refusal(
-    of priority: CallPriority, taking own: UInt64, deadline: Instant, at now: Instant
+    of priority: CallPriority, _ flow: Flow, taking own: UInt64, deadline: Instant, at now: Instant
   ) -> Status? {
-    admission.refusal(queued: queue.nanoseconds(before: priority), own: own, deadline: deadline, at: now)
+    admission.refusal(
+      queued: queue.nanoseconds(before: priority, of: flow, taking: own), own: own, deadline: deadline,
+      at: now)
   }
 
   /// As `JobQueue` does.
-  mutating func add(_ job: Job, before: UInt64) -> UInt64 { queue.add(job, before: before) }
+  mutating func add(_ job: Job, of flow: Flow) { queue.add(job, of: flow) }
 
   /// As `JobQueue` does.
   mutating func remove(_ job: Job) -> Bool { queue.remove(job) }

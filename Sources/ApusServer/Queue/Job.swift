@@ -67,6 +67,9 @@ final class Job: @unchecked Sendable {
   // The queue's.
   var tag: UInt64 = 0
   var ticket: UInt64 = 0
+  /// What its connection is charged for it, in nanoseconds.
+  var work: UInt64 = 0
+  var flow: Flow?
   /// In its heap; -1: it does not wait.
   var place = -1
 

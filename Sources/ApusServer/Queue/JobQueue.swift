@@ -6,7 +6,7 @@ import ApusWire
 ///
 /// Whose turn it is: interactive calls go before those of batch work, which get every eighth turn where there
 /// are always interactive ones. Between connections, by start-time fair queueing (Goyal, Vin and Cheng,
-/// 1996): a call's tag is the work that its connection has been given before, or where the queue stands if
+/// 1996): a call's tag is the work that its connection has asked for before, or where the queue stands if
 /// that is more, and the lowest tag is next. A connection that sends much so waits behind one that sends
 /// little, in one line as between lines.
 struct JobQueue {
@@ -49,6 +49,9 @@ struct JobQueue {
 
   private var lines: ContiguousArray<Line> = []
   private(set) var count = 0
+  /// Connections that have interactive calls here, and what they are charged for these.
+  private var flows = 0
+  private var charged: UInt64 = 0
   private var tickets: UInt64 = 0
   /// The tag of what was taken last.
   private var virtualTime: UInt64 = 0
@@ -60,18 +63,43 @@ struct JobQueue {
 
   // MARK: Coming
 
-  /// - Parameter before: where the work ends, in virtual time, that the connection has asked for before.
-  /// - Returns: where it ends with this.
-  mutating func add(_ job: Job, before: UInt64) -> UInt64 {
-    guard let question = job.question else { return before }
+  /// Lets a job wait, behind what its connection has asked for before.
+  mutating func add(_ job: Job, of flow: Flow) {
+    guard let question = job.question else { return }
     tickets += 1
     job.ticket = tickets
-    job.tag = max(virtualTime, before)
+    enter(job, question, flow)
     count += 1
     let place = place(of: question.model)
     if lines[place].isEmpty { lines[place].waitsSince = question.terms.received }
     lines[place][question.terms.priority].insert(job)
-    return job.tag + question.model.cost.nanoseconds(rows: question.rows)
+  }
+
+  private mutating func enter(_ job: Job, _ question: Job.Question, _ flow: Flow) {
+    let priority = question.terms.priority
+    let start = max(virtualTime, flow[priority].end)
+    // Never before those that came earlier over the same connection.
+    job.tag = flow[priority].waiting > 0 ? max(start, flow[priority].lastTag) : start
+    job.work = min(question.model.cost.nanoseconds(rows: question.rows), Self.mostWork)
+    job.flow = flow
+    flow[priority].lastTag = job.tag
+    flow[priority].end = start + job.work
+    flow[priority].waiting += 1
+    guard priority == .interactive else { return }
+    charged += job.work
+    if flow[priority].waiting == 1 { flows += 1 }
+  }
+
+  /// Sums of it stay far from overflowing.
+  private static let mostWork: UInt64 = 1 << 40
+
+  private mutating func leave(_ job: Job, _ priority: CallPriority) {
+    guard let flow = job.flow else { return }
+    job.flow = nil
+    flow[priority].waiting -= 1
+    guard priority == .interactive else { return }
+    charged -= job.work
+    if flow[priority].waiting == 0 { flows -= 1 }
   }
 
   /// Takes a job out that waits.
@@ -80,8 +108,12 @@ struct JobQueue {
   mutating func remove(_ job: Job) -> Bool {
     guard job.place >= 0, let question = job.question else { return false }
     let place = place(of: question.model)
-    lines[place][question.terms.priority].remove(job)
+    let priority = question.terms.priority
+    lines[place][priority].remove(job)
     count -= 1
+    // What is not done is not charged.
+    if let flow = job.flow { flow[priority].end -= min(flow[priority].end, job.work) }
+    leave(job, priority)
     if question.terms.received <= lines[place].waitsSince { lines[place].waitAnew() }
     leaveIfIdle(place)
     return true
@@ -178,6 +210,7 @@ struct JobQueue {
     guard let priority = job.question?.terms.priority else { return }
     lines[place][priority].remove(job)
     count -= 1
+    leave(job, priority)
     jobs.append(job)
   }
 
@@ -190,7 +223,21 @@ struct JobQueue {
 
   // MARK: Telling
 
-  /// The work that goes before a call of this priority, in nanoseconds of one thread.
+  /// The work that goes before a connection's next call, in nanoseconds of one thread. Where others wait,
+  /// too, they get as much meanwhile as the connection itself with all that it has asked for before, however
+  /// much of theirs waits now: no more, as turns are fair, and no less, as they may go on to ask.
+  func nanoseconds(before priority: CallPriority, of flow: Flow, taking own: UInt64) -> UInt64 {
+    let all = nanoseconds(before: priority)
+    let sharing = flow[priority].waiting > 0 ? flows : flows + 1
+    guard priority == .interactive, sharing > 1, charged > 0 else { return all }
+    let end = flow[priority].end
+    let asked = Double(end > virtualTime ? end - virtualTime : 0)
+    // Batches take less than each of their calls by itself.
+    let gain = Double(all) / Double(charged)
+    return UInt64(min(max(0, Double(sharing) * (asked + Double(own)) * gain - Double(own)), 1e18))
+  }
+
+  /// The work that goes before any call of this priority, in nanoseconds of one thread.
   func nanoseconds(before priority: CallPriority) -> UInt64 {
     var sum: UInt64 = 0
     for place in 0..<lines.count {

@@ -6,20 +6,22 @@ import ApusWire
 extension ModelBuffers {
   /// Computes a batch of one version's calls and notes in each what came of it.
   ///
+  /// - Parameter jobs: which may change their order.
   /// - Returns: whether any was too late.
-  mutating func compute(_ jobs: ContiguousArray<Job>, _ observer: Observer?) -> Bool {
+  mutating func compute(_ jobs: inout ContiguousArray<Job>, _ observer: Observer?) -> Bool {
     guard !jobs.isEmpty, let question = jobs[0].question else { return false }
     let model = question.model
     fit(model.plan, takesTexts: question.texts != nil)
     let begun = Instant.now
-    var rows = 0
+    let rows = jobs.rows
+    let expectedEnd = begun.advanced(by: model.cost.nanoseconds(rows: rows))
     var areInTime = true
     for place in 0..<jobs.count {
       jobs[place].outcome = Job.Outcome()
-      rows += jobs[place].rows
-      areInTime = areInTime && !jobs[place].isOver(at: begun)
+      areInTime = areInTime && !jobs[place].isOver(at: expectedEnd)
     }
-    guard areInTime else { return computeThoseInTime(jobs, observer, at: begun) }
+    guard areInTime else { return computeThoseInTime(jobs, observer, until: expectedEnd) }
+    jobs.sortIfMatrix(rowBytes: model.plan.inputs * model.plan.inputElement.byteCount)
     if jobs.count == 1 {
       computeAlone(jobs[0])
     } else if !computeTogether(jobs, rows, model.plan) {
@@ -40,13 +42,16 @@ extension ModelBuffers {
     return isLate
   }
 
-  /// What nobody waits for any more is not computed.
+  /// What nobody would wait for any more is not computed.
   private mutating func computeThoseInTime(
-    _ jobs: ContiguousArray<Job>, _ observer: Observer?, at now: Instant
+    _ jobs: ContiguousArray<Job>, _ observer: Observer?, until end: Instant
   ) -> Bool {
-    let live = ContiguousArray(jobs.filter { !$0.isOver(at: now) })
-    for job in jobs where job.isOver(at: now) { job.outcome.failure = .deadlinePassed }
-    if !live.isEmpty { _ = compute(live, observer) }
+    var live = ContiguousArray(jobs.filter { !$0.isOver(at: end) })
+    for job in jobs where job.isOver(at: end) {
+      job.outcome.failure = .deadlinePassed
+      job.question?.model.cost.doubted()
+    }
+    if !live.isEmpty { _ = compute(&live, observer) }
     return true
   }
 
@@ -136,5 +141,47 @@ extension ModelBuffers {
 }
 
 extension Job {
-  fileprivate func isOver(at time: Instant) -> Bool { question.map { $0.terms.deadline <= time } ?? true }
+  /// Of the time that a call has, a part is for its answer's way.
+  private static let wayShare: UInt64 = 32
+
+  /// Whether an answer of this time would be late.
+  fileprivate func isOver(at time: Instant) -> Bool {
+    guard let terms = question?.terms else { return true }
+    guard terms.deadline != .never else { return false }
+    return terms.deadline <= time.advanced(by: terms.deadline.since(terms.received) / Self.wayShare)
+  }
+
+  fileprivate func liesBefore(_ other: Job) -> Bool {
+    guard let input = question?.input, let otherInput = other.question?.input else { return false }
+    return input < otherInput
+  }
+}
+
+extension ContiguousArray<Job> {
+  /// Puts calls whose rows together are a matrix in the order of these: rows are taken when bodies begin to
+  /// come, and calls wait once these have ended. They nearly are in order, so each goes back past few others.
+  fileprivate mutating func sortIfMatrix(rowBytes: Int) {
+    guard count > 1, byteSpan(rowBytes) == rows * rowBytes else { return }
+    for end in 1..<count {
+      let job = self[end]
+      var place = end
+      while place > 0, job.liesBefore(self[place - 1]) {
+        self[place] = self[place - 1]
+        place -= 1
+      }
+      self[place] = job
+    }
+  }
+
+  /// From the first byte of all rows to the last.
+  private func byteSpan(_ rowBytes: Int) -> Int {
+    guard var first = self[0].question?.input else { return 0 }
+    var end = first
+    for place in 0..<count {
+      guard let input = self[place].question?.input else { return 0 }
+      first = Swift.min(first, input)
+      end = Swift.max(end, input + self[place].rows * rowBytes)
+    }
+    return end - first
+  }
 }

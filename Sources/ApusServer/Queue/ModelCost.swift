@@ -10,6 +10,8 @@ final class ModelCost: Sendable {
   private static let one: UInt64 = 1024
   /// Of the newest batch in the mean.
   private static let weight: UInt64 = 16
+  /// Of what was measured beyond the plan, what a refused call takes off.
+  private static let doubt: UInt64 = 64
 
   init(_ planned: RowCost) { self.planned = planned }
 
@@ -42,6 +44,14 @@ final class ModelCost: Sendable {
     let newest = min(UInt64(ratio * Double(Self.one)), 4 * mean)
     let changed = (mean * (Self.weight - 1) + newest) / Self.weight
     correction.store(changed == mean ? (newest > mean ? mean + 1 : mean) : changed, ordering: .relaxed)
+  }
+
+  /// A call was refused, as it would take too long by what was measured. Where none is computed nothing is
+  /// measured any more, so what was planned counts for a little more each time.
+  func doubted() {
+    let mean = correction.load(ordering: .relaxed)
+    guard mean > Self.one else { return }
+    correction.store(mean - max(1, (mean - Self.one) / Self.doubt), ordering: .relaxed)
   }
 
   /// What a batch costs beside its rows.

@@ -42,24 +42,19 @@ final class WorkerPool: Sendable {
 
   /// Why a call may not wait for a thread; nil: it may.
   func refusal(
-    of priority: CallPriority, taking own: UInt64, deadline: Instant, at now: Instant
+    of priority: CallPriority, _ flow: Flow, taking own: UInt64, deadline: Instant, at now: Instant
   ) -> Status? {
-    state.withLock { $0.queue.refusal(of: priority, taking: own, deadline: deadline, at: now) }
+    state.withLock { $0.queue.refusal(of: priority, flow, taking: own, deadline: deadline, at: now) }
   }
 
   /// Gives a job to the threads; it is handed back by one of them.
-  ///
-  /// - Parameter before: where the caller's earlier work ends, as `JobQueue` counts it.
-  /// - Returns: where it ends now.
-  func submit(_ job: Job, before: UInt64) -> UInt64 {
-    let end = state.withLock { state in
-      let end = state.queue.add(job, before: before)
+  func submit(_ job: Job, of flow: Flow) {
+    state.withLock { state in
+      state.queue.add(job, of: flow)
       publish(state, at: .now)
-      return end
     }
     start()
     state.notifyOne()
-    return end
   }
 
   /// Takes a job back that no thread has begun.
@@ -103,7 +98,7 @@ final class WorkerPool: Sendable {
       // The one that was woken for what still waits may be this one.
       if waiting > 0 { state.notifyOne() }
       guard let model = jobs[0].question?.model else { continue }
-      let isLate = buffers.compute(jobs, observer)
+      let isLate = buffers.compute(&jobs, observer)
       state.withLock { state in
         let now = Instant.now
         state.queue.ended(model, by: worker, areLate: isLate, at: now)
