@@ -63,13 +63,13 @@ import Testing
     for job in theirs { queue.add(job, of: other) }
     #expect(same(queue.passing(), [mine]) == true)
     // Those that stay keep their order.
-    let more = (0..<4).map { _ in QueuedJobs.job(model, mostRows: 1) }
-    for job in more[..<3] { queue.add(job, of: unlucky) }
-    #expect(queue.remove(more[0]) == true)
-    queue.add(more[3], of: unlucky)
+    let more = (0..<5).map { _ in QueuedJobs.job(model, mostRows: 1) }
+    for job in more[..<4] { queue.add(job, of: unlucky) }
+    for job in more[..<2] { #expect(queue.remove(job) == true) }
+    queue.add(more[4], of: unlucky)
     var order: [Job] = []
     while !queue.isEmpty { order += queue.passing() }
-    let places = more[1...].compactMap { job in order.firstIndex { $0 === job } }
+    let places = more[2...].compactMap { job in order.firstIndex { $0 === job } }
     #expect(places == places.sorted() && places.count == 3 && order.count == 5)
   }
 }

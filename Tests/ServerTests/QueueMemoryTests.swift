@@ -68,6 +68,15 @@ import Testing
     #expect(ring.take(rows: 1) == nil)
   }
 
+  /// Bodies that are not whole may stay so for long.
+  @Test func bodiesUnderWayLeaveHalfOfTheRowsToCallsThatAreWhole() throws {
+    let ring = try #require(RowRing(rowBytes: 1 << 17))
+    #expect(ring.takeForBody(rows: 33) == nil && ring.bodiesUnderWay == 0)
+    #expect(ring.takeForBody(rows: 32) == 0 && ring.bodiesUnderWay == 1)
+    #expect(ring.takeForBody(rows: 1) == nil)
+    #expect(ring.take(rows: 32) == 32)
+  }
+
   @Test func whatDoesNotFitBeforeTheEndBeginsAtTheFront() throws {
     let ring = try #require(RowRing(rowBytes: 1 << 17))
     #expect(ring.take(rows: 30) == 0 && ring.take(rows: 30) == 30)
