@@ -78,7 +78,11 @@ extension Reactor {
       : ownQueue.refusal(
         of: priority, connection.pointee.ownFlow, taking: own, deadline: deadline, at: now)
     if let refusal {
-      if refusal.code == .resourceExhausted { refusesForLoad = true } else { model.cost.doubted() }
+      if refusal.code == .resourceExhausted {
+        overloadPause.refused(deadline, at: now)
+      } else {
+        model.cost.doubted()
+      }
       throw refusal
     }
     let job = spareJob()

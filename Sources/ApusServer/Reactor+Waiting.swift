@@ -17,9 +17,8 @@ extension Reactor {
 
   /// Polls for the adaptive window, then sleeps.
   mutating func waitForEvents() -> Int {
-    if refusesForLoad {
-      refusesForLoad = false
-      usleep(Self.pauseMicroseconds)
+    if overloadPause.isDue {
+      usleep(UInt32(overloadPause.take() / 1000))
       return lookAround()
     }
     guard !hasWork else { return lookAround() }
@@ -67,7 +66,7 @@ extension Reactor {
     var nextAsked = now.advanced(by: Self.laneNanoseconds)
     while true {
       looks += 1
-      if hasWork || refusesForLoad { return 0 }
+      if hasWork || overloadPause.isDue { return 0 }
       beginTurn(ready: 1)
       let looksAtLanesAlone = hot == nil && !awakeLanes.isEmpty
       let isDirect = looks % Self.looksDirectly != 0

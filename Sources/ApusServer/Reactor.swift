@@ -76,10 +76,8 @@ struct Reactor: ~Copyable {
   var spareJobs: ContiguousArray<Job> = []
   /// Those that are being answered.
   var jobsAtHand: ContiguousArray<Job> = []
-  /// A call of this turn was refused because too many wait. Who sends too much sends more at once: then a
-  /// look at what has come takes little of the time that those who were let in need.
-  var refusesForLoad = false
-  static let pauseMicroseconds: UInt32 = 1000
+  /// After calls of this turn were refused.
+  var overloadPause = OverloadPause()
   /// When the first call that waits has waited for too long.
   var nextJobDeadline = Instant.never
   let pieceMemory: PieceMemory

@@ -129,6 +129,21 @@ import Testing
     #expect(admission.share == 1)
   }
 
+  /// Those that were let in have a 32nd of their time for the way of their answers, which waits meanwhile.
+  @Test func pausesAfterRefusalsAreNoLongerThanAnswersMayWait() {
+    var pause = OverloadPause()
+    #expect(!pause.isDue)
+    pause.refused(.never, at: start)
+    #expect(pause.isDue && pause.take() == 1_000_000 && !pause.isDue)
+    pause.refused(deadline(3_200_000), at: start)
+    pause.refused(deadline(Self.second), at: start)
+    #expect(pause.take() == 100_000)
+    pause.refused(start, at: start)
+    #expect(pause.isDue && pause.take() == 1000)
+    pause.refused(deadline(Self.second), at: start)
+    #expect(pause.take() == 1_000_000)
+  }
+
   @Test func loadIsAShare() {
     var admission = Admission(threads: 2, mostNanoseconds: Self.second)
     #expect(admission.load(queued: 0, at: start) == 0)

@@ -73,6 +73,9 @@ final class Job: @unchecked Sendable {
   /// In its heap; -1: it does not wait.
   var place = -1
 
+  /// Of the time that a call has, a part is for its answer's way.
+  static let wayShare: UInt64 = 32
+
   /// What its owner knows of the request.
   var request = WaitingRequest()
 }

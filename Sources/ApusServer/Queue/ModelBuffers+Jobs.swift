@@ -141,9 +141,6 @@ extension ModelBuffers {
 }
 
 extension Job {
-  /// Of the time that a call has, a part is for its answer's way.
-  private static let wayShare: UInt64 = 32
-
   /// Whether an answer of this time would be late.
   fileprivate func isOver(at time: Instant) -> Bool {
     guard let terms = question?.terms else { return true }
