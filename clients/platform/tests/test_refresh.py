@@ -25,6 +25,14 @@ def python(*lines):
 
 
 @pytest.fixture(autouse=True)
+def hangup():
+    """Under nohup programs inherit that SIGHUP is ignored, and keep to it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.fixture(autouse=True)
 def temporary(tmp_path, monkeypatch):
     """Where output folders are made; none of them may be left."""
     folder = tmp_path / "temporary"
