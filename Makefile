@@ -190,6 +190,6 @@ fuzz-corpus: fuzz-build
 soak: test
 	$(MAKE) fuzz FUZZ_SECONDS=600
 	for round in 1 2 3 4 5 6 7 8 9 10; do swift test --skip-build || exit 1; done
-	APUS_SOAK_ROUNDS=4000 swift test --skip-build --filter LaneFaultTests
+	SOAK_ROUNDS=4000 swift test --skip-build --filter LaneFaultTests
 	$(MAKE) sanitize-address
 	$(MAKE) sanitize-thread

@@ -7,10 +7,10 @@ import Glibc
 import Testing
 
 /// Clients of lanes that die, lie or stop: nobody else notices, and all that they took comes back. `make
-/// soak` makes many more rounds (APUS_SOAK_ROUNDS).
+/// soak` makes many more rounds (SOAK_ROUNDS; a server takes what begins with APUS for its own settings).
 @Suite struct LaneFaultTests {
   private static let rounds =
-    ProcessInfo.processInfo.environment["APUS_SOAK_ROUNDS"].flatMap { Int($0) } ?? 60
+    ProcessInfo.processInfo.environment["SOAK_ROUNDS"].flatMap { Int($0) } ?? 60
 
   /// A server that has served a lane, and the descriptors that it holds then.
   private func servingServer() throws -> (ServerProcess, descriptors: Int) {
