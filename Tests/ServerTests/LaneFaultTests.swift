@@ -10,7 +10,7 @@ import Testing
 /// soak` makes many more rounds (SOAK_ROUNDS; a server takes what begins with APUS for its own settings).
 @Suite struct LaneFaultTests {
   private static let rounds =
-    ProcessInfo.processInfo.environment["SOAK_ROUNDS"].flatMap { Int($0) } ?? 60
+    ProcessInfo.processInfo.environment["SOAK_ROUNDS"].flatMap { Int($0) } ?? 1000
 
   /// A server that has served a lane, and the descriptors that it holds then.
   private func servingServer() throws -> (ServerProcess, descriptors: Int) {
