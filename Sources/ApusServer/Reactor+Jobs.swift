@@ -70,19 +70,14 @@ extension Reactor {
     let deadline = call.timeoutNanoseconds > 0 ? firstByte.advanced(by: call.timeoutNanoseconds) : .never
     // As many as there are places left for others (Choudhury and Hahne, 1998), so that some always are.
     guard connection.pointee.jobs.count < limits.queuedCalls - jobsWaiting else { throw .queueFull }
-    let own = model.cost.nanoseconds(rows: call.rows)
     let refusal =
       way == .byWorker
       ? fleet.pool.refusal(
-        of: priority, connection.pointee.pooledFlow, taking: own, deadline: deadline, at: now)
+        of: priority, connection.pointee.pooledFlow, rows: call.rows, model.cost, deadline: deadline, at: now)
       : ownQueue.refusal(
-        of: priority, connection.pointee.ownFlow, taking: own, deadline: deadline, at: now)
+        of: priority, connection.pointee.ownFlow, rows: call.rows, model.cost, deadline: deadline, at: now)
     if let refusal {
-      if refusal.code == .resourceExhausted {
-        overloadPause.refused(deadline, at: now)
-      } else {
-        model.cost.doubted()
-      }
+      if refusal.code == .resourceExhausted { overloadPause.refused(deadline, at: now) }
       throw refusal
     }
     let job = spareJob()
@@ -110,7 +105,7 @@ extension Reactor {
     hold(job, connection)
     nextJobDeadline = min(nextJobDeadline, deadline)
     if way == .byWorker {
-      if own <= Self.budgetNanoseconds {
+      if model.cost.nanoseconds(rows: call.rows) <= Self.budgetNanoseconds {
         job.request.isOverflowing = true
         model.overflowing.add(1, ordering: .relaxed)
       }

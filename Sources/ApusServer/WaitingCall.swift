@@ -132,11 +132,8 @@ extension LocalService {
     guard callsWaiting < fleet.limits.queuedCalls else { throw .queueFull }
     let priority = (caller.standing?.grants.limits ?? .none).priority(asked: call.priority)
     let refusal = fleet.pool.refusal(
-      of: priority, flow, taking: loaded.cost.nanoseconds(rows: call.rows), deadline: deadline, at: now)
-    if let refusal {
-      if refusal.code == .deadlineExceeded { loaded.cost.doubted() }
-      throw refusal
-    }
+      of: priority, flow, rows: call.rows, loaded.cost, deadline: deadline, at: now)
+    if let refusal { throw refusal }
     let batch = model.served.batchTerms(loaded, fleet.limits)
     return Job.Terms(
       priority: priority, deadline: deadline, received: call.received,

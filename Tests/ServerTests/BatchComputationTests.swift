@@ -25,17 +25,10 @@ import Testing
     }
 
     func job(_ model: LoadedModel, row: Int, rows: Int = 1, deadline: Instant = .never) -> Job {
-      let job = Job()
-      job.question = Job.Question(
-        model: model, rows: rows,
-        form: AnswerForm(
-          rows: rows, classes: 3, allClasses: 3, hasIndices: false, hasScores: false, version: 1),
-        input: UnsafeRawPointer(inputs + 4 * row), inputOwner: self, texts: nil,
-        body: UnsafeMutableRawPointer(bodies + 3 * row), bodyOwner: self, shadow: nil, samplesDrift: false,
-        terms: Job.Terms(
-          priority: .interactive, deadline: deadline, received: .now, mostRows: 64, mostDelayNanoseconds: 0,
-          concurrency: .max))
-      return job
+      QueuedJobs.job(
+        model, rows: rows, mostRows: 64, received: Instant.now.nanoseconds, deadline: deadline,
+        input: UnsafeRawPointer(inputs + 4 * row), body: UnsafeMutableRawPointer(bodies + 3 * row),
+        owner: self)
     }
 
     func answer(_ row: Int) -> [Float] { (0..<3).map { bodies[3 * row + $0] } }
@@ -86,6 +79,21 @@ import Testing
     for row in [0, 3, 6, 7] { #expect(isEqual(together.answer(row), alone.answer(row))) }
     #expect(together.answer(1) == [-1, -1, -1])
     #expect(jobs.allSatisfy { $0.outcome.wasGathered && $0.outcome.batchRows == 4 })
+  }
+
+  /// Two calls name the same row of a region, and a third one leaves a gap: as many bytes as a matrix has.
+  @Test func callsOfTheSameBytesAreNoMatrix() throws {
+    let model = try LoadedModel(Plan(try classifier(), planning: .fixed(.sgemm)), labels: [])
+    let alone = Rows(3)
+    for row in 0..<3 { _ = try compute([alone.job(model, row: row)]) }
+    let (together, twin) = (Rows(3), Rows(3))
+    let again = QueuedJobs.job(
+      model, mostRows: 64, input: UnsafeRawPointer(together.inputs),
+      body: UnsafeMutableRawPointer(twin.bodies),
+      owner: twin)
+    _ = try compute([together.job(model, row: 2), together.job(model, row: 0), again])
+    #expect(isEqual(together.answer(0), alone.answer(0)) && isEqual(together.answer(2), alone.answer(2)))
+    #expect(isEqual(twin.answer(0), alone.answer(0)) && again.outcome.wasGathered)
   }
 
   /// Of a batch that should take 400 ms, calls whose time is over before that are not computed; those that

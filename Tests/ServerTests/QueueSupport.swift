@@ -5,7 +5,8 @@ import Foundation
 
 @testable import ApusServer
 
-/// Jobs as a reactor makes them, whose memory nobody reads: for queues alone.
+/// Jobs as a reactor makes them. Unless a test gives them memory, nobody may read it: they are for queues
+/// alone.
 enum QueuedJobs {
   static func loaded() throws -> LoadedModel {
     let layer = try Network.Layer(
@@ -15,24 +16,25 @@ enum QueuedJobs {
     return try LoadedModel(Plan(classifier, planning: .fixed(.sgemm)), labels: [])
   }
 
-  private final class Owner {}
+  final class Owner {}
   nonisolated(unsafe) private static let memory = UnsafeMutableRawPointer.allocate(
     byteCount: 64, alignment: 64)
 
   static func job(
     _ model: LoadedModel, rows: Int = 1, _ priority: CallPriority = .interactive, mostRows: Int = 8,
-    received: UInt64 = 0, delay: UInt64 = 0, concurrency: Int = .max
+    received: UInt64 = 0, delay: UInt64 = 0, concurrency: Int = .max, deadline: Instant = .never,
+    input: UnsafeRawPointer? = nil, body: UnsafeMutableRawPointer? = nil, owner: AnyObject = Owner()
   ) -> Job {
     let job = Job()
-    let owner = Owner()
     job.question = Job.Question(
       model: model, rows: rows,
       form: AnswerForm(
         rows: rows, classes: 3, allClasses: 3, hasIndices: false, hasScores: false, version: 1),
-      input: UnsafeRawPointer(memory), inputOwner: owner, texts: nil, body: memory, bodyOwner: owner,
+      input: input ?? UnsafeRawPointer(memory), inputOwner: owner, texts: nil, body: body ?? memory,
+      bodyOwner: owner,
       shadow: nil, samplesDrift: false,
       terms: Job.Terms(
-        priority: priority, deadline: .never, received: Instant(nanoseconds: received), mostRows: mostRows,
+        priority: priority, deadline: deadline, received: Instant(nanoseconds: received), mostRows: mostRows,
         mostDelayNanoseconds: delay, concurrency: concurrency))
     return job
   }

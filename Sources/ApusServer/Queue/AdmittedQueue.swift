@@ -19,13 +19,16 @@ struct AdmittedQueue {
   /// Of the work that may wait, how much does: 0 idle, 1 saturated.
   func load(at now: Instant) -> Float { admission.load(queued: nanoseconds, at: now) }
 
-  /// Why a call may not wait; nil: it may.
+  /// Why a call of so many rows may not wait; nil: it may.
   func refusal(
-    of priority: CallPriority, _ flow: Flow, taking own: UInt64, deadline: Instant, at now: Instant
+    of priority: CallPriority, _ flow: Flow, rows: Int, _ cost: ModelCost, deadline: Instant, at now: Instant
   ) -> Status? {
-    admission.refusal(
+    let own = cost.nanoseconds(rows: rows)
+    let refusal = admission.refusal(
       queued: queue.nanoseconds(before: priority, of: flow, taking: own), own: own, deadline: deadline,
       at: now)
+    if refusal?.code == .deadlineExceeded { cost.doubted() }
+    return refusal
   }
 
   /// As `JobQueue` does.

@@ -21,10 +21,9 @@ extension ModelBuffers {
       areInTime = areInTime && !jobs[place].isOver(at: expectedEnd)
     }
     guard areInTime else { return computeThoseInTime(jobs, observer, until: expectedEnd) }
-    jobs.sortIfMatrix(rowBytes: model.plan.inputs * model.plan.inputElement.byteCount)
     if jobs.count == 1 {
       computeAlone(jobs[0])
-    } else if !computeTogether(jobs, rows, model.plan) {
+    } else if !computeTogether(&jobs, rows, model.plan) {
       // One holds numbers that the model does not allow: the others are computed without it.
       for place in 0..<jobs.count { computeAlone(jobs[place]) }
     }
@@ -75,8 +74,10 @@ extension ModelBuffers {
   /// Several calls as one matrix.
   ///
   /// - Returns: false where the model does not allow what one of them holds.
-  private mutating func computeTogether(_ jobs: ContiguousArray<Job>, _ rows: Int, _ plan: Plan) -> Bool {
-    let input = matrix(of: jobs, rows, plan)
+  private mutating func computeTogether(
+    _ jobs: inout ContiguousArray<Job>, _ rows: Int, _ plan: Plan
+  ) -> Bool {
+    let input = matrix(of: &jobs, rows, plan)
     do throws(GraphError) {
       try plan.logits(
         input: input, inputStride: plan.inputs, rows: rows, output: scratch.floats,
@@ -95,16 +96,16 @@ extension ModelBuffers {
   }
 
   /// The rows of all: as they lie where they lie one behind the other, and otherwise brought together.
-  private mutating func matrix(of jobs: ContiguousArray<Job>, _ rows: Int, _ plan: Plan) -> UnsafeRawPointer {
+  private mutating func matrix(
+    of jobs: inout ContiguousArray<Job>, _ rows: Int, _ plan: Plan
+  ) -> UnsafeRawPointer {
     let rowBytes = plan.inputs * plan.inputElement.byteCount
-    guard let start = jobs[0].question?.input else { fatalError("a batch of nothing") }
-    var end = start
-    var isMatrix = true
-    for place in 0..<jobs.count where isMatrix {
-      isMatrix = jobs[place].question?.input == end
-      end += jobs[place].rows * rowBytes
+    if let matrix = jobs.matrix(rowBytes) { return matrix }
+    if jobs.byteSpan(rowBytes) == rows * rowBytes {
+      jobs.sortByMemory()
+      // Calls that name the same bytes of a region span no more, and are no matrix.
+      if let matrix = jobs.matrix(rowBytes) { return matrix }
     }
-    if isMatrix { return start }
     let memory = gathering(rows * rowBytes)
     var next = memory
     for place in 0..<jobs.count {
@@ -155,10 +156,32 @@ extension Job {
 }
 
 extension ContiguousArray<Job> {
-  /// Puts calls whose rows together are a matrix in the order of these: rows are taken when bodies begin to
-  /// come, and calls wait once these have ended. They nearly are in order, so each goes back past few others.
-  fileprivate mutating func sortIfMatrix(rowBytes: Int) {
-    guard count > 1, byteSpan(rowBytes) == rows * rowBytes else { return }
+  /// Where all rows begin; nil where they do not lie one behind the other in the jobs' order.
+  fileprivate func matrix(_ rowBytes: Int) -> UnsafeRawPointer? {
+    let start = self[0].question?.input
+    var end = start
+    for place in 0..<count {
+      guard self[place].question?.input == end else { return nil }
+      end = end.map { $0 + self[place].rows * rowBytes }
+    }
+    return start
+  }
+
+  /// From the first byte of all rows to the last.
+  fileprivate func byteSpan(_ rowBytes: Int) -> Int {
+    guard var first = self[0].question?.input else { return 0 }
+    var end = first
+    for place in 0..<count {
+      guard let input = self[place].question?.input else { return 0 }
+      first = Swift.min(first, input)
+      end = Swift.max(end, input + self[place].rows * rowBytes)
+    }
+    return end - first
+  }
+
+  /// Rows are taken when bodies begin to come, and calls wait once these have ended: they nearly are in the
+  /// order of their memory, so each goes back past few others.
+  fileprivate mutating func sortByMemory() {
     for end in 1..<count {
       let job = self[end]
       var place = end
@@ -168,17 +191,5 @@ extension ContiguousArray<Job> {
       }
       self[place] = job
     }
-  }
-
-  /// From the first byte of all rows to the last.
-  private func byteSpan(_ rowBytes: Int) -> Int {
-    guard var first = self[0].question?.input else { return 0 }
-    var end = first
-    for place in 0..<count {
-      guard let input = self[place].question?.input else { return 0 }
-      first = Swift.min(first, input)
-      end = Swift.max(end, input + self[place].rows * rowBytes)
-    }
-    return end - first
   }
 }

@@ -6,7 +6,7 @@ import ApusBase
 struct OverloadPause {
   /// 0: no call has been refused.
   private var nanoseconds: UInt64 = 0
-  static let mostNanoseconds: UInt64 = 1_000_000
+  private static let mostNanoseconds: UInt64 = 1_000_000
   private static let leastNanoseconds: UInt64 = 1000
 
   var isDue: Bool { nanoseconds > 0 }

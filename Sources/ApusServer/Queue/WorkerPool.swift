@@ -42,9 +42,9 @@ final class WorkerPool: Sendable {
 
   /// Why a call may not wait for a thread; nil: it may.
   func refusal(
-    of priority: CallPriority, _ flow: Flow, taking own: UInt64, deadline: Instant, at now: Instant
+    of priority: CallPriority, _ flow: Flow, rows: Int, _ cost: ModelCost, deadline: Instant, at now: Instant
   ) -> Status? {
-    state.withLock { $0.queue.refusal(of: priority, flow, taking: own, deadline: deadline, at: now) }
+    state.withLock { $0.queue.refusal(of: priority, flow, rows: rows, cost, deadline: deadline, at: now) }
   }
 
   /// Gives a job to the threads; it is handed back by one of them.
